@@ -1,0 +1,232 @@
+"""A frozen open_clip model: the text and image knowledge of FreeSeg.
+
+Paper: Radford et al., "Learning Transferable Visual Models From Natural
+Language Supervision", ICML 2021. Weights keep the licence of whoever
+released them; open_clip's model cards name it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import open_clip
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from freeseg_mm.registry import MODELS
+from freeseg_mm.utils.hidden_module import HiddenModule
+
+from .text_tower import TextTower
+
+RANDOM_WEIGHTS = 'random'
+
+
+@MODELS.register_module()
+class FrozenCLIP(BaseModule):
+    """Both towers of a CLIP, never trained and never in a checkpoint.
+
+    Its weights come from ``pretrained`` each time the model is built, so
+    that checkpoints hold only what training changed.
+
+    Args:
+        model: An open_clip model name (``ViT-B-16``), or the path of an
+            open_clip model config (``.json``).
+        pretrained: A tag open_clip knows for that model (``openai``), the
+            path of a weight file (open_clip ``.pt`` or ``.safetensors``, or
+            an OpenAI archive), or ``'random'`` for untrained weights, which
+            is only good for testing the code.
+        quick_gelu: Activation of the weights. ``None`` takes what the tag
+            declares, true for an OpenAI archive, and what the model config
+            says otherwise.
+
+    Raises:
+        ValueError: If the model or tag is unknown; the message lists the
+            known ones.
+        FileNotFoundError: If a path does not exist.
+        RuntimeError: If the weights cannot be fetched or do not fit.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        pretrained: str,
+        quick_gelu: bool | None = None,
+    ) -> None:
+        super().__init__()
+        self.model_name = _resolve_model(model)
+        self.pretrained = pretrained
+        clip = _create(self.model_name, pretrained, quick_gelu)
+        self._hidden = HiddenModule(clip.eval().requires_grad_(False))
+        self.text = TextTower(clip, open_clip.get_tokenizer(self.model_name))
+        self.register_buffer(
+            'mean', _column(clip.visual.image_mean), persistent=False
+        )
+        self.register_buffer(
+            'std', _column(clip.visual.image_std), persistent=False
+        )
+        self._fingerprint = _fingerprint(clip)
+
+    @property
+    def clip(self) -> nn.Module:
+        """The open_clip model."""
+        return self._hidden.module
+
+    @property
+    def embed_dim(self) -> int:
+        """Width D of the joint space."""
+        return self.text.embed_dim
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Size the image tower was trained at, (H, W)."""
+        size = self.clip.visual.image_size
+        return (size, size) if isinstance(size, int) else tuple(size)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of all weights; equal fingerprints mean one joint space."""
+        return self._fingerprint
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Bring RGB images from [0, 255] to what the image tower expects."""
+        return (images / 255 - self.mean) / self.std
+
+    @torch.no_grad()
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Embed images of the tower's own size.
+
+        Args:
+            images: (B, 3, *image_size), as :meth:`normalize` returns them.
+
+        Returns:
+            Unit-norm embeddings, (B, D), float32.
+        """
+        return self.clip.encode_image(images, normalize=True).float()
+
+
+def _column(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+
+
+def _resolve_model(model: str) -> str:
+    """Register a config file with open_clip; check that the name exists."""
+    if model.endswith('.json'):
+        path = Path(model)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'no open_clip model config {model!r}; give an existing '
+                '.json file or the name of an open_clip model'
+            )
+        open_clip.add_model_config(path)
+        if path.stem not in open_clip.list_models():
+            raise ValueError(
+                f'{model}: not an open_clip model config; it needs the keys '
+                'embed_dim, vision_cfg and text_cfg'
+            )
+        return path.stem
+    if open_clip.get_model_config(model) is None:
+        raise ValueError(
+            f'unknown open_clip model {model!r}; known are '
+            f'{open_clip.list_models()}'
+        )
+    return model
+
+
+def _create(
+    model_name: str, pretrained: str, quick_gelu: bool | None
+) -> nn.Module:
+    build = _builder(model_name, quick_gelu)
+    if pretrained == RANDOM_WEIGHTS:
+        print_log(
+            f'CLIP {model_name} has RANDOM weights (pretrained='
+            f'{RANDOM_WEIGHTS!r}): fit for testing the code, not for results',
+            logger='current',
+            level=30,
+        )
+        return build(False)
+    if pretrained in open_clip.list_pretrained_tags_by_model(model_name):
+        return _create_from_tag(model_name, pretrained, quick_gelu)
+    path = Path(pretrained)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'CLIP weights {pretrained!r}: neither a file nor a tag of '
+            f'{model_name}, whose tags are '
+            f'{open_clip.list_pretrained_tags_by_model(model_name)}; '
+            f'{RANDOM_WEIGHTS!r} asks for untrained weights'
+        )
+    try:
+        archive = _openai_archive(path)
+        if archive is None:
+            clip = build(False)
+            open_clip.load_checkpoint(clip, str(path))
+            return clip
+        clip = build(True)
+        clip.load_state_dict(archive)
+        return clip
+    except Exception as error:
+        raise RuntimeError(
+            f'CLIP weights {pretrained} do not load into {model_name}: '
+            f'{error}'
+        ) from error
+
+
+def _builder(
+    model_name: str, quick_gelu: bool | None
+) -> Callable[[bool], nn.Module]:
+    def build(default_quick_gelu: bool) -> nn.Module:
+        wanted = default_quick_gelu if quick_gelu is None else quick_gelu
+        return open_clip.create_model(
+            model_name,
+            pretrained_text=False,
+            force_quick_gelu=wanted,
+        )
+
+    return build
+
+
+def _create_from_tag(
+    model_name: str, tag: str, quick_gelu: bool | None
+) -> nn.Module:
+    """Create by tag with the activation the tag was trained with.
+
+    open_clip only warns when a tag's activation is not the model's.
+    """
+    declared = open_clip.get_pretrained_cfg(model_name, tag)
+    wanted = declared.get('quick_gelu', False)
+    try:
+        return open_clip.create_model(
+            model_name,
+            pretrained=tag,
+            force_quick_gelu=wanted if quick_gelu is None else quick_gelu,
+        )
+    except Exception as error:
+        raise RuntimeError(
+            f'CLIP weights of tag {tag!r} for {model_name} could not be '
+            f'fetched: {error}. Without a network, download the file '
+            'elsewhere and give its path as `pretrained`'
+        ) from error
+
+
+def _openai_archive(path: Path) -> dict[str, Tensor] | None:
+    """State dict of a TorchScript archive as OpenAI ships; else ``None``."""
+    try:
+        archive = torch.jit.load(str(path), map_location='cpu')
+    except RuntimeError:
+        return None
+    notes = ('input_resolution', 'context_length', 'vocab_size')
+    return {
+        key: value.float()
+        for key, value in archive.state_dict().items()
+        if key not in notes
+    }
+
+
+def _fingerprint(clip: nn.Module) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(clip.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

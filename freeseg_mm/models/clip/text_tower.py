@@ -1,0 +1,120 @@
+"""The text half of an open_clip model, entered with embeddings."""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TextTower:
+    """Run CLIP's text transformer on prompts made of vectors and words.
+
+    Not a module of its own: it looks into the open_clip model that
+    :class:`FrozenCLIP` holds. Gradients pass through the frozen weights to
+    the vectors.
+
+    Args:
+        clip: The open_clip model.
+        tokenizer: Its tokenizer.
+
+    Raises:
+        TypeError: If the text tower is not a causal transformer read at its
+            end-of-text token with CLIP's own tokenizer: learned vectors
+            have no defined place in others.
+    """
+
+    def __init__(self, clip: nn.Module, tokenizer: Any) -> None:
+        tower = getattr(clip, 'text', clip)
+        pooling = getattr(
+            tower, 'text_pool_type', getattr(tower, 'pool_type', None)
+        )
+        if (
+            getattr(tower, 'attn_mask', None) is None
+            or getattr(tower, 'cls_emb', None) is not None
+            or pooling not in ('argmax', 'eos')
+            or not hasattr(tokenizer, 'eot_token_id')
+        ):
+            raise TypeError(
+                f'{type(tower).__name__} (pooling {pooling!r}) with '
+                f'{type(tokenizer).__name__}: prompts need a causal text '
+                "tower that is read at its end token, with CLIP's tokenizer, "
+                'such as ViT-B-16'
+            )
+        self._tower = tower
+        self._tokenizer = tokenizer
+        self._encode_words = lru_cache(maxsize=65536)(self._encode_uncached)
+
+    @property
+    def width(self) -> int:
+        """Width of a token embedding."""
+        return self._tower.token_embedding.weight.shape[1]
+
+    @property
+    def embed_dim(self) -> int:
+        """Width D of the joint space."""
+        projection = self._tower.text_projection
+        if projection is None:
+            return self.width
+        if isinstance(projection, nn.Linear):
+            return projection.out_features
+        return projection.shape[1]
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens a prompt may have."""
+        return self._tower.positional_embedding.shape[0]
+
+    @property
+    def start_id(self) -> int:
+        """Id of the start-of-text token."""
+        return self._tokenizer.sot_token_id
+
+    @property
+    def end_id(self) -> int:
+        """Id of the end-of-text token."""
+        return self._tokenizer.eot_token_id
+
+    def token_ids(self, text: str) -> tuple[int, ...]:
+        """Ids of a text, without start and end token."""
+        return self._encode_words(text)
+
+    def _encode_uncached(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(self._tokenizer.clean_fn(text)))
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """Look up token embeddings, (..., L) to (..., L, width)."""
+        return self._tower.token_embedding(ids)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tower is."""
+        return self._tower.positional_embedding.device
+
+    def encode(self, embeddings: Tensor, end: Tensor) -> Tensor:
+        """Encode prompts given as token embeddings (Eq. 4-5, Psi).
+
+        The attention is causal and the feature is read at the end token, so
+        whatever stands behind it has no influence and a batch need only be
+        as long as its longest prompt.
+
+        Args:
+            embeddings: Token embeddings without positions, (P, L, width),
+                L at most :attr:`context_length`.
+            end: Position of each prompt's end token, (P,), int64.
+
+        Returns:
+            Unit-norm text embeddings, (P, D), float32.
+        """
+        tower, length = self._tower, embeddings.shape[1]
+        x = embeddings + tower.positional_embedding[:length]
+        x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
+        x = x[torch.arange(len(x), device=x.device), end]
+        x = tower.ln_final(x)
+        projection = tower.text_projection
+        if isinstance(projection, nn.Linear):
+            x = projection(x)
+        elif projection is not None:
+            x = x @ projection
+        return F.normalize(x.float(), dim=-1)

@@ -1,0 +1,12 @@
+from .targets import FIRST_SEGMENT_ID, Segment, TaskTargets, task_targets
+from .task import Task
+from .vocabulary import Vocabulary
+
+__all__ = [
+    'FIRST_SEGMENT_ID',
+    'Segment',
+    'Task',
+    'TaskTargets',
+    'Vocabulary',
+    'task_targets',
+]

@@ -1,0 +1,265 @@
+"""An ordered list of category names: what the model is asked to find."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+_PACKAGE_DATA = resources.files('freeseg_mm') / 'vocabularies'
+_FILE_KEYS = ('classes', 'things', 'unseen', 'synonyms')
+_NOTE_KEYS = ('name', 'source', 'licence', 'note')
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Category names with what is known about each.
+
+    The vocabulary travels with every data sample; no model, metric or config
+    holds class names. Class indices everywhere are positions in ``names``.
+
+    Attributes:
+        names: Category names, C of them, unique, any C >= 1.
+        is_thing: Per class, whether it is countable (instance results).
+        is_seen: Per class, whether training may use its labels.
+        synonyms: Per class, further names that mean the same class. A class
+            scores as high as the best of its names.
+        name: What to call the vocabulary in messages.
+
+    Raises:
+        ValueError: If there is no name, a name is empty or occurs twice
+            (synonyms included), or the fields differ in length.
+    """
+
+    names: tuple[str, ...]
+    is_thing: tuple[bool, ...]
+    is_seen: tuple[bool, ...]
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    name: str = 'custom'
+
+    def __post_init__(self) -> None:
+        if not self.synonyms:
+            object.__setattr__(self, 'synonyms', ((),) * len(self.names))
+        if not self.names:
+            raise ValueError(
+                f'vocabulary {self.name!r} is empty; give at least one '
+                'category name'
+            )
+        lengths = {
+            field: len(getattr(self, field))
+            for field in ('names', 'is_thing', 'is_seen', 'synonyms')
+        }
+        if len(set(lengths.values())) > 1:
+            raise ValueError(
+                f'vocabulary {self.name!r}: fields differ in length: {lengths}'
+            )
+        prompts = [text.strip().lower() for text in self.prompts]
+        if '' in prompts:
+            raise ValueError(
+                f'vocabulary {self.name!r} has an empty name or synonym'
+            )
+        twice = sorted({text for text in prompts if prompts.count(text) > 1})
+        if twice:
+            raise ValueError(
+                f'vocabulary {self.name!r} has names that occur more than '
+                f'once: {twice}; every name must mean one class'
+            )
+
+    @classmethod
+    def from_names(
+        cls,
+        names: Iterable[str],
+        things: Iterable[str] | None = None,
+        unseen: Iterable[str] | None = None,
+        synonyms: dict[str, Sequence[str]] | None = None,
+        name: str = 'custom',
+    ) -> 'Vocabulary':
+        """Build a vocabulary from a list of words.
+
+        Args:
+            names: Category names in order.
+            things: The names that are countable; ``None`` for all of them.
+            unseen: The names training had no labels of; ``None`` for all.
+            synonyms: Further names by class name.
+            name: What to call the vocabulary in messages.
+
+        Raises:
+            TypeError: If ``names`` is one string rather than a list of them.
+            ValueError: If a marked name is not among ``names``, and for all
+                that the class itself refuses.
+        """
+        if isinstance(names, str):
+            raise TypeError(
+                f'expected a list of category names, got the string {names!r}'
+            )
+        names = tuple(names)
+        synonyms = synonyms or {}
+        marked = {
+            'things': names if things is None else tuple(things),
+            'unseen': names if unseen is None else tuple(unseen),
+            'synonyms': tuple(synonyms),
+        }
+        for field, members in marked.items():
+            unknown = [word for word in members if word not in names]
+            if unknown:
+                raise ValueError(
+                    f'vocabulary {name!r}: {field!r} names unknown classes '
+                    f'{unknown}; they are not in its {len(names)} classes'
+                )
+        return cls(
+            names=names,
+            is_thing=tuple(word in marked['things'] for word in names),
+            is_seen=tuple(word not in marked['unseen'] for word in names),
+            synonyms=tuple(tuple(synonyms.get(word, ())) for word in names),
+            name=name,
+        )
+
+    @classmethod
+    def load(cls, source: 'str | Path | Vocabulary') -> 'Vocabulary':
+        """Read a vocabulary shipped with the package or a JSON file.
+
+        The file is an object with ``classes`` (ordered names) and, each
+        optional, ``things`` (default all), ``unseen`` (default none) and
+        ``synonyms`` (name to list of names).
+
+        Args:
+            source: A built-in name (see :meth:`builtin_names`) or the path
+                of a ``.json`` file; a vocabulary is returned as it is.
+
+        Raises:
+            FileNotFoundError: If there is no such name or file.
+            ValueError: If the file is no such object or its content is
+                refused; the message names the file.
+        """
+        if isinstance(source, Vocabulary):
+            return source
+        if str(source) in cls.builtin_names():
+            text = (_PACKAGE_DATA / f'{source}.json').read_text('utf-8')
+            return cls._from_file_text(text, str(source), str(source))
+        path = Path(source)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'no vocabulary {str(source)!r}: neither a file nor one of '
+                f'the built-in {cls.builtin_names()}'
+            )
+        return cls._from_file_text(
+            path.read_text('utf-8'), path.stem, str(path)
+        )
+
+    @classmethod
+    def _from_file_text(
+        cls, text: str, default_name: str, where: str
+    ) -> 'Vocabulary':
+        try:
+            content = json.loads(text)
+            if not isinstance(content, dict) or 'classes' not in content:
+                raise ValueError("expected an object with a 'classes' list")
+            unknown = set(content) - {*_FILE_KEYS, *_NOTE_KEYS}
+            if unknown:
+                raise ValueError(
+                    f'unknown keys {sorted(unknown)}; known are '
+                    f'{[*_FILE_KEYS, *_NOTE_KEYS]}'
+                )
+            return cls.from_names(
+                content['classes'],
+                things=content.get('things'),
+                unseen=content.get('unseen', ()),
+                synonyms=content.get('synonyms'),
+                name=content.get('name', default_name),
+            )
+        except (ValueError, TypeError) as error:
+            raise ValueError(f'vocabulary file {where}: {error}') from error
+
+    @staticmethod
+    def builtin_names() -> list[str]:
+        """Names of the vocabularies shipped with the package."""
+        return sorted(
+            Path(entry.name).stem
+            for entry in _PACKAGE_DATA.iterdir()
+            if entry.name.endswith('.json')
+        )
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> 'Vocabulary':
+        """Inverse of :meth:`to_dict`."""
+        return cls(
+            names=tuple(content['names']),
+            is_thing=tuple(content['is_thing']),
+            is_seen=tuple(content['is_seen']),
+            synonyms=tuple(tuple(words) for words in content['synonyms']),
+            name=content['name'],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, strings and booleans: safe in a checkpoint."""
+        return {
+            'names': list(self.names),
+            'is_thing': list(self.is_thing),
+            'is_seen': list(self.is_seen),
+            'synonyms': [list(words) for words in self.synonyms],
+            'name': self.name,
+        }
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """All texts to encode, P >= C: each name, then its synonyms."""
+        return tuple(
+            text
+            for name, words in zip(self.names, self.synonyms, strict=True)
+            for text in (name, *words)
+        )
+
+    @property
+    def class_of_prompt(self) -> tuple[int, ...]:
+        """Class index of each of :attr:`prompts`, ascending."""
+        return tuple(
+            index
+            for index, words in enumerate(self.synonyms)
+            for _ in range(1 + len(words))
+        )
+
+    @property
+    def content_hash(self) -> str:
+        """Digest of everything but :attr:`name`, 16 hexadecimal digits."""
+        content = self.to_dict()
+        del content['name']
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]
+
+    def index(self, name: str) -> int:
+        """Position of a class name.
+
+        Raises:
+            KeyError: If the vocabulary has no such class.
+        """
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise KeyError(
+                f'vocabulary {self.name!r} ({len(self)} classes) has no '
+                f'class {name!r}'
+            ) from None
+
+    def subset(self, indices: Sequence[int], name: str) -> 'Vocabulary':
+        """The given classes, in the given order, as a vocabulary."""
+        return Vocabulary(
+            names=tuple(self.names[i] for i in indices),
+            is_thing=tuple(self.is_thing[i] for i in indices),
+            is_seen=tuple(self.is_seen[i] for i in indices),
+            synonyms=tuple(self.synonyms[i] for i in indices),
+            name=name,
+        )
+
+    def seen_only(self) -> 'Vocabulary':
+        """The classes that training may use, order kept.
+
+        Raises:
+            ValueError: If every class is unseen.
+        """
+        indices = [i for i, seen in enumerate(self.is_seen) if seen]
+        return self.subset(indices, f'{self.name}/seen')
