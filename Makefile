@@ -1,0 +1,37 @@
+# Every target but help and clean first makes sure of the environment in .venv.
+PYTHON ?=
+JOBS ?= 2
+export PYTHON
+
+run := .venv/bin/python
+
+.PHONY: help setup demo test lint clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 16
+	@echo
+	@echo '  PYTHON=python3.12 chooses the Python, ARGS="..." goes to the'
+	@echo '  demo or to pytest, JOBS=2 is the number of test processes.'
+
+setup:  ## make the environment in .venv (once 20 minutes, then at once)
+	@tools/setup.sh
+
+demo: setup  ## train and show open-vocabulary segmentation on the CPU
+	@$(run) tools/demo.py $(ARGS)
+
+# One thread a process: two processes share two cores.
+test: setup  ## run the tests
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 \
+	$(run) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+lint: setup  ## check style, types and spelling
+	@$(run) -m ruff check .
+	@$(run) -m ruff format --check .
+	@$(run) -m mypy
+	@$(run) -m codespell_lib
+
+clean:  ## delete what builds, tests and linters leave; keeps .venv and data
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -f setup.log .coverage
+	find freeseg_mm configs tools tests -name __pycache__ -prune \
+	  -exec rm -rf {} +

@@ -1,0 +1,292 @@
+#!/usr/bin/env bash
+# Make the environment in .venv, or return at once when it is up to date.
+#
+#   make setup                      choose a Python by itself
+#   make setup PYTHON=python3.12    use this one
+#   MAX_JOBS=1 make setup           compile with one job (little memory)
+#   FORCE_CUDA=1 make setup         build the ops for CUDA although no GPU
+#                                   answers (with TORCH_CUDA_ARCH_LIST)
+#
+# Every version comes from requirements/. The long part, mmcv's compiled ops,
+# is kept by pip's wheel cache, so the next checkout takes a minute or two.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly venv=.venv
+readonly py=$venv/bin/python
+readonly log=setup.log
+readonly stamp=$venv/setup.stamp
+readonly supported='3.10, 3.11 or 3.12'
+
+say() { printf 'setup: %s\n' "$*"; }
+
+fail() {
+  printf 'setup: %s\n' "$*" >&2
+  if [ -s "$log" ]; then printf 'setup: details in %s\n' "$log" >&2; fi
+  exit 1
+}
+
+elapsed() {
+  printf '%dm%02ds' $((($SECONDS - $1) / 60)) $((($SECONDS - $1) % 60))
+}
+
+# --- What is there ----------------------------------------------------------
+
+python_version() {
+  "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+}
+
+is_supported() { [[ $1 == 3.10 || $1 == 3.11 || $1 == 3.12 ]]; }
+
+# Sets `python`.
+find_python() {
+  local candidate version found=''
+  if [ -n "${PYTHON:-}" ]; then
+    version=$(python_version "$PYTHON") || fail "PYTHON=$PYTHON does not" \
+      "run; give the path of Python $supported"
+    is_supported "$version" || fail "Python $supported is needed, but" \
+      "PYTHON=$PYTHON is $version"
+    python=$PYTHON
+    return
+  fi
+  for candidate in python3 python3.12 python3.11 python3.10; do
+    version=$(python_version "$candidate") || continue
+    if is_supported "$version"; then
+      python=$candidate
+      return
+    fi
+    found="$found $candidate is $version,"
+  done
+  fail "Python $supported is needed, but${found:- none was found,}" \
+    "so install one or name it: make setup PYTHON=/path/to/python"
+}
+
+check_can_make_venv() {
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python has no" \
+    "venv module; install it (on Debian and Ubuntu: apt install python3-venv)"
+}
+
+check_can_compile() {
+  local compiler=${CXX:-c++} header
+  # CXX may carry options, so only its first word is a program.
+  command -v "${compiler%% *}" >/dev/null || fail "no C++ compiler" \
+    "(${compiler%% *}) was found, and mmcv's ops have to be compiled;" \
+    "install one (on Debian and Ubuntu: apt install build-essential)"
+  header=$("$python" -c \
+    'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')
+  [ -f "$header" ] || fail "Python's C headers ($header) are missing, and" \
+    "mmcv's ops have to be compiled; install them (on Debian and Ubuntu:" \
+    "apt install python3-dev)"
+}
+
+# Sets `cuda_home`, empty where the ops are to be built for the CPU alone, and
+# `ops`, what the screen says about it.
+choose_ops() {
+  local nvcc release wanted
+  cuda_home=''
+  if [ "${FORCE_CUDA:-0}" != 1 ] && ! nvidia-smi >/dev/null 2>&1; then
+    ops='for the CPU (no NVIDIA GPU answers)'
+    return
+  fi
+  nvcc=$(PATH="${CUDA_HOME:-/usr/local/cuda}/bin:$PATH" command -v nvcc) || {
+    ops='for the CPU (a GPU answers, but no nvcc was found)'
+    return
+  }
+  release=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')
+  wanted=$("$py" -c 'import torch; print(torch.version.cuda or "")')
+  if [ "${release%%.*}" != "${wanted%%.*}" ]; then
+    ops="for the CPU (nvcc is $release, torch needs ${wanted:-no CUDA})"
+    return
+  fi
+  # nvcc on the PATH may be a wrapper; its dry run tells where CUDA lies.
+  cuda_home=$("$nvcc" --dryrun -x cu -E /dev/null 2>&1 |
+    sed -n 's/^#\$ TOP=//p')
+  cuda_home=$(cd "${cuda_home:-$(dirname "$nvcc")/..}" && pwd)
+  ops="for CUDA $release ($cuda_home)"
+}
+
+count_jobs() {
+  local cores memory_kb jobs
+  cores=$(nproc)
+  memory_kb=$(awk '/^MemAvailable/ {print $2}' /proc/meminfo)
+  jobs=$((memory_kb / 2000000)) # a compiler takes up to 2 GB
+  if ((jobs > cores)); then jobs=$cores; fi
+  if ((jobs < 1)); then jobs=1; fi
+  printf '%d' "$jobs"
+}
+
+# --- Running pip ------------------------------------------------------------
+
+# What the end of the log says is going on.
+latest_news() {
+  tail -c 400000 "$log" | grep -aoE \
+    '^ *\[[0-9]+/[0-9]+\]|^ *(Downloading|Using cached|Installing) [^ ]*' |
+    tail -n 1 | sed -E 's/^ *//; s/\[([0-9]+).([0-9]+)\]/compiled \1 of \2/' ||
+    true
+}
+
+# Run a command into the log, with a live line on a terminal and a line every
+# 30 seconds elsewhere. Returns the command's status; `step_log` holds its part
+# of the log.
+job=''
+run() {
+  local start=$SECONDS shown=$SECONDS status=0 from
+  from=$(($(wc -c <"$log") + 1))
+  printf '\n$ %s\n' "$*" >>"$log"
+  set -m # a process group of its own, so that an interrupt ends all of it
+  "$@" >>"$log" 2>&1 </dev/null &
+  job=$!
+  set +m
+  while kill -0 "$job" 2>/dev/null; do
+    sleep 0.5
+    if [ -t 1 ] && ((SECONDS > shown)); then
+      printf '\r\033[K       %s  %s' "$(elapsed $start)" "$(latest_news)"
+      shown=$SECONDS
+    elif ! [ -t 1 ] && ((SECONDS >= shown + 30)); then
+      printf '       %s  %s\n' "$(elapsed $start)" "$(latest_news)"
+      shown=$SECONDS
+    fi
+  done
+  if [ -t 1 ]; then printf '\r\033[K'; fi
+  wait "$job" || status=$?
+  job=''
+  step_log=$(tail -c "+$from" "$log")
+  if ((status == 0)); then say "      done in $(elapsed $start)"; fi
+  return "$status"
+}
+
+stop() {
+  if [ -n "$job" ]; then kill -TERM -- "-$job" 2>/dev/null || true; fi
+  fail 'interrupted; run make setup again to go on'
+}
+trap stop INT TERM
+
+# The reason of pip's failure, in one sentence.
+explain() {
+  local what=$1 reason
+  case $step_log in
+    *'No space left on device'*)
+      fail "the disk is full; the environment takes about 8 GB" ;;
+    *'Killed signal'* | *'virtual memory exhausted'* | *'out of memory'*)
+      fail "$what ran out of memory; try MAX_JOBS=1 make setup" ;;
+    *'build stopped'* | *'Failed building wheel'* | *'failed-wheel-build'*)
+      fail "$what could not be compiled" ;;
+    *'Max retries exceeded'* | *'Connection'* | *'Could not find a version'* | \
+      *'No matching distribution'* | *'timed out'* | *'HTTP error'*)
+      fail "$what could not be downloaded; check the network (or pip's proxy" \
+        "and index settings) and run make setup again" ;;
+  esac
+  reason=$(grep -a '^ERROR' <<<"$step_log" | tail -n 1) || true
+  fail "$what could not be installed${reason:+ (${reason#ERROR: })}"
+}
+
+# Nothing may replace what an earlier step installed.
+pins=(-c requirements/build.txt -c requirements/mminstall.txt)
+pip=("$py" -m pip --disable-pip-version-check --no-input)
+
+install() {
+  local what=$1
+  shift
+  run "${pip[@]}" install --progress-bar off "${pins[@]}" "$@" ||
+    explain "$what"
+}
+
+pin() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" requirements/*.txt; }
+
+# --- mmcv and its ops -------------------------------------------------------
+
+# A wheel without ops, for another torch or, where CUDA is wanted, for the CPU
+# alone does not count.
+ops_load() {
+  "$py" - "${cuda_home:-}" >>"$log" 2>&1 <<'PYTHON'
+import sys
+
+from mmcv.ops import MultiScaleDeformableAttention, get_compiling_cuda_version
+
+if sys.argv[1] and get_compiling_cuda_version() == 'not available':
+    sys.exit(f'{MultiScaleDeformableAttention} is built for the CPU alone')
+PYTHON
+}
+
+install_mmcv() {
+  local what="mmcv $(pin mmcv)" site cache
+  export MMCV_WITH_OPS=1 MAX_JOBS="${MAX_JOBS:-$(count_jobs)}"
+  if [ -n "$cuda_home" ]; then
+    # The headers of cuBLAS and the rest come with torch's own packages.
+    site=$("$py" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    CPATH=$(printf '%s:' "$site"/nvidia/*/include)${CPATH:-}
+    LIBRARY_PATH="$cuda_home/lib64:$cuda_home/lib:${LIBRARY_PATH:-}"
+    export FORCE_CUDA=1 CUDA_HOME="$cuda_home" CPATH LIBRARY_PATH
+  else
+    # mmcv builds for CUDA wherever torch sees a GPU, nvcc or not.
+    export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=''
+  fi
+  install "$what" -v --no-build-isolation "mmcv==$(pin mmcv)"
+  if ops_load; then return; fi
+
+  # pip's cache does not tell wheels of one version apart, so the right one
+  # gets a cache of its own.
+  say "      the mmcv that pip found has no ops that fit: compiling them"
+  cache=$("${pip[@]}" cache dir 2>/dev/null) || cache=''
+  cache=${cache:+$cache/freeseg_mm-torch$(pin torch)-${cuda_home:+cuda}}
+  install "$what" -v --no-build-isolation --force-reinstall --no-deps \
+    ${cache:+--cache-dir "$cache"} "mmcv==$(pin mmcv)"
+  ops_load || fail "$what was installed, but its compiled ops do not load"
+}
+
+# --- The whole ---------------------------------------------------------------
+
+key=$({
+  pwd
+  cat requirements/*.txt setup.cfg pyproject.toml tools/setup.sh
+} | sha256sum)
+have=$(python_version "$py") || have=''
+
+if [ -n "$have" ]; then
+  is_supported "$have" || fail "$venv holds Python $have, but Python" \
+    "$supported is needed; delete $venv and run make setup again"
+  if [ -n "${PYTHON:-}" ]; then
+    find_python
+    asked=$(python_version "$python")
+    [ "$asked" = "$have" ] || fail "$venv holds Python $have, but" \
+      "PYTHON=$PYTHON is $asked; delete $venv to change"
+  fi
+  if [ "$(cat "$stamp" 2>/dev/null)" = "$key" ]; then exit 0; fi
+fi
+
+: >"$log"
+if [ -n "$have" ]; then
+  python=$py
+  say "bringing $venv (Python $have) up to date; details go to $log"
+else
+  find_python
+  check_can_make_venv
+  say "making $venv with $python (Python $(python_version "$python"));" \
+    "details go to $log"
+fi
+cuda_home=''
+if ! ops_load; then check_can_compile; fi
+if [ -z "$have" ]; then
+  run "$python" -m venv --clear "$venv" ||
+    fail "$python could not make a virtual environment in $venv"
+fi
+rm -f "$stamp"
+
+say "[1/4] torch $(pin torch) and the build tools" \
+  "(the first time 2.5 GB to download, 2-5 minutes)"
+install "torch $(pin torch)" -r requirements/build.txt
+
+choose_ops
+say "[2/4] mmcv $(pin mmcv), ops $ops" \
+  "(the first time 8-15 minutes to compile)"
+install_mmcv
+
+say "[3/4] mmengine, mmdet, open_clip and the test tools (about a minute)"
+install 'the remaining packages' -r requirements/mminstall.txt \
+  -r requirements/runtime.txt -r requirements/tests.txt -r requirements/lint.txt
+
+say '[4/4] freeseg_mm itself, editable'
+install 'freeseg_mm' --no-build-isolation --no-deps -e .
+
+printf '%s\n' "$key" >"$stamp"
+say "ready after $(elapsed 0)"
