@@ -1,0 +1,156 @@
+"""One panoptic truth over 171 classes from COCO's two annotations.
+
+COCO's panoptic truth separates objects but has 133 classes, 17 of them
+unions of COCO-Stuff's classes (``tree-merged`` = branch, bush, leaves, tree)
+and 12 stuff classes left out. COCO-Stuff has all 91 stuff classes but no
+objects. The merge keeps what the panoptic truth says wherever its class
+exists among the 171 and asks COCO-Stuff about the rest (paper, Sec. 4.1.1:
+"merge them to get the unified, category-wide annotations").
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from freeseg_mm.datasets.preparation.coco_categories import (
+    LABEL_OFFSET,
+    UNLABELLED,
+    fine_categories,
+    is_thing_id,
+    panoptic_categories,
+)
+from freeseg_mm.datasets.preparation.segments import segment_box
+from freeseg_mm.utils.panoptic_png import VOID_ID
+
+
+def merge_coco_stuff(
+    panoptic_ids: np.ndarray,
+    segments: Sequence[Mapping[str, Any]],
+    stuff_things: np.ndarray,
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Merge one image's panoptic truth with its COCO-Stuff labels.
+
+    - Segments of the 80 things (crowds included) and of the 36 stuff classes
+      that mean the same in both annotations keep their id and every pixel.
+    - Pixels of merged classes and void pixels take COCO-Stuff's class where
+      it names one of the 91 stuff classes, the 36 included: there is no
+      better witness for a pixel that the panoptic truth leaves open. They
+      join the kept segment of that class, else become one new segment.
+    - A thing label of COCO-Stuff cannot say which object it means, so it
+      never makes or enlarges a segment: such a pixel stays void.
+
+    Args:
+        panoptic_ids: Segment ids of the official PNG, (H, W) integers, 0 is
+            void.
+        segments: The image's ``segments_info`` of the official JSON.
+        stuff_things: The official stuffthingmap, (H, W) uint8, category id
+            minus 1, 255 is unlabelled.
+
+    Returns:
+        ids: Segment ids, (H, W), type of ``panoptic_ids``, 0 is void. New
+            ids are the smallest that no official segment has.
+        segments: Kept ones in their order, then new ones by category id, each
+            with ``id``, ``category_id``, ``iscrowd``, ``area`` (pixels),
+            ``bbox`` (xywh) and ``refilled``, the pixels of its area that
+            COCO-Stuff gave. A segment without any pixel is left out.
+
+    Raises:
+        ValueError: If the shapes differ, a segment's category is none of
+            the 133, an id occurs twice or is void's, the map has an id
+            without segment, or COCO-Stuff's label of an open pixel is none
+            of the 171.
+    """
+    if panoptic_ids.shape != stuff_things.shape:
+        raise ValueError(
+            f'sizes differ: panoptic {panoptic_ids.shape}, stuffthingmap '
+            f'{stuff_things.shape}'
+        )
+    _check_segments(panoptic_ids, segments)
+    kept_ids = {
+        segment['id']: segment['category_id']
+        for segment in segments
+        if segment['category_id'] in fine_categories()
+    }
+    merged = np.where(
+        np.isin(panoptic_ids, list(kept_ids)), panoptic_ids, VOID_ID
+    )
+    id_of_stuff: dict[int, int] = {}
+    for id_, category in kept_ids.items():
+        if not is_thing_id(category):
+            id_of_stuff.setdefault(category, id_)
+    used_ids = {segment['id'] for segment in segments}
+    new_ids = (id_ for id_ in count(VOID_ID + 1) if id_ not in used_ids)
+
+    open_labels = np.where(merged == VOID_ID, stuff_things, UNLABELLED)
+    refilled: dict[int, int] = {}
+    for category, num_pixels in _stuff_areas(open_labels).items():
+        if category not in id_of_stuff:
+            id_of_stuff[category] = next(new_ids)
+        id_ = id_of_stuff[category]
+        merged[open_labels == category - LABEL_OFFSET] = id_
+        refilled[id_] = num_pixels
+
+    crowds = {segment['id']: segment['iscrowd'] for segment in segments}
+    category_of_id = {
+        **kept_ids,
+        **{id_: category for category, id_ in id_of_stuff.items()},
+    }
+    return merged, [
+        {
+            'id': id_,
+            'category_id': category,
+            'iscrowd': crowds.get(id_, 0),
+            'area': int(mask.sum()),
+            'bbox': segment_box(mask),
+            'refilled': refilled.get(id_, 0),
+        }
+        for id_, category in category_of_id.items()
+        if (mask := merged == id_).any()
+    ]
+
+
+def _check_segments(
+    panoptic_ids: np.ndarray, segments: Sequence[Mapping[str, Any]]
+) -> None:
+    ids = [segment['id'] for segment in segments]
+    if len(set(ids)) != len(ids) or VOID_ID in ids:
+        raise ValueError(
+            f'segment ids must be unique and not {VOID_ID}, got {sorted(ids)}'
+        )
+    for segment in segments:
+        if segment['category_id'] not in panoptic_categories():
+            raise ValueError(
+                f'segment {segment["id"]} has category id '
+                f'{segment["category_id"]}, which is none of the 133 of '
+                'COCO panoptic'
+            )
+    known = np.isin(panoptic_ids, [VOID_ID, *ids])
+    if not known.all():
+        unknown = np.unique(panoptic_ids[~known])[:5].tolist()
+        raise ValueError(
+            f'pixels have segment ids {unknown} that the JSON does not list '
+            f'for this image; it lists {sorted(ids)}'
+        )
+
+
+def _stuff_areas(labels: np.ndarray) -> dict[int, int]:
+    """Pixels per stuff category id of a stuffthingmap, ids ascending."""
+    areas = np.bincount(labels.ravel(), minlength=UNLABELLED + 1)
+    present = {
+        int(value) + LABEL_OFFSET: int(areas[value])
+        for value in np.flatnonzero(areas)
+        if value != UNLABELLED
+    }
+    unknown = sorted(set(present) - set(fine_categories()))
+    if unknown:
+        raise ValueError(
+            f'the stuffthingmap has category ids {unknown} (labels '
+            f'{[i - LABEL_OFFSET for i in unknown]}), none of the 171'
+        )
+    return {
+        category: area
+        for category, area in present.items()
+        if not is_thing_id(category)
+    }
