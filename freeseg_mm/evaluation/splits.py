@@ -1,0 +1,82 @@
+"""Means over the seen, the unseen and all classes."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+
+
+def class_mean(values: np.ndarray) -> float:
+    """Mean over the classes that have a value.
+
+    Args:
+        values: One value per class, (C,) float, NaN where the class does not
+            occur.
+
+    Returns:
+        The mean, NaN (never 0) if no class has a value.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    occurring = values[~np.isnan(values)]
+    return float(occurring.mean()) if occurring.size else float('nan')
+
+
+def split_means(
+    values: Mapping[str, np.ndarray], is_seen: Sequence[bool]
+) -> dict[str, float]:
+    """Mean of each quantity over the seen, the unseen and all classes.
+
+    A set in which no class has a value gives NaN and is logged as a warning,
+    once for all quantities. So a vocabulary without seen classes (the
+    cross-dataset protocol) needs nothing special.
+
+    Args:
+        values: Per quantity, one value per class, (C,) float, NaN where the
+            class does not occur. A class occurs for all quantities or none.
+        is_seen: Per class, whether it is seen, (C,).
+
+    Returns:
+        For each quantity ``q``: ``q_seen``, ``q_unseen`` and ``q``, in the
+        unit of the values.
+
+    Raises:
+        ValueError: If an array does not hold one value per class.
+    """
+    seen = np.asarray(is_seen, dtype=bool)
+    members = {'seen': seen, 'unseen': ~seen, 'all': np.ones_like(seen)}
+    means: dict[str, float] = {}
+    for quantity, array in values.items():
+        array = np.asarray(array, dtype=np.float64)
+        if array.shape != seen.shape:
+            raise ValueError(
+                f'{quantity}: expected one value for each of {seen.size} '
+                f'classes, got shape {array.shape}'
+            )
+        for name, member in members.items():
+            key = quantity if name == 'all' else f'{quantity}_{name}'
+            means[key] = class_mean(array[member])
+    quantities = ', '.join(values)
+    for name, member in members.items():
+        if all(
+            np.isnan(np.asarray(array, dtype=np.float64)[member]).all()
+            for array in values.values()
+        ):
+            print_log(
+                f'{quantities} over the set {name!r} of classes: none of its '
+                f'{int(member.sum())} classes occurs here, so the mean is NaN',
+                logger='current',
+                level=logging.WARNING,
+            )
+    return means
+
+
+def harmonic_mean(first: float, second: float) -> float:
+    """Harmonic mean of two non-negative numbers, as hIoU of two mIoU.
+
+    Returns:
+        ``2ab / (a + b)``; 0 if one of them is 0, NaN if one of them is NaN.
+    """
+    if first == 0 and second == 0:
+        return 0.0
+    return 2 * first * second / (first + second)
