@@ -17,7 +17,7 @@ class Task(str, Enum):
 
     @property
     def text(self) -> str:
-        """The task name the paper gives to CLIP (Sec. 3.2), period included."""
+        """The task name given to CLIP (paper, Sec. 3.2), period included."""
         return f'{self.value} segmentation.'
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -11,6 +12,7 @@ from typing import Any
 _PACKAGE_DATA = resources.files('freeseg_mm') / 'vocabularies'
 _FILE_KEYS = ('classes', 'things', 'unseen', 'synonyms')
 _NOTE_KEYS = ('name', 'source', 'licence', 'note')
+_JSON_TYPES = {list: 'array', dict: 'object'}
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Vocabulary:
         name: What to call the vocabulary in messages.
 
     Raises:
+        TypeError: If a name or synonym is no string.
         ValueError: If there is no name, a name is empty or occurs twice
             (synonyms included), or the fields differ in length.
     """
@@ -55,12 +58,13 @@ class Vocabulary:
             raise ValueError(
                 f'vocabulary {self.name!r}: fields differ in length: {lengths}'
             )
-        prompts = [text.strip().lower() for text in self.prompts]
+        _require_strings(self.prompts, self.name)
+        prompts = Counter(text.strip().lower() for text in self.prompts)
         if '' in prompts:
             raise ValueError(
                 f'vocabulary {self.name!r} has an empty name or synonym'
             )
-        twice = sorted({text for text in prompts if prompts.count(text) > 1})
+        twice = sorted(text for text, count in prompts.items() if count > 1)
         if twice:
             raise ValueError(
                 f'vocabulary {self.name!r} has names that occur more than '
@@ -86,32 +90,41 @@ class Vocabulary:
             name: What to call the vocabulary in messages.
 
         Raises:
-            TypeError: If ``names`` is one string rather than a list of them.
+            TypeError: If one string stands where a list of them is expected,
+                or a name is no string.
             ValueError: If a marked name is not among ``names``, and for all
                 that the class itself refuses.
         """
-        if isinstance(names, str):
-            raise TypeError(
-                f'expected a list of category names, got the string {names!r}'
-            )
-        names = tuple(names)
         synonyms = synonyms or {}
+        lists = {'names': names, 'things': things, 'unseen': unseen}
+        lists |= {f'synonyms of {word!r}': synonyms[word] for word in synonyms}
+        for field, words in lists.items():
+            if isinstance(words, str):
+                raise TypeError(
+                    f'vocabulary {name!r}: expected a list of strings as '
+                    f'{field}, got the string {words!r}'
+                )
+        names = tuple(names)
+        _require_strings(names, name)
+        known = set(names)
         marked = {
             'things': names if things is None else tuple(things),
             'unseen': names if unseen is None else tuple(unseen),
             'synonyms': tuple(synonyms),
         }
         for field, members in marked.items():
-            unknown = [word for word in members if word not in names]
+            unknown = [word for word in members if word not in known]
             if unknown:
                 raise ValueError(
                     f'vocabulary {name!r}: {field!r} names unknown classes '
                     f'{unknown}; they are not in its {len(names)} classes'
                 )
+        thing_names = set(marked['things'])
+        unseen_names = set(marked['unseen'])
         return cls(
             names=names,
-            is_thing=tuple(word in marked['things'] for word in names),
-            is_seen=tuple(word not in marked['unseen'] for word in names),
+            is_thing=tuple(word in thing_names for word in names),
+            is_seen=tuple(word not in unseen_names for word in names),
             synonyms=tuple(tuple(synonyms.get(word, ())) for word in names),
             name=name,
         )
@@ -136,7 +149,7 @@ class Vocabulary:
         if isinstance(source, Vocabulary):
             return source
         if str(source) in cls.builtin_names():
-            text = (_PACKAGE_DATA / f'{source}.json').read_text('utf-8')
+            text = (_PACKAGE_DATA / f'{source}.json').read_bytes()
             return cls._from_file_text(text, str(source), str(source))
         path = Path(source)
         if not path.is_file():
@@ -144,16 +157,14 @@ class Vocabulary:
                 f'no vocabulary {str(source)!r}: neither a file nor one of '
                 f'the built-in {cls.builtin_names()}'
             )
-        return cls._from_file_text(
-            path.read_text('utf-8'), path.stem, str(path)
-        )
+        return cls._from_file_text(path.read_bytes(), path.stem, str(path))
 
     @classmethod
     def _from_file_text(
-        cls, text: str, default_name: str, where: str
+        cls, text: bytes, default_name: str, where: str
     ) -> 'Vocabulary':
         try:
-            content = json.loads(text)
+            content = json.loads(text.decode('utf-8'))
             if not isinstance(content, dict) or 'classes' not in content:
                 raise ValueError("expected an object with a 'classes' list")
             unknown = set(content) - {*_FILE_KEYS, *_NOTE_KEYS}
@@ -162,6 +173,13 @@ class Vocabulary:
                     f'unknown keys {sorted(unknown)}; known are '
                     f'{[*_FILE_KEYS, *_NOTE_KEYS]}'
                 )
+            for key in _FILE_KEYS:
+                expected = dict if key == 'synonyms' else list
+                if key in content and not isinstance(content[key], expected):
+                    raise ValueError(
+                        f'expected {key!r} to be a JSON '
+                        f'{_JSON_TYPES[expected]}, got {content[key]!r}'
+                    )
             return cls.from_names(
                 content['classes'],
                 things=content.get('things'),
@@ -262,4 +280,19 @@ class Vocabulary:
             ValueError: If every class is unseen.
         """
         indices = [i for i, seen in enumerate(self.is_seen) if seen]
+        if not indices:
+            raise ValueError(
+                f'vocabulary {self.name!r}: all {len(self)} classes are '
+                'unseen, so training may use none; mark what it may use as '
+                'seen (the others are listed as unseen)'
+            )
         return self.subset(indices, f'{self.name}/seen')
+
+
+def _require_strings(words: Iterable[Any], vocabulary: str) -> None:
+    wrong = [word for word in words if not isinstance(word, str)]
+    if wrong:
+        raise TypeError(
+            f'vocabulary {vocabulary!r}: expected names that are strings, got '
+            f'{wrong}'
+        )
