@@ -9,7 +9,7 @@
 #
 # Every version comes from requirements/. The long part, mmcv's compiled ops,
 # is kept by pip's wheel cache, so the next checkout takes a minute or two.
-set -euo pipefail
+set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 
 readonly venv=.venv
@@ -100,7 +100,7 @@ choose_ops() {
   fi
   # nvcc on the PATH may be a wrapper; its dry run tells where CUDA lies.
   cuda_home=$("$nvcc" --dryrun -x cu -E /dev/null 2>&1 |
-    sed -n 's/^#\$ TOP=//p')
+    sed -n 's/^#\$ TOP=//p') || true
   cuda_home=$(cd "${cuda_home:-$(dirname "$nvcc")/..}" && pwd)
   ops="for CUDA $release ($cuda_home)"
 }
@@ -138,7 +138,7 @@ run() {
   job=$!
   set +m
   while kill -0 "$job" 2>/dev/null; do
-    sleep 0.5
+    sleep 0.1
     if [ -t 1 ] && ((SECONDS > shown)); then
       printf '\r\033[K       %s  %s' "$(elapsed $start)" "$(latest_news)"
       shown=$SECONDS
@@ -160,6 +160,7 @@ stop() {
   fail 'interrupted; run make setup again to go on'
 }
 trap stop INT TERM
+trap 'fail "line $LINENO of tools/setup.sh failed unexpectedly"' ERR
 
 # The reason of pip's failure, in one sentence.
 explain() {
@@ -171,8 +172,9 @@ explain() {
       fail "$what ran out of memory; try MAX_JOBS=1 make setup" ;;
     *'build stopped'* | *'Failed building wheel'* | *'failed-wheel-build'*)
       fail "$what could not be compiled" ;;
-    *'Max retries exceeded'* | *'Connection'* | *'Could not find a version'* | \
-      *'No matching distribution'* | *'timed out'* | *'HTTP error'*)
+    # The last is what pip says of a constraint it finds no file for.
+    *'Connection'* | *'timed out'* | *'HTTP error'* | \
+      *'No matching distribution'* | *'ResolutionImpossible'*)
       fail "$what could not be downloaded; check the network (or pip's proxy" \
         "and index settings) and run make setup again" ;;
   esac
@@ -180,15 +182,12 @@ explain() {
   fail "$what could not be installed${reason:+ (${reason#ERROR: })}"
 }
 
-# Nothing may replace what an earlier step installed.
-pins=(-c requirements/build.txt -c requirements/mminstall.txt)
 pip=("$py" -m pip --disable-pip-version-check --no-input)
 
 install() {
   local what=$1
   shift
-  run "${pip[@]}" install --progress-bar off "${pins[@]}" "$@" ||
-    explain "$what"
+  run "${pip[@]}" install --progress-bar off "$@" || explain "$what"
 }
 
 pin() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" requirements/*.txt; }
@@ -221,7 +220,8 @@ install_mmcv() {
     # mmcv builds for CUDA wherever torch sees a GPU, nvcc or not.
     export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=''
   fi
-  install "$what" -v --no-build-isolation "mmcv==$(pin mmcv)"
+  install "$what" -v --no-build-isolation -c requirements/build.txt \
+    -c requirements/mminstall.txt "mmcv==$(pin mmcv)"
   if ops_load; then return; fi
 
   # pip's cache does not tell wheels of one version apart, so the right one
@@ -282,8 +282,9 @@ say "[2/4] mmcv $(pin mmcv), ops $ops" \
 install_mmcv
 
 say "[3/4] mmengine, mmdet, open_clip and the test tools (about a minute)"
-install 'the remaining packages' -r requirements/mminstall.txt \
-  -r requirements/runtime.txt -r requirements/tests.txt -r requirements/lint.txt
+install 'the remaining packages' -c requirements/build.txt \
+  -r requirements/mminstall.txt -r requirements/runtime.txt \
+  -r requirements/tests.txt -r requirements/lint.txt
 
 say '[4/4] freeseg_mm itself, editable'
 install 'freeseg_mm' --no-build-isolation --no-deps -e .

@@ -1,0 +1,346 @@
+"""`make setup`: what it runs, skips, and says when something is missing.
+
+Real pip is far too slow here, so a stand-in Python answers the script: it
+notes every call and fails where a test says so.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+TOOLS = (
+    'bash env awk cat cut dirname grep mkdir nproc rm sed sha256sum sleep '
+    'sort tail wc cp ln chmod printf'
+)
+FAKE_PYTHON = r"""#!/usr/bin/env bash
+# Stand-in for Python: $FAKE holds its version, its calls and its faults.
+case "$*" in
+  *version_info*) cat "$FAKE/version"; exit 0 ;;
+  *get_path*include*) printf '%s/Python.h\n' "$FAKE"; exit 0 ;;
+  *get_path*purelib*) printf '%s/site\n' "$FAKE"; exit 0 ;;
+  *torch.version.cuda*) echo 13.0; exit 0 ;;
+  *ensurepip*) [ ! -e "$FAKE/no_venv" ]; exit ;;
+esac
+if [ "$1 $2" = '-m venv' ]; then
+  mkdir -p "${!#}/bin" && cp "$0" "${!#}/bin/python"
+elif [ "$1" = '-' ]; then  # do mmcv's ops load?
+  [ -e "$FAKE/ops" ]
+elif [ "$1 $2" = '-m pip' ]; then
+  case "$*" in *'cache dir'*) echo "$FAKE/cache"; exit 0 ;; esac
+  {
+    echo "$*"
+    echo "  cuda=${FORCE_CUDA:-} jobs=${MAX_JOBS:-} cpath=${CPATH:-}"
+  } >>"$FAKE/calls"
+  case "$*" in
+    *"$(cat "$FAKE/fails_at" 2>/dev/null || echo nothing)"*)
+      cat "$FAKE/output"
+      exit 1 ;;
+  esac
+  case "$*" in
+    *$(cat "$FAKE/ops_come_with" 2>/dev/null || echo mmcv==)*)
+      touch "$FAKE/ops" ;;
+  esac
+fi
+"""
+
+
+class Checkout:
+    """A copy of what the script reads, with a fake PATH and Python."""
+
+    def __init__(self, repo, root):
+        self.root = root / 'checkout'
+        self.fake = root / 'fake'
+        self.bin = root / 'bin'
+        for folder in (self.root / 'tools', self.fake, self.bin):
+            folder.mkdir(parents=True)
+        for name in ('setup.cfg', 'pyproject.toml', 'tools/setup.sh'):
+            shutil.copy(repo / name, self.root / name)
+        shutil.copytree(repo / 'requirements', self.root / 'requirements')
+        for tool in [*TOOLS.split(), 'touch']:
+            (self.bin / tool).symlink_to(shutil.which(tool))
+        self.program('python3', FAKE_PYTHON)
+        self.program('c++', '#!/usr/bin/env bash\n')
+        self.write('version', '3.11')
+        self.write('Python.h', '')
+
+    def program(self, name, text):
+        path = self.bin / name
+        path.write_text(text, 'utf-8')
+        path.chmod(0o755)
+
+    def write(self, name, text):
+        (self.fake / name).write_text(text, 'utf-8')
+
+    def run(self, **env):
+        self.write('calls', '')
+        return subprocess.run(
+            [self.root / 'tools' / 'setup.sh'],
+            env={'PATH': str(self.bin), 'FAKE': str(self.fake), **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    @property
+    def calls(self):
+        lines = (self.fake / 'calls').read_text('utf-8').splitlines()
+        return [line for line in lines if not line.startswith('  ')]
+
+    @property
+    def build_environment(self):
+        lines = (self.fake / 'calls').read_text('utf-8').splitlines()
+        index = next(i for i, line in enumerate(lines) if 'mmcv==' in line)
+        return lines[index + 1].strip()
+
+
+@pytest.fixture
+def checkout(repo, tmp_path):
+    return Checkout(repo, tmp_path)
+
+
+def assert_fails_with(result, sentence):
+    """One line of ours, without a traceback, and a non-zero status."""
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert sentence in lines[0]
+    assert all(line.startswith('setup: ') for line in lines)
+    assert len(lines) <= 2
+
+
+def test_steps_in_order(checkout):
+    result = checkout.run()
+    assert result.returncode == 0, result.stderr
+    build, mmcv, rest, package = checkout.calls
+    assert build.endswith('-r requirements/build.txt')
+    assert '--no-build-isolation -c requirements/build.txt' in mmcv
+    assert mmcv.endswith(' mmcv==2.1.0')
+    assert '-r requirements/runtime.txt' in rest
+    assert package.endswith('--no-build-isolation --no-deps -e .')
+    assert 'for the CPU (no NVIDIA GPU answers)' in result.stdout
+    assert checkout.build_environment.startswith('cuda=0 ')
+
+
+def test_second_run_does_nothing(checkout):
+    checkout.run()
+    result = checkout.run()
+    assert result.returncode == 0
+    assert result.stdout == ''
+    assert checkout.calls == []
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['requirements/lint.txt', 'setup.cfg', 'pyproject.toml', 'tools/setup.sh'],
+)
+def test_change_of_any_input_installs_again(checkout, name):
+    checkout.run()
+    with (checkout.root / name).open('a') as file:
+        file.write('\n# changed\n')
+    result = checkout.run()
+    assert 'bringing .venv (Python 3.11) up to date' in result.stdout
+    assert len(checkout.calls) == 4
+
+
+def test_failed_run_is_not_taken_for_done(checkout):
+    checkout.run()
+    (checkout.root / 'setup.cfg').write_text('', 'utf-8')
+    checkout.write('fails_at', 'runtime.txt')
+    checkout.write('output', 'ERROR: something\n')
+    assert checkout.run().returncode == 1
+    (checkout.fake / 'fails_at').unlink()
+    checkout.run()
+    assert len(checkout.calls) == 4
+
+
+@pytest.mark.parametrize('version', ['2.7', '3.9', '3.13'])
+def test_wrong_python(checkout, version):
+    checkout.write('version', version)
+    assert_fails_with(
+        checkout.run(),
+        'Python 3.10, 3.11 or 3.12 is needed, but python3 is ' + version,
+    )
+    assert_fails_with(
+        checkout.run(PYTHON='python3'),
+        f'is needed, but PYTHON=python3 is {version}',
+    )
+    assert not (checkout.root / '.venv').exists()
+
+
+def test_no_python(checkout):
+    (checkout.bin / 'python3').unlink()
+    assert_fails_with(checkout.run(), 'is needed, but none was found')
+
+
+def test_named_python_does_not_run(checkout):
+    assert_fails_with(
+        checkout.run(PYTHON='python3.99'), 'PYTHON=python3.99 does not run'
+    )
+
+
+def test_python_without_venv(checkout):
+    checkout.write('no_venv', '')
+    assert_fails_with(checkout.run(), 'python3 has no venv module')
+
+
+def test_environment_of_another_python(checkout):
+    checkout.run()
+    shutil.copy(checkout.bin / 'python3', checkout.bin / 'python3.12')
+    other = FAKE_PYTHON.replace('cat "$FAKE/version"', 'echo 3.12')
+    checkout.program('python3.12', other)
+    assert_fails_with(
+        checkout.run(PYTHON='python3.12'),
+        '.venv holds Python 3.11, but PYTHON=python3.12 is 3.12; delete .venv',
+    )
+    checkout.write('version', '3.9')
+    assert_fails_with(checkout.run(), '.venv holds Python 3.9, but')
+
+
+@pytest.mark.parametrize('compiler', ['c++', 'clang++ -stdlib=libc++'])
+def test_no_compiler(checkout, compiler):
+    (checkout.bin / 'c++').unlink()
+    env = {} if compiler == 'c++' else {'CXX': compiler}
+    name = compiler.split()[0]
+    assert_fails_with(
+        checkout.run(**env), f'no C++ compiler ({name}) was found'
+    )
+
+
+def test_no_python_headers(checkout):
+    (checkout.fake / 'Python.h').unlink()
+    assert_fails_with(checkout.run(), "Python's C headers")
+
+
+def test_compiler_is_not_asked_for_once_the_ops_load(checkout):
+    checkout.run()
+    (checkout.bin / 'c++').unlink()
+    (checkout.root / 'setup.cfg').write_text('', 'utf-8')
+    assert checkout.run().returncode == 0
+
+
+@pytest.mark.parametrize(
+    ('fails_at', 'output', 'sentence'),
+    [
+        (
+            'build.txt',
+            'ERROR: No matching distribution found for torch==2.11.0',
+            'could not be downloaded; check the network',
+        ),
+        (
+            'mmcv==',
+            'c++: fatal error: Killed signal terminated program cc1plus\n'
+            'ninja: build stopped: subcommand failed.',
+            'mmcv 2.1.0 ran out of memory; try MAX_JOBS=1 make setup',
+        ),
+        (
+            'mmcv==',
+            'ninja: build stopped: subcommand failed.',
+            'mmcv 2.1.0 could not be compiled',
+        ),
+        (
+            'runtime.txt',
+            'OSError: [Errno 28] No space left on device',
+            'the disk is full',
+        ),
+        (
+            'runtime.txt',
+            'ERROR: Cannot install a and b',
+            'could not be installed (Cannot install a and b)',
+        ),
+    ],
+)
+def test_failure_of_pip(checkout, fails_at, output, sentence):
+    checkout.write('fails_at', fails_at)
+    checkout.write('output', f'Traceback (most recent call last):\n{output}\n')
+    result = checkout.run()
+    assert_fails_with(result, sentence)
+    assert result.stderr.splitlines()[1] == 'setup: details in setup.log'
+    assert output in (checkout.root / 'setup.log').read_text('utf-8')
+
+
+def test_wheel_without_fitting_ops_is_replaced(checkout):
+    checkout.write('ops_come_with', '--force-reinstall')
+    result = checkout.run()
+    assert result.returncode == 0, result.stderr
+    assert 'has no ops that fit: compiling them' in result.stdout
+    _, first, second, _, _ = checkout.calls
+    assert '--cache-dir' not in first
+    # pip's cache knows no torch and no CUDA, so this one's name says them.
+    assert f'--cache-dir {checkout.fake}/cache/freeseg_mm-torch2' in second
+    assert '--no-deps' in second
+
+
+def test_ops_that_never_load(checkout):
+    checkout.write('ops_come_with', 'no such call')
+    assert_fails_with(checkout.run(), 'its compiled ops do not load')
+
+
+def with_gpu(checkout, release):
+    home = checkout.fake / 'cuda'
+    home.mkdir()
+    (checkout.fake / 'site/nvidia/cu13/include').mkdir(parents=True)
+    checkout.program('nvidia-smi', '#!/usr/bin/env bash\n')
+    checkout.program(
+        'nvcc',
+        '#!/usr/bin/env bash\n'
+        f'if [ "$1" = --version ]; then echo "release {release}, V1"; fi\n'
+        f'if [ "$1" = --dryrun ]; then echo "#$ TOP={home}" >&2; fi\n',
+    )
+    return home
+
+
+def test_gpu_and_nvcc_build_for_cuda(checkout):
+    home = with_gpu(checkout, '13.0')
+    result = checkout.run(CUDA_HOME=str(checkout.fake))
+    assert f'ops for CUDA 13.0 ({home})' in result.stdout
+    assert checkout.build_environment.startswith('cuda=1 ')
+    # The headers of cuBLAS and the rest come with torch's own packages.
+    assert checkout.build_environment.endswith(
+        f'cpath={checkout.fake}/site/nvidia/cu13/include:'
+    )
+
+
+@pytest.mark.parametrize(
+    ('release', 'reason'),
+    [
+        (None, '(a GPU answers, but no nvcc was found)'),
+        ('12.4', '(nvcc is 12.4, torch needs 13.0)'),
+    ],
+)
+def test_gpu_without_fitting_nvcc_builds_for_the_cpu(
+    checkout, release, reason
+):
+    with_gpu(checkout, release)
+    if release is None:
+        (checkout.bin / 'nvcc').unlink()
+    result = checkout.run(CUDA_HOME=str(checkout.fake))
+    assert f'ops for the CPU {reason}' in result.stdout
+    assert checkout.build_environment.startswith('cuda=0 ')
+
+
+def test_job_count(checkout):
+    checkout.run(MAX_JOBS='3')
+    assert ' jobs=3 ' in checkout.build_environment
+    shutil.rmtree(checkout.root / '.venv')
+    checkout.run()
+    jobs = int(checkout.build_environment.split('jobs=')[1].split()[0])
+    assert 1 <= jobs <= os.cpu_count()
+
+
+def test_real_pip_without_network(checkout):
+    """The one test with real Python and pip: a mirror that does not answer."""
+    for name in ('python3', 'c++'):
+        (checkout.bin / name).unlink()
+    (checkout.bin / 'c++').symlink_to(shutil.which('true'))
+    result = checkout.run(
+        PYTHON=sys._base_executable,
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_INDEX_URL='http://127.0.0.1:9/simple',
+        PIP_RETRIES='0',
+        PIP_NO_CACHE_DIR='1',
+    )
+    assert_fails_with(result, 'could not be downloaded; check the network')
+    assert 'Traceback' not in result.stdout + result.stderr
