@@ -81,7 +81,7 @@ class TextTower:
         return self._encode_words(text)
 
     def _encode_uncached(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer.encode(self._tokenizer.clean_fn(text)))
+        return tuple(self._tokenizer.encode(text))
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """Look up token embeddings, (..., L) to (..., L, width)."""

@@ -1,0 +1,224 @@
+"""A COCO-panoptic-format data set over any vocabulary."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from freeseg_mm.registry import DATASETS
+from freeseg_mm.structures import Segment, Task, Vocabulary
+
+SPLITS = ('seen', 'all')
+
+
+@DATASETS.register_module()
+class OpenVocabPanopticDataset(BaseDataset):
+    """Images with one panoptic truth, from which every task is derived.
+
+    Categories of the annotation file are matched to the vocabulary by name.
+    With ``split='seen'`` the samples know the seen classes only: segments
+    of unseen classes are dropped before anything else sees them, and their
+    pixels are ignored, not background.
+
+    Args:
+        ann_file: COCO-panoptic JSON.
+        vocabulary: Built-in name or path; see :meth:`Vocabulary.load`.
+        split: ``seen`` hides the unseen classes (training), ``all`` keeps
+            every class (testing, full supervision).
+        tasks: Tasks that ``MultiTaskSampler`` may draw (Table 7).
+        data_root: Folder that relative paths start from; a relative
+            vocabulary path that exists there is taken from there.
+        data_prefix: ``img`` and ``seg`` (id PNGs) folders; ``sem``, if
+            given, the folder of official semantic PNGs for the metric.
+        indices: Number of first images, or indices, to keep.
+        serialize_data: Whether workers share one serialised list.
+        pipeline: Transforms.
+        test_mode: Whether a sample that cannot be used is an error rather
+            than replaced.
+        lazy_init: Whether to read the annotation file later.
+        max_refetch: Tries to replace a sample its pipeline refused.
+
+    Raises:
+        FileNotFoundError: If the annotation file does not exist.
+        ValueError: If it is no COCO-panoptic JSON, has a category the
+            vocabulary lacks, or keeps no labelled image; the message names
+            the file.
+    """
+
+    def __init__(
+        self,
+        *,
+        ann_file: str,
+        vocabulary: str,
+        split: str,
+        tasks: Sequence[str] = ('semantic', 'instance', 'panoptic'),
+        data_root: str = '',
+        data_prefix: dict[str, str] | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f'split {split!r} is none of {SPLITS}')
+        in_root = Path(data_root) / vocabulary
+        self.vocabulary = Vocabulary.load(
+            in_root if in_root.is_file() else vocabulary
+        )
+        self.sample_vocabulary = (
+            self.vocabulary.seen_only() if split == 'seen' else self.vocabulary
+        )
+        self.tasks = Task.parse_many(tasks)
+        super().__init__(
+            ann_file=ann_file,
+            metainfo={
+                'classes': self.vocabulary.names,
+                'vocabulary': self.vocabulary.to_dict(),
+            },
+            data_root=data_root,
+            data_prefix=data_prefix or {'img': '', 'seg': ''},
+            indices=indices,
+            serialize_data=serialize_data,
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file into one record an image."""
+        content = self._read_annotations()
+        label_of = self._labels_by_category_id(content['categories'])
+        images = {image['id']: image for image in content['images']}
+        records = []
+        for annotation in content['annotations']:
+            image = images.get(annotation['image_id'])
+            if image is None:
+                raise ValueError(
+                    f'{self.ann_file}: annotation {annotation["file_name"]} '
+                    f'is of image id {annotation["image_id"]}, which is not '
+                    "among its 'images'"
+                )
+            records.append(self._record(image, annotation, label_of))
+        return records
+
+    def _read_annotations(self) -> dict[str, Any]:
+        path = Path(self.ann_file)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'no annotation file {path}; prepare the data set with its '
+                'tools/prepare_*.py or tools/make_shapes.py, or set data_root'
+            )
+        try:
+            content = json.loads(path.read_text('utf-8'))
+        except ValueError as error:
+            raise ValueError(f'{path}: not readable as JSON: {error}') from None
+        needed = {'images', 'annotations', 'categories'}
+        if not isinstance(content, dict) or not needed <= set(content):
+            raise ValueError(
+                f'{path}: not a COCO-panoptic file; expected the keys '
+                f'{sorted(needed)}'
+            )
+        return content
+
+    def _labels_by_category_id(
+        self, categories: list[dict]
+    ) -> dict[int, int | None]:
+        """Label in the sample's vocabulary; ``None`` for a hidden class."""
+        unknown = [
+            category['name']
+            for category in categories
+            if category['name'] not in self.vocabulary.names
+        ]
+        if unknown:
+            raise ValueError(
+                f'{self.ann_file}: categories {unknown} are not in '
+                f'vocabulary {self.vocabulary.name!r}; every category needs '
+                'a class of the same name'
+            )
+        position = {
+            name: index
+            for index, name in enumerate(self.sample_vocabulary.names)
+        }
+        return {
+            category['id']: position.get(category['name'])
+            for category in categories
+        }
+
+    def _record(
+        self, image: dict, annotation: dict, label_of: dict[int, int | None]
+    ) -> dict[str, Any]:
+        segments: list[Segment] = []
+        for info in annotation['segments_info']:
+            if info['category_id'] not in label_of:
+                raise ValueError(
+                    f'{self.ann_file}: {annotation["file_name"]} has a '
+                    f'segment of category id {info["category_id"]}, which '
+                    "is not among its 'categories'"
+                )
+            label = label_of[info['category_id']]
+            if label is not None:
+                segments.append(
+                    {
+                        'id': info['id'],
+                        'label': label,
+                        'iscrowd': info.get('iscrowd', 0),
+                    }
+                )
+        prefix = self.data_prefix
+        record = {
+            'img_id': image['id'],
+            'img_path': str(Path(prefix['img']) / image['file_name']),
+            'height': image['height'],
+            'width': image['width'],
+            'seg_map_path': str(
+                Path(prefix['seg']) / annotation['file_name']
+            ),
+            'segments': segments,
+            # ids the PNG may hold beyond those of `segments`
+            'hidden_ids': [
+                info['id']
+                for info in annotation['segments_info']
+                if label_of[info['category_id']] is None
+            ],
+        }
+        if prefix.get('sem'):
+            record['sem_seg_path'] = str(
+                Path(prefix['sem']) / annotation['file_name']
+            )
+        return record
+
+    def filter_data(self) -> list[dict]:
+        """Leave out training images on which no label remains."""
+        if self.test_mode:
+            return self.data_list
+        kept = [
+            record
+            for record in self.data_list
+            if any(not segment['iscrowd'] for segment in record['segments'])
+        ]
+        if not kept:
+            raise ValueError(
+                f'{self.ann_file}: none of {len(self.data_list)} images has '
+                f'a label of {self.sample_vocabulary.name!r}'
+            )
+        if len(kept) < len(self.data_list):
+            print_log(
+                f'{self.ann_file}: {len(self.data_list) - len(kept)} of '
+                f'{len(self.data_list)} images have no label of '
+                f'{self.sample_vocabulary.name!r} and are not trained on',
+                logger='current',
+            )
+        return kept
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """A record with the vocabulary its labels refer to, and the tasks."""
+        record = super().get_data_info(idx)
+        record['vocabulary'] = self.sample_vocabulary
+        record['tasks'] = self.tasks
+        return record

@@ -1,0 +1,4 @@
+from .load_panoptic_segments import LoadPanopticSegments
+from .multi_task_sampler import MultiTaskSampler
+
+__all__ = ['LoadPanopticSegments', 'MultiTaskSampler']

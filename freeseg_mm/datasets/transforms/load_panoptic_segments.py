@@ -1,0 +1,57 @@
+"""Read the one panoptic truth of a training image."""
+
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from freeseg_mm.registry import TRANSFORMS
+from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment
+from freeseg_mm.utils.panoptic_png import decode_panoptic_png
+
+
+@TRANSFORMS.register_module()
+class LoadPanopticSegments(BaseTransform):
+    """Load the segment id of each pixel, unseen and void pixels ignored.
+
+    Segments are renumbered from ``FIRST_SEGMENT_ID``, so that no padding
+    value of another transform names one. Pixels of a hidden class become
+    0, like void: from here on nothing can tell what was there.
+
+    Required keys: ``seg_map_path``, ``segments``, ``hidden_ids``,
+    ``height``, ``width``. Modified: ``segments``. Added: ``gt_seg_map``,
+    (H, W) int32. Removed: ``hidden_ids``.
+
+    Raises:
+        ValueError: If the PNG cannot be decoded, has another size than the
+            annotation says, or holds ids the annotation does not list.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add ``gt_seg_map`` and renumber ``segments``."""
+        path = results['seg_map_path']
+        ids = decode_panoptic_png(path)
+        size = (results['height'], results['width'])
+        if ids.shape != size:
+            raise ValueError(
+                f'{path}: the panoptic PNG is {ids.shape} (height, width), '
+                f'its annotation says {size}'
+            )
+        segments: list[Segment] = results['segments']
+        new_id = {0: 0} | dict.fromkeys(results.pop('hidden_ids'), 0)
+        for index, segment in enumerate(segments):
+            new_id[segment['id']] = FIRST_SEGMENT_ID + index
+        present, inverse = np.unique(ids, return_inverse=True)
+        unknown = [int(i) for i in present if int(i) not in new_id]
+        if unknown:
+            raise ValueError(
+                f'{path}: segment ids {unknown} are in the panoptic PNG but '
+                "not in its annotation's segments_info"
+            )
+        lookup = np.array([new_id[int(i)] for i in present], dtype=np.int32)
+        results['gt_seg_map'] = lookup[inverse].reshape(size)
+        results['segments'] = [
+            {**segment, 'id': FIRST_SEGMENT_ID + index}
+            for index, segment in enumerate(segments)
+        ]
+        return results

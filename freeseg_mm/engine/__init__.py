@@ -1,0 +1,3 @@
+from .compatibility_hook import CompatibilityHook
+
+__all__ = ['CompatibilityHook']

@@ -1,0 +1,30 @@
+"""What every way of showing masks to CLIP has in common (Sec. 3.1)."""
+
+from abc import ABCMeta, abstractmethod
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from .frozen_clip import FrozenCLIP
+
+
+class MaskClassifier(BaseModule, metaclass=ABCMeta):
+    """Embeds the region of each mask into CLIP's joint space."""
+
+    @abstractmethod
+    def forward(
+        self, clip: FrozenCLIP, images: Tensor, mask_logits: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Embed masks.
+
+        Args:
+            clip: The frozen CLIP.
+            images: RGB in [0, 255], (B, 3, H, W).
+            mask_logits: Masks of each image, (B, M, h, w), at any
+                resolution of the same frame; very negative where an image
+                is padding.
+
+        Returns:
+            Unit-norm embeddings, (B, M, D), zero for masks that are empty;
+            and whether a mask is not empty, (B, M), bool.
+        """

@@ -1,0 +1,3 @@
+from .task_per_batch import TaskPerBatch
+
+__all__ = ['TaskPerBatch']

@@ -1,0 +1,54 @@
+"""One probability from query scores and CLIP scores (Sec. 3.1, Testing)."""
+
+import torch
+from torch import Tensor
+
+MODES = ('geometric', 'arithmetic', 'query', 'clip')
+
+
+def ensemble_scores(
+    query_logits: Tensor,
+    clip_logits: Tensor | None,
+    is_seen: Tensor,
+    *,
+    mode: str,
+    seen_weight: float,
+    unseen_weight: float,
+) -> Tensor:
+    """Combine both views of a mask into class probabilities.
+
+    The class distribution is ``query^w * clip^(1 - w)``, renormalised over
+    the classes, with ``w`` of the class being seen or unseen; ``arithmetic``
+    takes the weighted sum instead, ``query`` and ``clip`` one view alone.
+    It is then scaled by the query's probability of being an object.
+
+    Args:
+        query_logits: (B, T, N, C + 1), no-object last.
+        clip_logits: (B, T, N, C), or ``None`` for mode ``query``.
+        is_seen: (C,), bool.
+        mode: One of :data:`MODES`.
+        seen_weight: Weight w of the query on seen classes.
+        unseen_weight: Weight w of the query on unseen classes.
+
+    Returns:
+        Probabilities, (B, T, N, C); what is missing to 1 is no-object.
+
+    Raises:
+        ValueError: If ``mode`` is unknown.
+    """
+    if mode not in MODES:
+        raise ValueError(f'ensemble mode {mode!r} is none of {MODES}')
+    objectness = 1 - query_logits.softmax(-1)[..., -1:]
+    query = query_logits[..., :-1].log_softmax(-1)
+    if mode == 'query' or clip_logits is None:
+        return query.exp() * objectness
+    clip = clip_logits.log_softmax(-1)
+    if mode == 'clip':
+        return clip.exp() * objectness
+    weight = torch.where(is_seen, seen_weight, unseen_weight)
+    if mode == 'geometric':
+        classes = (weight * query + (1 - weight) * clip).softmax(-1)
+    else:
+        mixed = weight * query.exp() + (1 - weight) * clip.exp()
+        classes = mixed / mixed.sum(-1, keepdim=True)
+    return classes * objectness

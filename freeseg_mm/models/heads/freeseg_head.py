@@ -1,0 +1,415 @@
+"""Mask proposals and their text-driven class scores (Sec. 3.1, 3.3)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.ops import point_sample
+from mmdet.models.dense_heads import Mask2FormerHead
+from mmdet.models.utils import get_uncertain_point_coords_with_randomness
+from mmdet.registry import TASK_UTILS
+from mmdet.utils import (
+    ConfigType,
+    OptConfigType,
+    OptMultiConfig,
+    reduce_mean,
+)
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from freeseg_mm.models.layers import CosineClassifier
+from freeseg_mm.registry import MODELS
+from freeseg_mm.structures import TaskTargets
+
+EXCLUDED_LOGIT = -1e4
+"""Mask logit of a point that takes no part in a loss.
+
+With target 0 both the focal and the dice term of such a point, and their
+gradients, are exactly zero.
+"""
+
+
+@MODELS.register_module()
+class FreeSegHead(Mask2FormerHead):
+    """Mask2Former's proposal extractor, guided and classified by text.
+
+    Parameter names of everything mmdet's head has are mmdet's, so a stock
+    Mask2Former checkpoint fills them. New are the semantic context
+    interaction on the pixel decoder's maps and, in ``cls_embed``, a cosine
+    classifier for any vocabulary instead of a linear one.
+
+    Args:
+        in_channels: Channels of the backbone's maps, high to low resolution.
+        feat_channels: Width of decoder features.
+        out_channels: Width of mask features.
+        embed_dim: Width D of the text embeddings.
+        pixel_decoder: Config of ``mmdet.MSDeformAttnPixelDecoder``.
+        transformer_decoder: Config of mmdet's Mask2Former decoder.
+        num_queries: Mask proposals N.
+        num_transformer_feat_level: Maps the decoder attends to in turn.
+        positional_encoding: Config of the decoder's sine encoding.
+        context_interaction: Config of the interaction (Sec. 3.3), or
+            ``None`` for none (Table 4): then queries and masks do not
+            depend on text, and all tasks share one decoder pass.
+        classifier: Arguments of :class:`CosineClassifier` other than sizes.
+        no_object_weight: Weight of unmatched queries in L_cla.
+        loss_cls: Config of L_cla. Its class weights follow the vocabulary,
+            so it must not set ``class_weight``.
+        loss_mask: Config of L_F, on points.
+        loss_dice: Config of L_D, on points.
+        train_cfg: ``assigner`` (matching costs), ``num_points``,
+            ``oversample_ratio``, ``importance_sample_ratio`` as in mmdet,
+            and ``ignore_query_overlap``: an unmatched query with more than
+            this share of its mask on unlabelled pixels is not pushed
+            towards no-object (``None``: all are, as released).
+        test_cfg: Not used here; mmdet passes it to every head.
+        init_cfg: See mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: If ``loss_cls`` sets ``class_weight``.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: list[int],
+        feat_channels: int,
+        out_channels: int,
+        embed_dim: int,
+        pixel_decoder: ConfigType,
+        transformer_decoder: ConfigType,
+        positional_encoding: ConfigType,
+        loss_cls: ConfigType,
+        loss_mask: ConfigType,
+        loss_dice: ConfigType,
+        num_queries: int = 100,
+        num_transformer_feat_level: int = 3,
+        context_interaction: OptConfigType = None,
+        classifier: OptConfigType = None,
+        no_object_weight: float = 0.1,
+        train_cfg: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        if loss_cls.get('class_weight') is not None:
+            raise ValueError(
+                'loss_cls.class_weight has one entry per class, and the '
+                'classes follow the vocabulary; set no_object_weight instead'
+            )
+        super().__init__(
+            in_channels=in_channels,
+            feat_channels=feat_channels,
+            out_channels=out_channels,
+            num_things_classes=0,
+            num_stuff_classes=0,
+            num_queries=num_queries,
+            num_transformer_feat_level=num_transformer_feat_level,
+            pixel_decoder=pixel_decoder,
+            transformer_decoder=transformer_decoder,
+            positional_encoding=positional_encoding,
+            loss_cls=ConfigDict(loss_cls, class_weight=None),
+            loss_mask=loss_mask,
+            loss_dice=loss_dice,
+            test_cfg=test_cfg,
+            init_cfg=init_cfg,
+        )
+        self.no_object_weight = no_object_weight
+        self.cls_embed = CosineClassifier(
+            feat_channels=feat_channels,
+            embed_dim=embed_dim,
+            **(classifier or {}),
+        )
+        self.context_interaction = None
+        if context_interaction is not None:
+            self.context_interaction = MODELS.build(
+                {
+                    **context_interaction,
+                    'feat_channels': feat_channels,
+                    'embed_dim': embed_dim,
+                }
+            )
+        self.train_cfg = train_cfg
+        if train_cfg:
+            self.assigner = TASK_UTILS.build(train_cfg['assigner'])
+            self.num_points = train_cfg['num_points']
+            self.oversample_ratio = train_cfg['oversample_ratio']
+            self.importance_sample_ratio = train_cfg['importance_sample_ratio']
+            self.ignore_query_overlap = train_cfg['ignore_query_overlap']
+
+    def forward(
+        self,
+        feats: Sequence[Tensor],
+        text_embeds: Tensor,
+        class_of_prompt: Sequence[int],
+        every_layer: bool = True,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Propose masks and classify them, for all tasks at once.
+
+        The pixel decoder runs once an image, interaction and decoder once
+        on a batch of B * T.
+
+        Args:
+            feats: Backbone maps, each (B, c, h, w).
+            text_embeds: Unit-norm F_t of T tasks, (T, P, D).
+            class_of_prompt: Class of each of the P prompts, ascending.
+            every_layer: Whether to classify after every decoder layer, as
+                training needs, or only after the last.
+
+        Returns:
+            Class logits, each (B, T, N, C + 1) with no-object last, and mask
+            logits, each (B, T, N, h, w) at stride 4; one entry for each
+            prediction, the final one last. Without interaction the mask
+            logits have T = 1.
+        """
+        mask_features, maps = self.pixel_decoder(list(feats))
+        maps = maps[: self.num_transformer_feat_level]
+        batch, tasks = len(mask_features), 1
+        if self.context_interaction is not None:
+            tasks = len(text_embeds)
+            *maps, mask_features = [
+                x.flatten(0, 1)  # (B * T, c, h, w)
+                for x in self.context_interaction(
+                    [*maps, mask_features], text_embeds
+                )
+            ]
+        query_feats, mask_logits = self._decode(maps, mask_features)
+        if not every_layer:
+            query_feats, mask_logits = query_feats[-1:], mask_logits[-1:]
+        class_logits = [
+            self.cls_embed(
+                x.unflatten(0, (batch, tasks)), text_embeds, class_of_prompt
+            )
+            for x in query_feats
+        ]
+        return class_logits, [
+            x.unflatten(0, (batch, tasks)) for x in mask_logits
+        ]
+
+    def _decode(
+        self, maps: list[Tensor], mask_features: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Run the masked-attention decoder.
+
+        Args:
+            maps: Maps to attend to, low to high resolution, (B, c, h, w).
+            mask_features: (B, c, H/4, W/4).
+
+        Returns:
+            Normed query features (B, N, c) and mask logits (B, N, H/4, W/4)
+            before the first and after each layer.
+        """
+        batch = len(mask_features)
+        keys, key_positions = [], []
+        for level, x in enumerate(maps):
+            key = self.decoder_input_projs[level](x).flatten(2).mT
+            keys.append(key + self.level_embed.weight[level])
+            no_padding = x.new_zeros((1, *x.shape[-2:]), dtype=torch.bool)
+            position = self.decoder_positional_encoding(no_padding)
+            key_positions.append(position.flatten(2).mT.expand_as(key))
+
+        query = self.query_feat.weight.expand(batch, -1, -1)
+        query_pos = self.query_embed.weight.expand(batch, -1, -1)
+        query_feats, mask_logits = [], []
+        for index in range(self.num_transformer_decoder_layers + 1):
+            if index > 0:
+                level = (index - 1) % len(maps)
+                query = self.transformer_decoder.layers[index - 1](
+                    query=query,
+                    key=keys[level],
+                    value=keys[level],
+                    query_pos=query_pos,
+                    key_pos=key_positions[level],
+                    cross_attn_mask=self._attention_mask(
+                        mask_logits[-1], maps[level].shape[-2:]
+                    ),
+                )
+            normed = self.transformer_decoder.post_norm(query)
+            query_feats.append(normed)
+            mask_logits.append(
+                torch.einsum(
+                    'bnc,bchw->bnhw', self.mask_embed(normed), mask_features
+                )
+            )
+        return query_feats, mask_logits
+
+    @torch.no_grad()
+    def _attention_mask(self, mask_logits: Tensor, size: torch.Size) -> Tensor:
+        """Block what a query's mask leaves out, unless that is everything.
+
+        Returns:
+            True where attention is blocked, (B * heads, N, h * w).
+        """
+        resized = F.interpolate(mask_logits, size, mode='bilinear')
+        blocked = resized.flatten(2) < 0
+        blocked &= ~blocked.all(dim=-1, keepdim=True)
+        return blocked.repeat_interleave(self.num_heads, dim=0)
+
+    def loss(
+        self,
+        feats: Sequence[Tensor],
+        text_embeds: Tensor,
+        class_of_prompt: Sequence[int],
+        batch_targets: list[TaskTargets],
+    ) -> dict[str, Tensor]:
+        """Losses of one task's batch (Eq. 1, 3), at every decoder layer.
+
+        Args:
+            feats: Backbone maps, each (B, c, h, w).
+            text_embeds: Unit-norm F_t of the task, (1, P, D), with gradient
+                to the prompts.
+            class_of_prompt: Class of each of the P prompts, ascending.
+            batch_targets: Masks and labels of each image.
+
+        Returns:
+            ``loss_cls``, ``loss_mask``, ``loss_dice`` of the last layer and
+            ``d{i}.loss_*`` of the others, as mmdet names them.
+        """
+        class_logits, mask_logits = self(feats, text_embeds, class_of_prompt)
+        return self.loss_by_feat(
+            [x.squeeze(1).float() for x in class_logits],
+            [x.squeeze(1).float() for x in mask_logits],
+            batch_targets,
+            [{}] * len(batch_targets),
+        )
+
+    def _loss_by_feat_single(
+        self,
+        cls_scores: Tensor,
+        mask_preds: Tensor,
+        batch_gt_instances: list[TaskTargets],
+        batch_img_metas: list[dict],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses of one decoder layer; unlabelled pixels take no part.
+
+        Args:
+            cls_scores: Class logits, (B, N, C + 1).
+            mask_preds: Mask logits, (B, N, h, w).
+            batch_gt_instances: Targets of each image.
+            batch_img_metas: Not used; mmdet's signature.
+        """
+        no_object = cls_scores.shape[-1] - 1
+        labels = torch.full_like(
+            cls_scores[..., 0], no_object, dtype=torch.long
+        )
+        weights = torch.full_like(cls_scores[..., 0], self.no_object_weight)
+        matched_logits, matched_masks, matched_valid = [], [], []
+        for index, targets in enumerate(batch_gt_instances):
+            queries, objects, ignored = self._match(
+                cls_scores[index].detach(), mask_preds[index].detach(), targets
+            )
+            weights[index, ignored] = 0.0
+            weights[index, queries] = 1.0
+            labels[index, queries] = targets.labels[objects]
+            matched_logits.append(mask_preds[index, queries])
+            matched_masks.append(targets.masks[objects])
+            matched_valid.append(targets.valid.expand(len(queries), -1, -1))
+
+        loss_cls = self.loss_cls(
+            cls_scores.flatten(0, 1),
+            labels.flatten(),
+            weights.flatten(),
+            avg_factor=reduce_mean(weights.sum()).clamp(min=1e-6),
+        )
+        loss_mask, loss_dice = self._mask_losses(
+            torch.cat(matched_logits),
+            torch.cat(matched_masks),
+            torch.cat(matched_valid),
+        )
+        return loss_cls, loss_mask, loss_dice
+
+    def _mask_losses(
+        self, logits: Tensor, masks: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """L_F and L_D (Eq. 1) of G matched masks on sampled points.
+
+        Args:
+            logits: (G, h, w).
+            masks: (G, H, W), bool.
+            valid: Labelled pixels, (G, H, W), bool.
+        """
+        num_masks = reduce_mean(logits.new_tensor(float(len(logits))))
+        num_masks = num_masks.clamp(min=1.0)
+        if len(logits) == 0:
+            # keeps every parameter in the graph, as DDP demands
+            nothing = logits.sum()
+            return nothing, nothing
+        with torch.no_grad():
+            points = get_uncertain_point_coords_with_randomness(
+                logits[:, None],
+                None,
+                self.num_points,
+                self.oversample_ratio,
+                self.importance_sample_ratio,
+            )
+            excluded = ~_labelled_points(valid, points)
+            point_masks = _sample(masks, points).masked_fill(excluded, 0.0)
+        point_logits = _sample(logits, points).masked_fill(
+            excluded, EXCLUDED_LOGIT
+        )
+        loss_dice = self.loss_dice(
+            point_logits, point_masks, avg_factor=num_masks
+        )
+        loss_mask = self.loss_mask(
+            point_logits.flatten(),
+            point_masks.flatten(),
+            avg_factor=num_masks * self.num_points,
+        )
+        return loss_mask, loss_dice
+
+    @torch.no_grad()
+    def _match(
+        self, class_logits: Tensor, mask_logits: Tensor, targets: TaskTargets
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Assign queries to masks on labelled points of one image.
+
+        Returns:
+            Matched queries and their masks, (G,) each, and the queries that
+            lie on unlabelled pixels, (N,) bool.
+        """
+        points = torch.rand(1, self.num_points, 2, device=mask_logits.device)
+        labelled = _labelled_points(targets.valid[None], points)[0]
+        predicted = _sample(mask_logits, points)  # (N, points)
+        assigned = self.assigner.assign(
+            pred_instances=InstanceData(
+                scores=class_logits, masks=predicted[:, labelled]
+            ),
+            gt_instances=InstanceData(
+                labels=targets.labels,
+                masks=_sample(targets.masks, points)[:, labelled],
+            ),
+        ).gt_inds
+        queries = assigned.nonzero().squeeze(1)
+        inside = predicted > 0
+        overlap = (inside & ~labelled).sum(1) / inside.sum(1).clamp(min=1)
+        limit = self.ignore_query_overlap
+        ignored = overlap > (1.0 if limit is None else limit)
+        return queries, assigned[queries] - 1, ignored
+
+    def predict(
+        self,
+        feats: Sequence[Tensor],
+        text_embeds: Tensor,
+        class_of_prompt: Sequence[int],
+    ) -> tuple[Tensor, Tensor]:
+        """Class logits and mask logits of the last layer.
+
+        Returns:
+            (B, T, N, C + 1) and (B, T, N, h, w), the latter with T = 1
+            where all tasks share their masks.
+        """
+        class_logits, mask_logits = self(
+            feats, text_embeds, class_of_prompt, every_layer=False
+        )
+        return class_logits[-1], mask_logits[-1]
+
+
+def _sample(maps: Tensor, points: Tensor) -> Tensor:
+    """Bilinear values of (M, h, w) maps at (1 or M, K, 2) points, (M, K)."""
+    points = points.expand(len(maps), -1, -1)
+    return point_sample(maps[:, None].float(), points).squeeze(1)
+
+
+def _labelled_points(valid: Tensor, points: Tensor) -> Tensor:
+    """Whether all pixels that a point's value mixes are labelled."""
+    return _sample(valid, points) > 1 - 1e-4

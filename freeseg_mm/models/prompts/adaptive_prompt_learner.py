@@ -1,0 +1,127 @@
+"""Learned task and class prompts (Sec. 3.2, Eq. 4-6)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from freeseg_mm.models.clip.text_tower import TextTower
+from freeseg_mm.registry import MODELS
+from freeseg_mm.structures import Task
+
+from .prompt_learner import PromptLearner, encode_suffixes
+
+FUSIONS = ('task_first', 'start_first', 'embed')
+
+
+@MODELS.register_module()
+class AdaptivePromptLearner(PromptLearner):
+    """Vectors around task and class names, learned with the network.
+
+    With fusion ``task_first`` (as the authors released) a prompt reads
+    ``[task name][task vectors][start][class vectors][class name][.][end]``
+    and is encoded in one pass; ``start_first`` puts the start token in
+    front of all. ``embed`` encodes task and class prompts apart (Eq. 4, 5)
+    and joins the two embeddings by a learned projection (Eq. 6); it begins
+    as the class embedding alone.
+
+    Args:
+        text_width: Width of CLIP's token embeddings.
+        embed_dim: Width D of CLIP's joint space.
+        num_class_tokens: Learned vectors of the class prompt; 16 in the
+            paper.
+        num_task_tokens: Learned vectors of the task prompt; 8 in the paper.
+        use_task_prompt: Whether the prompt holds the task part at all
+            (Table 4).
+        fusion: How task and class are joined, one of ``task_first``,
+            ``start_first``, ``embed``.
+
+    Raises:
+        ValueError: If ``fusion`` is unknown or a count is negative.
+    """
+
+    def __init__(
+        self,
+        *,
+        text_width: int,
+        embed_dim: int,
+        num_class_tokens: int = 16,
+        num_task_tokens: int = 8,
+        use_task_prompt: bool = True,
+        fusion: str = 'task_first',
+    ) -> None:
+        super().__init__()
+        if fusion not in FUSIONS:
+            raise ValueError(f'fusion {fusion!r} is none of {FUSIONS}')
+        if min(num_class_tokens, num_task_tokens) < 0:
+            raise ValueError(
+                'expected counts of at least 0, got num_class_tokens='
+                f'{num_class_tokens}, num_task_tokens={num_task_tokens}'
+            )
+        self.use_task_prompt = use_task_prompt
+        self.fusion = fusion
+        self.class_prompt = nn.Parameter(
+            0.02 * torch.randn(num_class_tokens, text_width)
+        )
+        if use_task_prompt:
+            # standard deviation of a Kaiming normal with slope 2, the
+            # initialisation of the authors' release
+            self.task_prompt = nn.Parameter(
+                (0.4 / text_width) ** 0.5
+                * torch.randn(num_task_tokens, text_width)
+            )
+        if use_task_prompt and fusion == 'embed':
+            self.join = nn.Linear(2 * embed_dim, embed_dim, bias=False)
+            with torch.no_grad():
+                self.join.weight.copy_(torch.eye(embed_dim, 2 * embed_dim))
+
+    def encode_task(
+        self, text_tower: TextTower, prompts: Sequence[str], task: Task
+    ) -> Tensor:
+        """Encode the names for one task, (P, D), with gradient."""
+        suffixes = [self._suffix(text_tower, prompt) for prompt in prompts]
+        prefix = self._prefix(text_tower, task)
+        classes = encode_suffixes(text_tower, prefix, suffixes)
+        if not (self.use_task_prompt and self.fusion == 'embed'):
+            return classes
+        task_embed = encode_suffixes(
+            text_tower,
+            torch.cat(
+                [_embed(text_tower, [text_tower.start_id]), self.task_prompt]
+            ),
+            [(*text_tower.token_ids(task.text), text_tower.end_id)],
+        )
+        joined = torch.cat([classes, task_embed.expand_as(classes)], dim=-1)
+        return F.normalize(self.join(joined), dim=-1)
+
+    def prompt_length(
+        self, text_tower: TextTower, prompt: str, task: Task
+    ) -> int:
+        """Tokens the prompt of one name takes, start and end included."""
+        length = 1 + len(self.class_prompt)
+        if self.use_task_prompt and self.fusion != 'embed':
+            length += len(text_tower.token_ids(task.text))
+            length += len(self.task_prompt)
+        return length + len(self._suffix(text_tower, prompt))
+
+    def _prefix(self, text_tower: TextTower, task: Task) -> Tensor:
+        start = _embed(text_tower, [text_tower.start_id])
+        if not self.use_task_prompt or self.fusion == 'embed':
+            return torch.cat([start, self.class_prompt])
+        name = _embed(text_tower, text_tower.token_ids(task.text))
+        if self.fusion == 'start_first':
+            parts = [start, name, self.task_prompt, self.class_prompt]
+        else:
+            parts = [name, self.task_prompt, start, self.class_prompt]
+        return torch.cat(parts)
+
+    @staticmethod
+    def _suffix(text_tower: TextTower, prompt: str) -> tuple[int, ...]:
+        return (*text_tower.token_ids(f'{prompt}.'), text_tower.end_id)
+
+
+def _embed(text_tower: TextTower, ids: Sequence[int]) -> Tensor:
+    return text_tower.embed_tokens(
+        torch.tensor(ids, device=text_tower.device)
+    )

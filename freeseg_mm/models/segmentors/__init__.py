@@ -1,0 +1,3 @@
+from .freeseg import FreeSeg
+
+__all__ = ['FreeSeg']

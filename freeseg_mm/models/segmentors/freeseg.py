@@ -1,0 +1,309 @@
+"""FreeSeg: one network, three tasks, any vocabulary (Sec. 3)."""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.detectors import MaskFormer
+from mmdet.structures import SampleList
+from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
+from torch import Tensor
+
+from freeseg_mm.models.clip import FrozenCLIP, MaskClassifier
+from freeseg_mm.models.heads.ensemble import ensemble_scores
+from freeseg_mm.models.layers import best_of_prompts
+from freeseg_mm.models.prompts import PromptLearner
+from freeseg_mm.registry import MODELS
+from freeseg_mm.structures import Task, Vocabulary, task_targets
+
+from .text_cache import TextCache
+
+PADDING_LOGIT = -1e4
+RESULT_FIELDS = {
+    Task.SEMANTIC: 'pred_sem_seg',
+    Task.INSTANCE: 'pred_instances',
+    Task.PANOPTIC: 'pred_panoptic_seg',
+}
+
+
+@MODELS.register_module()
+class FreeSeg(MaskFormer):
+    """Two-stage open-vocabulary segmentation (Fig. 2).
+
+    Mask proposals guided by text, then classified by the cosine with text
+    and, at test time, by CLIP's view of each mask. Vocabulary and task
+    come with the data samples.
+
+    Args:
+        backbone: Config of the backbone, maps at strides 4 to 32.
+        panoptic_head: Config of ``FreeSegHead``; its ``embed_dim`` is
+            CLIP's and is filled in here.
+        panoptic_fusion_head: Config of ``FreeSegFusionHead``.
+        clip: Config of ``FrozenCLIP``.
+        prompt_learner: Config of ``AdaptivePromptLearner`` or
+            ``FixedPrompt``; widths are filled in here.
+        mask_classifier: Config of how CLIP scores masks, or ``None`` if
+            CLIP shall not (then ``test_cfg.ensemble.mode`` is ``query``).
+        clip_prompt: Config of the prompts that CLIP's view is compared
+            with; ``None`` takes those of ``prompt_learner``.
+        neck: Config of a neck, usually none.
+        train_cfg: See ``FreeSegHead``.
+        test_cfg: ``tasks`` answered by one call, ``ensemble`` (arguments of
+            :func:`ensemble_scores` plus ``temperature`` of CLIP's scores),
+            and what ``FreeSegFusionHead`` takes.
+        data_preprocessor: Config of the preprocessor; its mean, std and
+            channel order turn inputs back into RGB for CLIP.
+        init_cfg: See mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: If CLIP scores are asked for without a
+            ``mask_classifier``.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: ConfigType,
+        panoptic_head: ConfigType,
+        panoptic_fusion_head: ConfigType,
+        clip: ConfigType,
+        prompt_learner: ConfigType,
+        mask_classifier: OptConfigType = None,
+        clip_prompt: OptConfigType = None,
+        neck: OptConfigType = None,
+        train_cfg: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        data_preprocessor: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        frozen_clip: FrozenCLIP = MODELS.build(clip)
+        head = panoptic_head.deepcopy()
+        head.embed_dim = frozen_clip.embed_dim
+        super().__init__(
+            backbone=backbone,
+            neck=neck,
+            panoptic_head=head,
+            panoptic_fusion_head=panoptic_fusion_head,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+        )
+        self.clip = frozen_clip
+        self.prompt_learner = self._build_prompts(prompt_learner)
+        self.clip_prompt: PromptLearner | None = None
+        if clip_prompt is not None:
+            self.clip_prompt = self._build_prompts(clip_prompt)
+        self.mask_classifier: MaskClassifier | None = None
+        if mask_classifier is not None:
+            self.mask_classifier = MODELS.build(mask_classifier)
+        elif self._use_clip_scores:
+            raise ValueError(
+                f'ensemble mode {self.test_cfg.ensemble.mode!r} needs a '
+                "mask_classifier; without one set the mode to 'query'"
+            )
+        self._text_cache = TextCache()
+
+    def _build_prompts(self, config: ConfigType) -> PromptLearner:
+        """Build a prompt learner, with CLIP's widths if it wants them."""
+        config = config.copy()
+        if 'Adaptive' in config['type']:
+            config['text_width'] = self.clip.text.width
+            config['embed_dim'] = self.clip.embed_dim
+        return MODELS.build(config)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that :meth:`predict` answers."""
+        return Task.parse_many(self.test_cfg.tasks)
+
+    @property
+    def _use_clip_scores(self) -> bool:
+        return self.test_cfg.ensemble.mode != 'query'
+
+    def train(self, mode: bool = True) -> 'FreeSeg':
+        """Set the mode; parameters may have been swapped, so forget text."""
+        super().train(mode)
+        self._text_cache.clear()
+        return self
+
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Refuse names that CLIP cannot read, before anything is computed.
+
+        Raises:
+            ValueError: If a name is too long for CLIP's context.
+        """
+        for learner in (self.prompt_learner, self.clip_prompt):
+            if learner is not None:
+                learner.check_lengths(self.clip.text, vocabulary, tuple(Task))
+
+    def loss(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """Losses of one batch, which has one task (Eq. 3).
+
+        Args:
+            batch_inputs: Normalised images, (B, 3, H, W).
+            batch_data_samples: With ``task``, ``vocabulary``, ``segments``
+                and ``gt_sem_seg.sem_seg``, the segment map (1, H, W).
+
+        Returns:
+            See :meth:`FreeSegHead.loss`.
+
+        Raises:
+            ValueError: If samples differ in task or vocabulary.
+        """
+        vocabulary = self._common('vocabulary', batch_data_samples)
+        task = Task(self._common('task', batch_data_samples))
+        targets = [
+            task_targets(
+                sample.gt_sem_seg.sem_seg[0], sample.segments, vocabulary, task
+            )
+            for sample in batch_data_samples
+        ]
+        text_embeds = self.prompt_learner(self.clip.text, vocabulary, [task])
+        return self.panoptic_head.loss(
+            self.extract_feat(batch_inputs),
+            text_embeds,
+            vocabulary.class_of_prompt,
+            targets,
+        )
+
+    @torch.no_grad()
+    def predict(
+        self,
+        batch_inputs: Tensor,
+        batch_data_samples: SampleList,
+        rescale: bool = True,
+    ) -> SampleList:
+        """All asked-for results of a batch, from one pass of the backbone.
+
+        Args:
+            batch_inputs: Normalised images, (B, 3, H, W).
+            batch_data_samples: With ``vocabulary``; without one the
+                checkpoint's own (``dataset_meta``) is taken.
+            rescale: Whether results have the original images' size.
+
+        Returns:
+            The samples with ``pred_sem_seg``, ``pred_instances`` and
+            ``pred_panoptic_seg``; see :class:`FreeSegFusionHead`.
+
+        Raises:
+            ValueError: If samples differ in vocabulary or have none.
+        """
+        vocabulary = self._common('vocabulary', batch_data_samples)
+        metas = [sample.metainfo for sample in batch_data_samples]
+        query_logits, mask_logits = self._forward(
+            batch_inputs, batch_data_samples
+        )
+        _blank_padding(mask_logits, metas)
+        clip_logits = None
+        if self._use_clip_scores:
+            clip_logits, valid = self.clip_scores(
+                batch_inputs, mask_logits, vocabulary
+            )
+        ensemble = dict(self.test_cfg.ensemble)
+        ensemble.pop('temperature')
+        class_probs = ensemble_scores(
+            query_logits.float(),
+            clip_logits,
+            torch.tensor(vocabulary.is_seen, device=query_logits.device),
+            **ensemble,
+        )
+        if clip_logits is not None:
+            class_probs = class_probs * valid[..., None]
+        results = self.panoptic_fusion_head.predict(
+            class_probs, mask_logits, metas, vocabulary, self.tasks, rescale
+        )
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def clip_scores(
+        self, batch_inputs: Tensor, mask_logits: Tensor, vocabulary: Vocabulary
+    ) -> tuple[Tensor, Tensor]:
+        """Let CLIP score every mask.
+
+        Args:
+            batch_inputs: Normalised images, (B, 3, H, W).
+            mask_logits: (B, T or 1, N, h, w).
+            vocabulary: The C classes.
+
+        Returns:
+            Logits, (B, T, N, C), and whether a mask is not empty, (B, T or
+            1, N), bool: an empty one has nothing to show to CLIP.
+        """
+        tasks = mask_logits.shape[1]
+        embeds, valid = self.mask_classifier(
+            self.clip, self._to_rgb(batch_inputs), mask_logits.flatten(1, 2)
+        )
+        embeds = embeds.unflatten(1, (tasks, -1))
+        valid = valid.unflatten(1, (tasks, -1))
+        text = self._text(self.clip_prompt or self.prompt_learner, vocabulary)
+        cosine = embeds.float() @ text.transpose(-1, -2)
+        return (
+            self.test_cfg.ensemble.temperature
+            * best_of_prompts(cosine, vocabulary.class_of_prompt),
+            valid,
+        )
+
+    def _forward(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> tuple[Tensor, Tensor]:
+        """Class and mask logits, as :meth:`FreeSegHead.predict` gives them."""
+        vocabulary = self._common('vocabulary', batch_data_samples)
+        return self.panoptic_head.predict(
+            self.extract_feat(batch_inputs),
+            self._text(self.prompt_learner, vocabulary),
+            vocabulary.class_of_prompt,
+        )
+
+    def _text(self, learner: PromptLearner, vocabulary: Vocabulary) -> Tensor:
+        """Cached text embeddings of the asked-for tasks, (T, P, D)."""
+        return self._text_cache.encode(
+            learner, self.clip.text, vocabulary, self.tasks
+        )
+
+    def _common(
+        self, field: str, samples: SampleList
+    ) -> 'Vocabulary | Task | str':
+        """The value that all samples of a batch share."""
+        values = [sample.get(field) for sample in samples]
+        if field == 'vocabulary' and values[0] is None:
+            meta = getattr(self, 'dataset_meta', None) or {}
+            if 'vocabulary' not in meta:
+                raise ValueError(
+                    'no vocabulary: neither the data sample nor the '
+                    'checkpoint names the classes to look for'
+                )
+            return Vocabulary.from_dict(meta['vocabulary'])
+        if values[0] is None or any(value != values[0] for value in values):
+            raise ValueError(
+                f'a batch needs one {field} for all its images, got '
+                f'{[getattr(value, "name", value) for value in values]}'
+            )
+        return values[0]
+
+    def _to_rgb(self, batch_inputs: Tensor) -> Tensor:
+        """Undo the preprocessor: RGB in [0, 255]."""
+        preprocessor = self.data_preprocessor
+        images = batch_inputs * preprocessor.std + preprocessor.mean
+        # the preprocessor's mean and std follow its output's channel order
+        return images
+
+    def add_pred_to_datasample(
+        self, data_samples: SampleList, results_list: Sequence[dict]
+    ) -> SampleList:
+        """Put each task's result into mmdet's field for it."""
+        for sample, results in zip(data_samples, results_list, strict=True):
+            for task, result in results.items():
+                setattr(sample, RESULT_FIELDS[task], result)
+        return data_samples
+
+
+def _blank_padding(mask_logits: Tensor, metas: Sequence[dict]) -> None:
+    """Empty all masks where an image is padding, in place."""
+    height, width = mask_logits.shape[-2:]
+    for logits, meta in zip(mask_logits, metas, strict=True):
+        full_height, full_width = meta['batch_input_shape']
+        rows = -(-meta['img_shape'][0] * height // full_height)
+        columns = -(-meta['img_shape'][1] * width // full_width)
+        logits[..., rows:, :] = PADDING_LOGIT
+        logits[..., columns:] = PADDING_LOGIT
