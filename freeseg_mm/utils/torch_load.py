@@ -36,9 +36,16 @@ def allow_resume_states() -> None:
     This adds the types such a state holds, to the whole process, and leaves
     safe loading on: history buffers and the numpy arrays and numbers in them.
     """
-    # numpy 2 moved its internals; a state may come from either side.
-    array_maker = np.zeros(0).__reduce__()[0]
-    scalar_maker = np.float64(0).__reduce__()[0]
+    makers: dict[str, Any] = {
+        '_reconstruct': np.zeros(0).__reduce__()[0],
+        'scalar': np.float64(0).__reduce__()[0],
+    }
+    # numpy 2 renamed the folder of its internals; a state may have either.
+    named = [
+        (maker, f'numpy.{folder}.multiarray.{name}')
+        for name, maker in makers.items()
+        for folder in ('core', '_core')
+    ]
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
@@ -46,13 +53,6 @@ def allow_resume_states() -> None:
             np.ndarray,
             np.dtype,
             *(type(np.dtype(kind)) for kind in ('f4', 'f8', 'i8')),
-            *(
-                (maker, f'numpy.{core}.multiarray.{name}')
-                for core in ('core', '_core')
-                for maker, name in (
-                    (array_maker, '_reconstruct'),
-                    (scalar_maker, 'scalar'),
-                )
-            ),
+            *named,
         ]
     )
