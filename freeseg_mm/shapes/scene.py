@@ -1,0 +1,168 @@
+"""Composition of one scene: stuff regions, things on them, light, noise."""
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from .classes import split_thing_name
+from .figures import figure_coverage
+from .textures import TEXTURES, smooth_noise
+
+FloatArray = NDArray[np.float32]
+
+_REFERENCE_SIDE = 128
+# Radius range of a thing in a 128-pixel scene: boxes of about 18 to 52.
+_RADII = (10.0, 26.0)
+# A thing keeps at least this share of its pixels when others cover it, so
+# that a person can still name it.
+_LEAST_VISIBLE = 0.6
+_ATTEMPTS = 400
+
+# Hue, saturation and value (0 to 1) of each colour name.
+_HSV = {
+    'red': (0.0, 0.88, 0.86),
+    'green': (0.37, 0.85, 0.66),
+    'blue': (0.635, 0.86, 0.86),
+    'yellow': (0.145, 0.92, 0.97),
+    'purple': (0.79, 0.72, 0.72),
+    'black': (0.6, 0.15, 0.12),
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image with its exact panoptic truth.
+
+    Attributes:
+        image: RGB image, (S, S, 3), uint8.
+        segments: Index of the segment each pixel shows, (S, S), uint8;
+            every pixel belongs to one, and every index to ``len(names)``
+            occurs.
+        names: Class name of each segment; stuff first.
+    """
+
+    image: NDArray[np.uint8]
+    segments: NDArray[np.uint8]
+    names: tuple[str, ...]
+
+
+def compose_scene(
+    stuff: Sequence[str], things: Sequence[str], side: int, rng: Generator
+) -> Scene:
+    """Draw a scene that shows the given classes.
+
+    Args:
+        stuff: Names of the stuff classes, one region each, at least one.
+        things: Names of the things, from the back to the front; a name may
+            occur several times.
+        side: Side of the square image in pixels.
+        rng: Source of all randomness.
+    """
+    segments = _stuff_regions(len(stuff), side, rng)
+    image = np.zeros((side, side, 3), np.float32)
+    for index, name in enumerate(stuff):
+        region = segments == index
+        gain = np.float32(rng.uniform(0.88, 1.08))
+        image[region] = gain * TEXTURES[name](side, rng)[region]
+    full_areas: list[int] = []
+    for name in things:
+        coverage = _place(name, segments, len(stuff), full_areas, side, rng)
+        mask = coverage >= 0.5
+        segments[mask] = len(stuff) + len(full_areas)
+        full_areas.append(int(mask.sum()))
+        body = _thing_surface(name, side, rng)
+        image += coverage[..., None] * (body - image)
+    image = _light(image, rng)
+    return Scene(
+        image=np.clip(np.rint(image), 0, 255).astype(np.uint8),
+        segments=segments,
+        names=(*stuff, *things),
+    )
+
+
+def _stuff_regions(count: int, side: int, rng: Generator) -> NDArray[np.uint8]:
+    """Split the image into bands, or a band around islands, of any angle."""
+    axis = np.linspace(-1, 1, side, dtype=np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    field = np.float32(np.sin(angle)) * axis[:, None]
+    field = field + np.float32(np.cos(angle)) * axis[None, :]
+    field = field + rng.uniform(0.15, 0.7) * smooth_noise(rng, side, (4, 4))
+    field = field + 0.06 * smooth_noise(rng, side, (14, 14))
+    # Shares of the image: none below about a sixth.
+    shares = rng.uniform(0.6, 1.4, count)
+    borders = np.cumsum(shares / shares.sum())[:-1]
+    thresholds = np.quantile(field, borders)
+    return np.searchsorted(thresholds, field, side='right').astype(np.uint8)
+
+
+def _place(
+    name: str,
+    segments: NDArray[np.uint8],
+    num_stuff: int,
+    full_areas: list[int],
+    side: int,
+    rng: Generator,
+) -> FloatArray:
+    """Coverage of a new front thing that leaves the others visible.
+
+    Stuff must keep pixels too, so that every named segment exists.
+    """
+    scale = side / _REFERENCE_SIDE
+    _, figure = split_thing_name(name)
+    radius = scale * rng.uniform(*_RADII)
+    before = np.bincount(segments.ravel(), minlength=num_stuff)
+    least = np.ceil(
+        [
+            *(0.3 * before[:num_stuff]),
+            *(_LEAST_VISIBLE * area for area in full_areas),
+        ]
+    )
+    for _ in range(_ATTEMPTS):
+        low, high = 0.75 * radius, side - 0.75 * radius
+        centre = (rng.uniform(low, high), rng.uniform(low, high))
+        coverage = figure_coverage(
+            figure, (side, side), centre, radius, rng.uniform(0, 360)
+        )
+        rest = np.bincount(
+            segments[coverage < 0.5], minlength=num_stuff + len(full_areas)
+        )
+        if (rest >= least).all():
+            return coverage
+        radius = max(0.97 * radius, scale * _RADII[0])
+    raise RuntimeError(
+        f'no room for {name!r} among {len(full_areas)} other things in '
+        f'{_ATTEMPTS} attempts; draw fewer things a scene'
+    )
+
+
+def _thing_surface(name: str, side: int, rng: Generator) -> FloatArray:
+    """Colour of a thing at every pixel: one tone, shaded from one side."""
+    colour, _ = split_thing_name(name)
+    hue, saturation, value = _HSV[colour]
+    hue = (hue + rng.uniform(-0.018, 0.018)) % 1
+    saturation = min(1.0, saturation * rng.uniform(0.9, 1.08))
+    value = min(1.0, value * rng.uniform(0.86, 1.06))
+    tone = 255 * np.array(colorsys.hsv_to_rgb(hue, saturation, value))
+    return tone.astype(np.float32) * _gradient(side, 0.16, rng)
+
+
+def _gradient(side: int, strength: float, rng: Generator) -> FloatArray:
+    """Factor about 1, (side, side, 1), rising in a random direction."""
+    axis = np.linspace(-1, 1, side, dtype=np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    slope = np.float32(np.sin(angle)) * axis[:, None]
+    slope = slope + np.float32(np.cos(angle)) * axis[None, :]
+    return (1 + np.float32(strength) * slope)[..., None]
+
+
+def _light(image: FloatArray, rng: Generator) -> FloatArray:
+    """Uneven light, a slight tint and sensor noise over the whole scene."""
+    side = image.shape[0]
+    gain = rng.uniform(0.86, 1.06) * rng.uniform(0.97, 1.03, 3)
+    image = image * gain.astype(np.float32) * _gradient(side, 0.1, rng)
+    noise = rng.standard_normal(image.shape, np.float32)
+    return image + np.float32(rng.uniform(2, 6)) * noise

@@ -1,0 +1,305 @@
+"""The generated world on disk, in COCO-panoptic format."""
+
+import shutil
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from freeseg_mm.datasets.preparation.files import read_json, write_json
+from freeseg_mm.datasets.preparation.images import write_label_map
+from freeseg_mm.datasets.preparation.parallel import (
+    available_cores,
+    parallel_map,
+)
+from freeseg_mm.datasets.preparation.segments import segment_box
+from freeseg_mm.utils.panoptic_png import encode_panoptic_png
+
+from .classes import shapes_vocabulary
+from .plan import SPLITS, ScenePlan, plan_split
+from .scene import Scene, compose_scene
+
+MANIFEST = 'manifest.json'
+VOCABULARY = 'vocabulary.json'
+
+# Raised when the same options would draw other bytes than before.
+_FORMAT = 1
+_LEAST_SIDE = 64
+_JPEG_QUALITY = 95
+# Odd, so multiples of it are different modulo 2**24: neighbours get unlike
+# colours in the id PNG, and ids use all three of its channels.
+_ID_STEP = 0x9E3779
+
+
+@dataclass(frozen=True)
+class WorldOptions:
+    """What decides every byte of the generated data.
+
+    Attributes:
+        train: Number of scenes to train FreeSeg on.
+        val: Number of scenes to test on.
+        clip: Number of scenes whose crops train the miniature CLIP.
+        size: Side of the square images in pixels, at least 64.
+        seed: Seed, not negative.
+
+    Raises:
+        ValueError: If a number is too small.
+    """
+
+    train: int = 1500
+    val: int = 200
+    clip: int = 1500
+    size: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {'train': 1, 'val': 1, 'clip': 1, 'size': _LEAST_SIDE}
+        for field, minimum in {**least, 'seed': 0}.items():
+            value = getattr(self, field)
+            if value < minimum:
+                raise ValueError(
+                    f'{field} is {value}, expected at least {minimum}'
+                )
+
+
+def generate_shapes(
+    out: str | Path,
+    options: WorldOptions,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> bool:
+    """Draw the world and write it as a COCO-panoptic dataset.
+
+    The bytes depend on the options alone, not on the number of workers.
+    Besides what every dataset here has, ``out`` gets ``vocabulary.json``
+    and ``manifest.json``, which tells a later call what is there.
+
+    Args:
+        out: Folder to write; made when absent.
+        options: What to draw.
+        workers: Number of processes; ``None`` for one per core.
+        overwrite: Replace data of other options, or an unfinished folder,
+            that an earlier call wrote.
+
+    Returns:
+        Whether anything was written; false if ``out`` already holds the
+        complete data of these options.
+
+    Raises:
+        FileExistsError: If ``out`` holds anything else.
+        OSError: If ``out`` cannot be written.
+        ValueError: If there is no worker.
+    """
+    out = Path(out)
+    workers = available_cores() if workers is None else workers
+    if workers < 1:
+        raise ValueError(f'workers is {workers}, expected at least 1')
+    if _is_complete(out, options, overwrite):
+        return False
+    _prepare_folder(out, options)
+    for split in SPLITS:
+        _write_split(out, split, options, workers)
+    write_json(_vocabulary_file(), out / VOCABULARY, indent=2)
+    write_json(_manifest(options, complete=True), out / MANIFEST, indent=2)
+    return True
+
+
+def _manifest(options: WorldOptions, *, complete: bool) -> dict[str, Any]:
+    return {
+        'generator': 'freeseg_mm shapes',
+        'format': _FORMAT,
+        'options': asdict(options),
+        'complete': complete,
+    }
+
+
+def _vocabulary_file() -> dict[str, Any]:
+    vocabulary = shapes_vocabulary()
+    names = np.array(vocabulary.names)
+    return {
+        'name': vocabulary.name,
+        'note': 'The generated world of freeseg_mm: colour x figure, '
+        'textures. Unseen things are unseen combinations.',
+        'classes': names.tolist(),
+        'things': names[list(vocabulary.is_thing)].tolist(),
+        'unseen': names[~np.array(vocabulary.is_seen)].tolist(),
+    }
+
+
+def _is_complete(out: Path, options: WorldOptions, overwrite: bool) -> bool:
+    """Whether nothing is left to do; refuse folders that are not ours."""
+    if not out.is_dir() or not any(out.iterdir()):
+        return False
+    if not (out / MANIFEST).is_file():
+        raise FileExistsError(
+            f'{out} is not empty and has no {MANIFEST} of generated shapes; '
+            'choose a new or empty folder'
+        )
+    found = read_json(out / MANIFEST)
+    if found.get('generator') != _manifest(options, complete=True)['generator']:
+        raise FileExistsError(
+            f'{out / MANIFEST} is not that of generated shapes; choose a new '
+            'or empty folder'
+        )
+    if found == _manifest(options, complete=True):
+        return True
+    if not overwrite:
+        state = 'complete' if found.get('complete') else 'unfinished'
+        raise FileExistsError(
+            f'{out} holds {state} shapes data of options '
+            f'{found.get("options")} (format {found.get("format")}), asked '
+            f'for are {asdict(options)} (format {_FORMAT}); choose another '
+            'folder, or give --overwrite to replace it'
+        )
+    return False
+
+
+def _prepare_folder(out: Path, options: WorldOptions) -> None:
+    """Remove what an earlier call wrote; make the folders to write to."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(
+            _manifest(options, complete=False), out / MANIFEST, indent=2
+        )
+    except OSError as error:
+        raise OSError(
+            f'cannot write to {out}: {error.strerror}; choose another folder'
+        ) from error
+    (out / VOCABULARY).unlink(missing_ok=True)
+    for folder in ('annotations', *SPLITS):
+        if (out / folder).is_dir():
+            shutil.rmtree(out / folder)
+    for split in SPLITS:
+        for folder in _folders(out, split):
+            folder.mkdir(parents=True)
+
+
+def _folders(out: Path, split: str) -> tuple[Path, Path, Path]:
+    """Folders of images, panoptic PNGs and semantic PNGs."""
+    annotations = out / 'annotations'
+    return (
+        out / split,
+        annotations / f'panoptic_{split}',
+        annotations / f'semantic_{split}',
+    )
+
+
+def _write_split(
+    out: Path, split: str, options: WorldOptions, workers: int
+) -> None:
+    plans = plan_split(split, getattr(options, split), options.seed)
+    records = list(
+        parallel_map(
+            partial(_write_scene, out, split, options.size),
+            plans,
+            workers=workers,
+            description=f'drawing {split}',
+            name=_scene_name,
+        )
+    )
+    vocabulary = shapes_vocabulary()
+    categories = [
+        {'id': index + 1, 'name': name, 'isthing': int(is_thing)}
+        for index, (name, is_thing) in enumerate(
+            zip(vocabulary.names, vocabulary.is_thing, strict=True)
+        )
+    ]
+    images = [
+        {
+            'id': plan.number,
+            'file_name': f'{plan.number:06d}.jpg',
+            'height': options.size,
+            'width': options.size,
+        }
+        for plan in plans
+    ]
+    panoptic = [
+        {
+            'image_id': plan.number,
+            'file_name': f'{plan.number:06d}.png',
+            'segments_info': segments,
+        }
+        for plan, (segments, _) in zip(plans, records, strict=True)
+    ]
+    instances = [
+        {'image_id': plan.number, **instance}
+        for plan, (_, objects) in zip(plans, records, strict=True)
+        for instance in objects
+    ]
+    write_json(
+        {'images': images, 'annotations': panoptic, 'categories': categories},
+        out / 'annotations' / f'panoptic_{split}.json',
+    )
+    write_json(
+        {
+            'images': images,
+            'annotations': [
+                {'id': index, **instance}
+                for index, instance in enumerate(instances, start=1)
+            ],
+            'categories': [
+                {'id': category['id'], 'name': category['name']}
+                for category in categories
+                if category['isthing']
+            ],
+        },
+        out / 'annotations' / f'instances_{split}.json',
+    )
+
+
+def _scene_name(plan: ScenePlan) -> str:
+    return f'scene {plan.number}'
+
+
+def _write_scene(
+    out: Path, split: str, side: int, plan: ScenePlan
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Draw and write one scene; give its panoptic and instance records."""
+    scene = compose_scene(
+        plan.stuff, plan.things, side, np.random.default_rng(plan.seed)
+    )
+    image_folder, panoptic_folder, semantic_folder = _folders(out, split)
+    Image.fromarray(scene.image).save(
+        image_folder / f'{plan.number:06d}.jpg',
+        quality=_JPEG_QUALITY,
+        subsampling=0,
+    )
+    vocabulary = shapes_vocabulary()
+    labels = np.array(
+        [vocabulary.index(name) for name in scene.names], np.uint8
+    )
+    ids = _ID_STEP * np.arange(1, len(scene.names) + 1) % 2**24
+    name = f'{plan.number:06d}.png'
+    encode_panoptic_png(ids[scene.segments], panoptic_folder / name)
+    write_label_map(labels[scene.segments], semantic_folder / name)
+    return _records(scene, labels, ids, len(plan.stuff))
+
+
+def _records(
+    scene: Scene, labels: np.ndarray, ids: np.ndarray, num_stuff: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    segments, instances = [], []
+    for index, (label, id_) in enumerate(zip(labels, ids, strict=True)):
+        mask = scene.segments == index
+        common = {
+            'category_id': int(label) + 1,
+            'area': int(mask.sum()),
+            'bbox': segment_box(mask),
+            'iscrowd': 0,
+        }
+        segments.append({'id': int(id_), **common})
+        if index >= num_stuff:
+            rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+            counts = rle['counts'].decode('ascii')
+            instances.append(
+                {
+                    **common,
+                    'segmentation': {'size': rle['size'], 'counts': counts},
+                }
+            )
+    return segments, instances
