@@ -45,29 +45,29 @@ def split_means(
     """
     seen = np.asarray(is_seen, dtype=bool)
     members = {'seen': seen, 'unseen': ~seen, 'all': np.ones_like(seen)}
-    means: dict[str, float] = {}
-    for quantity, array in values.items():
-        array = np.asarray(array, dtype=np.float64)
+    arrays = {name: np.asarray(values[name], np.float64) for name in values}
+    for quantity, array in arrays.items():
         if array.shape != seen.shape:
             raise ValueError(
                 f'{quantity}: expected one value for each of {seen.size} '
                 f'classes, got shape {array.shape}'
             )
-        for name, member in members.items():
-            key = quantity if name == 'all' else f'{quantity}_{name}'
-            means[key] = class_mean(array[member])
-    quantities = ', '.join(values)
+    means: dict[str, float] = {}
     for name, member in members.items():
-        if all(
-            np.isnan(np.asarray(array, dtype=np.float64)[member]).all()
-            for array in values.values()
-        ):
+        suffix = '' if name == 'all' else f'_{name}'
+        found = {
+            f'{quantity}{suffix}': class_mean(array[member])
+            for quantity, array in arrays.items()
+        }
+        if np.isnan(list(found.values())).any():
             print_log(
-                f'{quantities} over the set {name!r} of classes: none of its '
-                f'{int(member.sum())} classes occurs here, so the mean is NaN',
+                f'{", ".join(arrays)} over the set {name!r} of classes: none '
+                f'of its {int(member.sum())} classes occurs here, so the mean '
+                'is NaN',
                 logger='current',
                 level=logging.WARNING,
             )
+        means.update(found)
     return means
 
 

@@ -270,6 +270,31 @@ def test_ap_by_hand(tmp_path):
     assert math.isnan(results['instance/mAP_unseen'])
 
 
+def test_boxes_do_not_matter(tmp_path):
+    annotations, samples = random_scene(2)
+    path = write_file(tmp_path / 'instances.json', annotations, len(samples))
+    before, _ = evaluate(path, samples)
+    for sample in samples:
+        # some inside out: a negative area would hide a false positive
+        boxes = sample['pred_instances']['bboxes']
+        sample['pred_instances']['bboxes'] = torch.randn_like(boxes)
+    assert evaluate(path, samples)[0] == before
+
+
+def test_only_the_best_100_of_an_image_and_class_count(tmp_path):
+    hit, miss = rectangle(0, 0, 9, 9), rectangle(20, 20, 9, 9)
+    path = write_file(
+        tmp_path / 'instances.json',
+        [annotation(i, 'ant', hit) for i in (1, 2)],
+        num_images=2,
+    )
+    for num_misses, expected in ((99, 100 / 100), (100, 0)):
+        found = [('ant', 0.9, miss)] * num_misses + [('ant', 0.1, hit)]
+        results, _ = evaluate(path, [predict(1, found), predict(2)])
+        # precision 1 / 100 at the 51 of 101 recall points up to a half
+        assert results['instance/mAP'] == pytest.approx(expected * 51 / 101)
+
+
 def test_nothing_predicted_is_zero(tmp_path, warned):
     path = write_file(
         tmp_path / 'instances.json',
