@@ -1,0 +1,145 @@
+import multiprocessing
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from freeseg_mm.datasets.preparation.parallel import (
+    available_cores,
+    parallel_map,
+)
+
+
+def square(number):
+    # Later items are done first.
+    time.sleep(0.02 / number)
+    return number**2
+
+
+def fail(error, number):
+    if number >= 5:
+        raise error(f'cannot take {number}')
+    return number
+
+
+def die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def name_number(number):
+    return f'number {number}'
+
+
+def leave_pid_and_sleep(folder, number):
+    (folder / str(os.getpid())).touch()
+    time.sleep(60)
+
+
+def sleep_in_workers(folder):
+    list(
+        parallel_map(
+            partial(leave_pid_and_sleep, folder),
+            range(20),
+            workers=2,
+            description='sleeping',
+        )
+    )
+
+
+def is_running(pid):
+    try:
+        stat = Path(f'/proc/{pid}/stat').read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(')')[2].split()[0] != 'Z'
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, 'waited too long'
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_results_come_in_the_order_of_the_items(workers):
+    results = parallel_map(
+        square, range(1, 15), workers=workers, description='squares'
+    )
+    assert list(results) == [number**2 for number in range(1, 15)]
+
+
+def test_nothing_to_do_shows_no_bar(capsys):
+    assert not list(parallel_map(square, [], workers=2, description='squares'))
+    assert capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_bar_says_what_is_done(workers, capsys):
+    list(
+        parallel_map(square, [1, 2, 3], workers=workers, description='squares')
+    )
+    assert 'squares: 100%' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+@pytest.mark.parametrize('error', [ValueError, FileNotFoundError])
+def test_first_error_of_the_data_names_the_item(workers, error):
+    results = parallel_map(
+        partial(fail, error),
+        range(12),
+        workers=workers,
+        description='numbers',
+        name=name_number,
+    )
+    with pytest.raises(ValueError, match='^number 5: cannot take 5$'):
+        list(results)
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_other_errors_keep_their_type_in_the_message(workers):
+    results = parallel_map(
+        partial(fail, ZeroDivisionError),
+        range(12),
+        workers=workers,
+        description='numbers',
+    )
+    with pytest.raises(
+        RuntimeError, match='^5: ZeroDivisionError: cannot take 5$'
+    ):
+        list(results)
+
+
+def test_killed_worker():
+    results = parallel_map(die, range(4), workers=2, description='numbers')
+    with pytest.raises(
+        ChildProcessError,
+        match='^numbers: a worker process was killed, .* fewer than 2 workers',
+    ):
+        list(results)
+
+
+def test_workers_are_counted():
+    with pytest.raises(ValueError, match='at least 1 worker, got 0'):
+        list(parallel_map(square, [1], workers=0, description='squares'))
+
+
+def test_available_cores():
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(
+    not Path('/proc').is_dir(), reason='sees processes through /proc'
+)
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    parent = multiprocessing.Process(target=sleep_in_workers, args=[tmp_path])
+    parent.start()
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+    pids = [int(path.name) for path in tmp_path.iterdir()]
+    assert all(is_running(pid) for pid in pids)
+    parent.kill()
+    parent.join()
+    wait_until(lambda: not any(is_running(pid) for pid in pids))
