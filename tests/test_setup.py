@@ -4,10 +4,14 @@ Real pip is far too slow here, so a stand-in Python answers the script: it
 notes every call and fails where a test says so.
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -23,17 +27,23 @@ case "$*" in
   *get_path*purelib*) printf '%s/site\n' "$FAKE"; exit 0 ;;
   *torch.version.cuda*) echo 13.0; exit 0 ;;
   *ensurepip*) [ ! -e "$FAKE/no_venv" ]; exit ;;
+  *'import mmcv'*)
+    [ ! -e "$FAKE/broken_mmcv" ] || { cat "$FAKE/broken_mmcv"; exit 1; }
+    exit 0 ;;
 esac
 if [ "$1 $2" = '-m venv' ]; then
   mkdir -p "${!#}/bin" && cp "$0" "${!#}/bin/python"
 elif [ "$1" = '-' ]; then  # do mmcv's ops load?
-  [ -e "$FAKE/ops" ]
+  [ -e "$FAKE/ops" ] || { echo 'ImportError: no ops'; exit 1; }
 elif [ "$1 $2" = '-m pip' ]; then
   case "$*" in *'cache dir'*) echo "$FAKE/cache"; exit 0 ;; esac
   {
     echo "$*"
     echo "  cuda=${FORCE_CUDA:-} jobs=${MAX_JOBS:-} cpath=${CPATH:-}"
   } >>"$FAKE/calls"
+  case "$*" in
+    *mmcv==*) . "$FAKE/build" ;;
+  esac
   case "$*" in
     *"$(cat "$FAKE/fails_at" 2>/dev/null || echo nothing)"*)
       cat "$FAKE/output"
@@ -65,6 +75,7 @@ class Checkout:
         self.program('c++', '#!/usr/bin/env bash\n')
         self.write('version', '3.11')
         self.write('Python.h', '')
+        self.write('build', '')
 
     def program(self, name, text):
         path = self.bin / name
@@ -74,15 +85,22 @@ class Checkout:
     def write(self, name, text):
         (self.fake / name).write_text(text, 'utf-8')
 
-    def run(self, **env):
+    def start(self, stdout=subprocess.PIPE, **env):
         self.write('calls', '')
-        return subprocess.run(
+        return subprocess.Popen(
             [self.root / 'tools' / 'setup.sh'],
             env={'PATH': str(self.bin), 'FAKE': str(self.fake), **env},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+        )
+
+    def run(self, **env):
+        process = self.start(**env)
+        stdout, stderr = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(
+            process.args, process.returncode, stdout, stderr
         )
 
     @property
@@ -275,7 +293,52 @@ def test_wheel_without_fitting_ops_is_replaced(checkout):
 
 def test_ops_that_never_load(checkout):
     checkout.write('ops_come_with', 'no such call')
-    assert_fails_with(checkout.run(), 'its compiled ops do not load')
+    assert_fails_with(
+        checkout.run(), 'the ops of mmcv 2.1.0 do not load: ImportError: no'
+    )
+
+
+def test_mmcv_broken_otherwise_is_not_compiled_again(checkout):
+    checkout.write('ops_come_with', 'no such call')
+    checkout.write('broken_mmcv', 'ImportError: libGL.so.1: cannot open\n')
+    assert_fails_with(
+        checkout.run(), 'mmcv 2.1.0 does not load: ImportError: libGL.so.1'
+    )
+    assert len(checkout.calls) == 2
+
+
+def test_compile_shows_a_live_line_on_a_terminal(checkout):
+    checkout.write(
+        'build', 'echo "  [41/77] c++ -MMD x.cpp -o x.o"; sleep 2.5\n'
+    )
+    ours, theirs = os.openpty()
+    process = checkout.start(stdout=theirs)
+    os.close(theirs)
+    shown = b''
+    with contextlib.suppress(OSError):  # how Linux ends a terminal's output
+        while data := os.read(ours, 4096):
+            shown += data
+    os.close(ours)
+    assert process.wait() == 0
+    assert b'0m02s  compiled 41 of 77 files' in shown
+
+
+def test_interrupt_ends_the_build(checkout):
+    checkout.write('build', 'echo $$ >"$FAKE/pid"; sleep 60\n')
+    process = checkout.start()
+    pid_file = checkout.fake / 'pid'
+    deadline = time.monotonic() + 30
+    while not (pid_file.exists() and pid_file.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert 'interrupted; run make setup again to go on' in stderr
+    process_folder = Path('/proc', pid_file.read_text().strip())
+    while process_folder.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def with_gpu(checkout, release):
@@ -299,14 +362,14 @@ def test_gpu_and_nvcc_build_for_cuda(checkout):
     assert checkout.build_environment.startswith('cuda=1 ')
     # The headers of cuBLAS and the rest come with torch's own packages.
     assert checkout.build_environment.endswith(
-        f'cpath={checkout.fake}/site/nvidia/cu13/include:'
+        f'cpath={checkout.fake}/site/nvidia/cu13/include:{home}/include'
     )
 
 
 @pytest.mark.parametrize(
     ('release', 'reason'),
     [
-        (None, '(a GPU answers, but no nvcc was found)'),
+        (None, '(no nvcc was found)'),
         ('12.4', '(nvcc is 12.4, torch needs 13.0)'),
     ],
 )

@@ -8,7 +8,7 @@
 #                                   answers (with TORCH_CUDA_ARCH_LIST)
 #
 # Every version comes from requirements/. The long part, mmcv's compiled ops,
-# is kept by pip's wheel cache, so the next checkout takes a minute or two.
+# is kept by pip's wheel cache, so the next checkout takes a few minutes.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,9 +20,10 @@ readonly supported='3.10, 3.11 or 3.12'
 
 say() { printf 'setup: %s\n' "$*"; }
 
+logging='' # not empty once the log belongs to this run
 fail() {
   printf 'setup: %s\n' "$*" >&2
-  if [ -s "$log" ]; then printf 'setup: details in %s\n' "$log" >&2; fi
+  if [ -n "$logging" ]; then printf 'setup: details in %s\n' "$log" >&2; fi
   exit 1
 }
 
@@ -89,7 +90,7 @@ choose_ops() {
     return
   fi
   nvcc=$(PATH="${CUDA_HOME:-/usr/local/cuda}/bin:$PATH" command -v nvcc) || {
-    ops='for the CPU (a GPU answers, but no nvcc was found)'
+    ops='for the CPU (no nvcc was found)'
     return
   }
   release=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')
@@ -120,9 +121,9 @@ count_jobs() {
 # What the end of the log says is going on.
 latest_news() {
   tail -c 400000 "$log" | grep -aoE \
-    '^ *\[[0-9]+/[0-9]+\]|^ *(Downloading|Using cached|Installing) [^ ]*' |
-    tail -n 1 | sed -E 's/^ *//; s/\[([0-9]+).([0-9]+)\]/compiled \1 of \2/' ||
-    true
+    '^ *(\[[0-9]+/[0-9]+\]|(Downloading|Using cached) [^ ]*|Installing)' |
+    tail -n 1 |
+    sed -E 's/^ *//; s,\[(.*)/(.*)\],compiled \1 of \2 files,' || true
 }
 
 # Run a command into the log, with a live line on a terminal and a line every
@@ -213,8 +214,8 @@ install_mmcv() {
   if [ -n "$cuda_home" ]; then
     # The headers of cuBLAS and the rest come with torch's own packages.
     site=$("$py" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    CPATH=$(printf '%s:' "$site"/nvidia/*/include)${CPATH:-}
-    LIBRARY_PATH="$cuda_home/lib64:$cuda_home/lib:${LIBRARY_PATH:-}"
+    CPATH=$(printf '%s:' "$site"/nvidia/*/include)$cuda_home/include
+    LIBRARY_PATH=$cuda_home/lib64:$cuda_home/lib${LIBRARY_PATH:+:$LIBRARY_PATH}
     export FORCE_CUDA=1 CUDA_HOME="$cuda_home" CPATH LIBRARY_PATH
   else
     # mmcv builds for CUDA wherever torch sees a GPU, nvcc or not.
@@ -223,6 +224,8 @@ install_mmcv() {
   install "$what" -v --no-build-isolation -c requirements/build.txt \
     -c requirements/mminstall.txt "mmcv==$(pin mmcv)"
   if ops_load; then return; fi
+  "$py" -c 'import mmcv' >>"$log" 2>&1 ||
+    fail "$what does not load: $(tail -n 1 "$log")"
 
   # pip's cache does not tell wheels of one version apart, so the right one
   # gets a cache of its own.
@@ -231,7 +234,7 @@ install_mmcv() {
   cache=${cache:+$cache/freeseg_mm-torch$(pin torch)-${cuda_home:+cuda}}
   install "$what" -v --no-build-isolation --force-reinstall --no-deps \
     ${cache:+--cache-dir "$cache"} "mmcv==$(pin mmcv)"
-  ops_load || fail "$what was installed, but its compiled ops do not load"
+  ops_load || fail "the ops of $what do not load: $(tail -n 1 "$log")"
 }
 
 # --- The whole ---------------------------------------------------------------
@@ -255,6 +258,7 @@ if [ -n "$have" ]; then
 fi
 
 : >"$log"
+logging=yes
 if [ -n "$have" ]; then
   python=$py
   say "bringing $venv (Python $have) up to date; details go to $log"
