@@ -117,7 +117,9 @@ class OpenVocabPanopticDataset(BaseDataset):
         try:
             content = json.loads(path.read_text('utf-8'))
         except ValueError as error:
-            raise ValueError(f'{path}: not readable as JSON: {error}') from None
+            raise ValueError(
+                f'{path}: not readable as JSON: {error}'
+            ) from None
         needed = {'images', 'annotations', 'categories'}
         if not isinstance(content, dict) or not needed <= set(content):
             raise ValueError(
@@ -176,9 +178,7 @@ class OpenVocabPanopticDataset(BaseDataset):
             'img_path': str(Path(prefix['img']) / image['file_name']),
             'height': image['height'],
             'width': image['width'],
-            'seg_map_path': str(
-                Path(prefix['seg']) / annotation['file_name']
-            ),
+            'seg_map_path': str(Path(prefix['seg']) / annotation['file_name']),
             'segments': segments,
             # ids the PNG may hold beyond those of `segments`
             'hidden_ids': [

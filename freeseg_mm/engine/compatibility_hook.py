@@ -84,7 +84,9 @@ class CompatibilityHook(Hook):
 
 
 def _model(runner: Runner) -> FreeSeg:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return (
+        runner.model.module if is_model_wrapper(runner.model) else runner.model
+    )
 
 
 def _train_vocabulary(runner: Runner) -> Vocabulary:

@@ -47,9 +47,8 @@ class CropMaskClassifier(MaskClassifier):
         image_index, mask_index = valid.nonzero(as_tuple=True)
         boxes = unit_boxes(inside[image_index, mask_index])
         images = clip.normalize(images)
-        for part in torch.arange(len(boxes), device=boxes.device).split(
-            self.max_crops
-        ):
+        for start in range(0, len(boxes), self.max_crops):
+            part = slice(start, start + self.max_crops)
             where = image_index[part], mask_index[part]
             crops = self._crops(
                 images[image_index[part]],

@@ -8,6 +8,7 @@ released them; open_clip's model cards name it.
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -70,8 +71,8 @@ class FrozenCLIP(BaseModule):
         self._fingerprint = _fingerprint(clip)
 
     @property
-    def clip(self) -> nn.Module:
-        """The open_clip model."""
+    def clip(self) -> Any:
+        """The open_clip model, as untyped as open_clip is."""
         return self._hidden.module
 
     @property
@@ -135,9 +136,7 @@ def _resolve_model(model: str) -> str:
     return model
 
 
-def _create(
-    model_name: str, pretrained: str, quick_gelu: bool | None
-) -> nn.Module:
+def _create(model_name: str, pretrained: str, quick_gelu: bool | None) -> Any:
     build = _builder(model_name, quick_gelu)
     if pretrained == RANDOM_WEIGHTS:
         print_log(
@@ -168,15 +167,14 @@ def _create(
         return clip
     except Exception as error:
         raise RuntimeError(
-            f'CLIP weights {pretrained} do not load into {model_name}: '
-            f'{error}'
+            f'CLIP weights {pretrained} do not load into {model_name}: {error}'
         ) from error
 
 
 def _builder(
     model_name: str, quick_gelu: bool | None
-) -> Callable[[bool], nn.Module]:
-    def build(default_quick_gelu: bool) -> nn.Module:
+) -> Callable[[bool], Any]:
+    def build(default_quick_gelu: bool) -> Any:
         wanted = default_quick_gelu if quick_gelu is None else quick_gelu
         return open_clip.create_model(
             model_name,
@@ -189,7 +187,7 @@ def _builder(
 
 def _create_from_tag(
     model_name: str, tag: str, quick_gelu: bool | None
-) -> nn.Module:
+) -> Any:
     """Create by tag with the activation the tag was trained with.
 
     open_clip only warns when a tag's activation is not the model's.

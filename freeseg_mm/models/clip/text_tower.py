@@ -25,7 +25,7 @@ class TextTower:
             have no defined place in others.
     """
 
-    def __init__(self, clip: nn.Module, tokenizer: Any) -> None:
+    def __init__(self, clip: Any, tokenizer: Any) -> None:
         tower = getattr(clip, 'text', clip)
         pooling = getattr(
             tower, 'text_pool_type', getattr(tower, 'pool_type', None)

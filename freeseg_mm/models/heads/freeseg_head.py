@@ -210,7 +210,8 @@ class FreeSegHead(Mask2FormerHead):
 
         query = self.query_feat.weight.expand(batch, -1, -1)
         query_pos = self.query_embed.weight.expand(batch, -1, -1)
-        query_feats, mask_logits = [], []
+        query_feats: list[Tensor] = []
+        mask_logits: list[Tensor] = []
         for index in range(self.num_transformer_decoder_layers + 1):
             if index > 0:
                 level = (index - 1) % len(maps)

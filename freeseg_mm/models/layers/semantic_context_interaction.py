@@ -74,7 +74,9 @@ class SemanticContextInteraction(BaseModule):
         key, value = self._split(self.key(text)), self._split(self.value(text))
         return [self._attend(x, key, value) for x in feature_maps]
 
-    def _attend(self, feature_map: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def _attend(
+        self, feature_map: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
         height, width = feature_map.shape[-2:]
         pixels = feature_map.flatten(2).transpose(1, 2)  # (B, hw, c)
         query = self._split(self.query(self.visual_norm(pixels)))

@@ -122,6 +122,4 @@ class AdaptivePromptLearner(PromptLearner):
 
 
 def _embed(text_tower: TextTower, ids: Sequence[int]) -> Tensor:
-    return text_tower.embed_tokens(
-        torch.tensor(ids, device=text_tower.device)
-    )
+    return text_tower.embed_tokens(torch.tensor(ids, device=text_tower.device))

@@ -1,6 +1,7 @@
 """FreeSeg: one network, three tasks, any vocabulary (Sec. 3)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmdet.models.detectors import MaskFormer
@@ -152,8 +153,8 @@ class FreeSeg(MaskFormer):
         Raises:
             ValueError: If samples differ in task or vocabulary.
         """
-        vocabulary = self._common('vocabulary', batch_data_samples)
-        task = Task(self._common('task', batch_data_samples))
+        vocabulary = self._vocabulary(batch_data_samples)
+        task = Task(_shared('task', batch_data_samples))
         targets = [
             task_targets(
                 sample.gt_sem_seg.sem_seg[0], sample.segments, vocabulary, task
@@ -190,7 +191,7 @@ class FreeSeg(MaskFormer):
         Raises:
             ValueError: If samples differ in vocabulary or have none.
         """
-        vocabulary = self._common('vocabulary', batch_data_samples)
+        vocabulary = self._vocabulary(batch_data_samples)
         metas = [sample.metainfo for sample in batch_data_samples]
         query_logits, mask_logits = self._forward(
             batch_inputs, batch_data_samples
@@ -230,6 +231,7 @@ class FreeSeg(MaskFormer):
             Logits, (B, T, N, C), and whether a mask is not empty, (B, T or
             1, N), bool: an empty one has nothing to show to CLIP.
         """
+        assert self.mask_classifier is not None  # checked when built
         tasks = mask_logits.shape[1]
         embeds, valid = self.mask_classifier(
             self.clip, self._to_rgb(batch_inputs), mask_logits.flatten(1, 2)
@@ -248,7 +250,7 @@ class FreeSeg(MaskFormer):
         self, batch_inputs: Tensor, batch_data_samples: SampleList
     ) -> tuple[Tensor, Tensor]:
         """Class and mask logits, as :meth:`FreeSegHead.predict` gives them."""
-        vocabulary = self._common('vocabulary', batch_data_samples)
+        vocabulary = self._vocabulary(batch_data_samples)
         return self.panoptic_head.predict(
             self.extract_feat(batch_inputs),
             self._text(self.prompt_learner, vocabulary),
@@ -261,31 +263,29 @@ class FreeSeg(MaskFormer):
             learner, self.clip.text, vocabulary, self.tasks
         )
 
-    def _common(
-        self, field: str, samples: SampleList
-    ) -> 'Vocabulary | Task | str':
-        """The value that all samples of a batch share."""
-        values = [sample.get(field) for sample in samples]
-        if field == 'vocabulary' and values[0] is None:
-            meta = getattr(self, 'dataset_meta', None) or {}
-            if 'vocabulary' not in meta:
-                raise ValueError(
-                    'no vocabulary: neither the data sample nor the '
-                    'checkpoint names the classes to look for'
-                )
-            return Vocabulary.from_dict(meta['vocabulary'])
-        if values[0] is None or any(value != values[0] for value in values):
+    def _vocabulary(self, samples: SampleList) -> Vocabulary:
+        """The vocabulary of a batch, or else the checkpoint's own.
+
+        mmdet's inference API puts the checkpoint's ``dataset_meta`` on the
+        model and knows nothing of vocabularies.
+        """
+        if any('vocabulary' in sample for sample in samples):
+            return _shared('vocabulary', samples)
+        meta = getattr(self, 'dataset_meta', None) or {}
+        if 'vocabulary' not in meta:
             raise ValueError(
-                f'a batch needs one {field} for all its images, got '
-                f'{[getattr(value, "name", value) for value in values]}'
+                'no vocabulary: neither the data samples nor the checkpoint '
+                'name the classes to look for'
             )
-        return values[0]
+        return Vocabulary.from_dict(meta['vocabulary'])
 
     def _to_rgb(self, batch_inputs: Tensor) -> Tensor:
         """Undo the preprocessor: RGB in [0, 255]."""
         preprocessor = self.data_preprocessor
         images = batch_inputs * preprocessor.std + preprocessor.mean
-        # the preprocessor's mean and std follow its output's channel order
+        # mmcv reads BGR, and the preprocessor may have left it so
+        if not preprocessor._channel_conversion:
+            images = images.flip(1)
         return images
 
     def add_pred_to_datasample(
@@ -296,6 +296,21 @@ class FreeSeg(MaskFormer):
             for task, result in results.items():
                 setattr(sample, RESULT_FIELDS[task], result)
         return data_samples
+
+
+def _shared(field: str, samples: SampleList) -> Any:
+    """The value that all samples of a batch have.
+
+    Raises:
+        ValueError: If they differ or one has none.
+    """
+    values = [sample.get(field) for sample in samples]
+    if values[0] is None or any(value != values[0] for value in values):
+        raise ValueError(
+            f'a batch needs one {field} for all its images, got '
+            f'{[getattr(value, "name", value) for value in values]}'
+        )
+    return values[0]
 
 
 def _blank_padding(mask_logits: Tensor, metas: Sequence[dict]) -> None:

@@ -1,0 +1,53 @@
+"""Evaluate: python tools/test.py CONFIG CHECKPOINT [--out results.json]."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from freeseg_mm.evaluation.results import write_results
+from freeseg_mm.utils.run_config import (
+    add_common_arguments,
+    init_distributed_on_cpu,
+    load_config,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test FreeSeg')
+    add_common_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help='write all metrics, per class too, as JSON to this file',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if not Path(args.checkpoint).is_file():
+        raise SystemExit(f'no checkpoint {args.checkpoint}')
+    if args.out is not None and args.out.suffix != '.json':
+        raise SystemExit(f'--out {args.out}: expected a name ending in .json')
+    config = load_config(args)
+    config.load_from = args.checkpoint
+    init_distributed_on_cpu(config)
+    runner = Runner.from_cfg(config)
+    metrics = runner.test()
+    if args.out is not None and is_main_process():
+        write_results(
+            args.out,
+            metrics,
+            runner.test_evaluator.metrics,
+            runner.test_dataloader.dataset.metainfo,
+            config_path=args.config,
+            checkpoint=args.checkpoint,
+            test_cfg=config.model.test_cfg,
+        )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,57 @@
+"""Train: python tools/train.py CONFIG [options]."""
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from freeseg_mm.utils.run_config import (
+    add_common_arguments,
+    init_distributed_on_cpu,
+    load_config,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train FreeSeg')
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision training'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by batch size / auto_scale_lr',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='resume from a checkpoint; from the last in the work dir if none '
+        'is named',
+    )
+    return parser.parse_args()
+
+
+def apply_training_options(config: Config, args: argparse.Namespace) -> None:
+    if args.amp:
+        config.optim_wrapper.type = 'AmpOptimWrapper'
+        config.optim_wrapper.loss_scale = 'dynamic'
+    if args.auto_scale_lr:
+        config.auto_scale_lr.enable = True
+    if args.resume is not None:
+        config.resume = True
+        config.load_from = None if args.resume == 'auto' else args.resume
+
+
+def main() -> None:
+    args = parse_args()
+    config = load_config(args)
+    apply_training_options(config, args)
+    init_distributed_on_cpu(config)
+    Runner.from_cfg(config).train()
+
+
+if __name__ == '__main__':
+    main()
