@@ -1,6 +1,9 @@
 """Who may import whom, read from the source without running it."""
 
 import ast
+import re
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -110,3 +113,18 @@ def test_is_imported_only_in(target):
         if is_inside(name, target) and not file.startswith(allowed)
     ]
     assert offenders == []
+
+
+def test_third_party_imports_are_declared():
+    """All come with runtime.txt, or are checked when the package loads."""
+    # Where a distribution is not called as the module it carries.
+    names = {'PIL': 'pillow', 'open_clip': 'open_clip_torch'}
+    declared = {
+        re.match(r'[\w-]+', requirement).group()
+        for requirement in metadata.requires('freeseg_mm')
+        if 'extra ==' not in requirement
+    }
+    imported = {name.split('.')[0] for _, name in all_imports()}
+    third_party = imported - sys.stdlib_module_names - {'freeseg_mm'}
+    undeclared = {names.get(name, name) for name in third_party} - declared
+    assert undeclared == {'mmcv', 'mmdet', 'mmengine'}
