@@ -1,10 +1,14 @@
 """Fixtures every test may use."""
 
+import json
 import os
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
+
+from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -36,3 +40,215 @@ def _gpu_mark(request):
     marked = request.node.get_closest_marker('gpu')
     if marked and not torch.cuda.is_available():
         pytest.skip('no CUDA device')
+
+
+TINY_CLIP = {
+    'embed_dim': 16,
+    'vision_cfg': {
+        'image_size': 32,
+        'patch_size': 8,
+        'layers': 2,
+        'width': 32,
+        'head_width': 16,
+    },
+    'text_cfg': {
+        'context_length': 77,
+        'vocab_size': 49408,
+        'width': 32,
+        'heads': 2,
+        'layers': 2,
+    },
+}
+
+
+@pytest.fixture(scope='session')
+def tiny_clip_config(tmp_path_factory):
+    """Config of a FrozenCLIP with seeded random weights in a file.
+
+    ``model`` is the path of an open_clip JSON, ``pretrained`` that of the
+    .pt open_clip's own model was saved to. Copy it before changing it.
+    """
+    import open_clip
+    from mmengine.config import ConfigDict
+
+    folder = tmp_path_factory.mktemp('clip')
+    model, weights = folder / 'tiny_clip.json', folder / 'tiny_clip.pt'
+    model.write_text(json.dumps(TINY_CLIP))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        clip = open_clip.CLIP(**deepcopy(TINY_CLIP))
+        # open_clip's own start makes all names look much alike.
+        for name, parameter in clip.named_parameters():
+            if parameter.dim() > 1:
+                torch.nn.init.normal_(parameter, std=0.2)
+            elif name.endswith('bias'):
+                torch.nn.init.normal_(parameter, std=0.02)
+    torch.save(clip.state_dict(), weights)
+    return ConfigDict(
+        type='freeseg_mm.FrozenCLIP', model=str(model), pretrained=str(weights)
+    )
+
+
+@pytest.fixture
+def tiny_config(repo, tiny_clip_config):
+    """The shapes run's whole config, its model shrunk to milliseconds.
+
+    Data sets and schedule stay as they are; images may be 64 x 64.
+    """
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+
+    init_default_scope('mmdet')
+    config = Config.fromfile(repo / 'configs/freeseg/shapes.py')
+    width, heads = 32, 4
+    attention = {'embed_dims': width, 'num_heads': heads}
+    ffn = {'embed_dims': width, 'feedforward_channels': 64}
+    positions = {'num_feats': width // 2}
+    augments = deepcopy(config.model.data_preprocessor.batch_augments)
+    for augment in augments:
+        if augment['type'] == 'BatchFixedSizePad':
+            augment['size'] = (64, 64)
+    config.merge_from_dict(
+        {
+            'model': {
+                'data_preprocessor': {'batch_augments': augments},
+                'backbone': {'base_channels': 8, 'init_cfg': None},
+                'clip': dict(tiny_clip_config),
+                'panoptic_head': {
+                    'in_channels': [8, 16, 32, 64],
+                    'feat_channels': width,
+                    'out_channels': width,
+                    'num_queries': 6,
+                    'context_interaction': {
+                        'attention_channels': width,
+                        'num_heads': heads,
+                    },
+                    'classifier': {'hidden_channels': width},
+                    'pixel_decoder': {
+                        'norm_cfg': {'num_groups': 8},
+                        'encoder': {
+                            'num_layers': 1,
+                            'layer_cfg': {
+                                'self_attn_cfg': attention,
+                                'ffn_cfg': ffn,
+                            },
+                        },
+                        'positional_encoding': positions,
+                    },
+                    'transformer_decoder': {
+                        'num_layers': 2,
+                        'layer_cfg': {
+                            'self_attn_cfg': attention,
+                            'cross_attn_cfg': attention,
+                            'ffn_cfg': ffn,
+                        },
+                    },
+                    'positional_encoding': positions,
+                },
+                'train_cfg': {'num_points': 64},
+            }
+        }
+    )
+    return config
+
+
+@pytest.fixture
+def tiny_model_config(tiny_config):
+    """Config of a FreeSeg that runs in milliseconds, yours to change."""
+    return tiny_config.model
+
+
+@pytest.fixture
+def build_tiny_model(tiny_model_config):
+    """Build a FreeSeg, by default the tiny one, with seeded weights."""
+    from freeseg_mm.registry import MODELS
+
+    def build(config=tiny_model_config, seed=0):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = MODELS.build(config)
+            model.init_weights()
+        return model
+
+    return build
+
+
+@pytest.fixture(scope='session')
+def tiny_vocabulary():
+    """Two things and two stuffs, one unseen each, one with a synonym."""
+    return Vocabulary.from_names(
+        ['cat', 'zebra', 'grass', 'sky'],
+        things=['cat', 'zebra'],
+        unseen=['zebra', 'sky'],
+        synonyms={'grass': ['lawn']},
+        name='tiny',
+    )
+
+
+@pytest.fixture
+def make_sample(tiny_vocabulary):
+    """Build data samples the way the pipelines and preprocessor do."""
+    from mmdet.structures import DetDataSample
+    from mmengine.structures import PixelData
+
+    def make(
+        segment_map=None,
+        labels=(),
+        *,
+        crowds=(),
+        vocabulary=tiny_vocabulary,
+        task=Task.PANOPTIC,
+        size=(64, 64),
+        img_shape=None,
+        ori_shape=None,
+        img_id=0,
+    ):
+        """Build one sample.
+
+        Args:
+            segment_map: (H, W) integers, enlarged to ``size`` by repeating:
+                k > 0 is the k-th segment, 0 is ignored. None for a test
+                sample without truth.
+            labels: Class index of each segment.
+            crowds: Positions in ``labels`` of crowds.
+            vocabulary: None leaves it out.
+            task: None leaves it out.
+            size: Of the network's input, padding included.
+            img_shape: Of the image without padding; default ``size``.
+            ori_shape: Of the original image; default ``img_shape``.
+            img_id: Id of the image.
+        """
+        img_shape = img_shape or size
+        meta = {
+            'img_id': img_id,
+            'batch_input_shape': size,
+            'pad_shape': size,
+            'img_shape': img_shape,
+            'ori_shape': ori_shape or img_shape,
+            'scale_factor': (1.0, 1.0),
+        }
+        if vocabulary is not None:
+            meta['vocabulary'] = vocabulary
+        if task is not None:
+            meta['task'] = Task(task)
+        sample = DetDataSample()
+        if segment_map is not None:
+            small = torch.as_tensor(segment_map)
+            ids = torch.where(small > 0, small + FIRST_SEGMENT_ID - 1, 0)
+            for dim in (0, 1):
+                ids = ids.repeat_interleave(
+                    size[dim] // small.shape[dim], dim=dim
+                )
+            meta['segments'] = [
+                {
+                    'id': FIRST_SEGMENT_ID + index,
+                    'label': label,
+                    'iscrowd': int(index in crowds),
+                }
+                for index, label in enumerate(labels)
+            ]
+            sample.gt_sem_seg = PixelData(sem_seg=ids[None].int())
+        sample.set_metainfo(meta)
+        return sample
+
+    return make
