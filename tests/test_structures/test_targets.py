@@ -1,0 +1,146 @@
+import pytest
+import torch
+
+from freeseg_mm.structures import (
+    FIRST_SEGMENT_ID,
+    Task,
+    Vocabulary,
+    task_targets,
+)
+
+A, B, C, D, E = range(FIRST_SEGMENT_ID, FIRST_SEGMENT_ID + 5)
+
+# Two cats side by side, a crowd of dogs, grass in two segments; the corner
+# holds void (0) and padding (255).
+SEGMENT_MAP = torch.tensor(
+    [
+        [A, A, B, B],
+        [A, A, B, C],
+        [D, D, E, C],
+        [D, D, 0, 255],
+    ],
+    dtype=torch.int32,
+)
+CAT, DOG, GRASS = 0, 1, 2
+VOCABULARY = Vocabulary.from_names(
+    ['cat', 'dog', 'grass'], things=['cat', 'dog']
+)
+
+
+def segments(**changes):
+    labels = {A: CAT, B: CAT, C: DOG, D: GRASS, E: GRASS} | changes.get(
+        'labels', {}
+    )
+    return [
+        {'id': id_, 'label': label, 'iscrowd': int(id_ == C)}
+        for id_, label in labels.items()
+    ]
+
+
+def mask(text):
+    rows = [[int(cell) for cell in row] for row in text.split()]
+    return torch.tensor(rows, dtype=torch.bool)
+
+
+VALID = mask('1111 1110 1110 1100')
+EXPECTED = {
+    Task.SEMANTIC: (
+        [CAT, GRASS],
+        ['1111 1110 0000 0000', '0000 0000 1110 1100'],
+    ),
+    Task.INSTANCE: (
+        [CAT, CAT],
+        ['1100 1100 0000 0000', '0011 0010 0000 0000'],
+    ),
+    Task.PANOPTIC: (
+        [CAT, CAT, GRASS, GRASS],
+        [
+            '1100 1100 0000 0000',
+            '0011 0010 0000 0000',
+            '0000 0000 1100 1100',
+            '0000 0000 0010 0000',
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize('task', list(Task))
+def test_masks_of_each_task_by_hand(task):
+    targets = task_targets(SEGMENT_MAP, segments(), VOCABULARY, task)
+
+    labels, masks = EXPECTED[task]
+    assert targets.labels.tolist() == labels
+    assert targets.labels.dtype == torch.int64
+    assert targets.masks.dtype == torch.bool
+    assert torch.equal(targets.masks, torch.stack([mask(m) for m in masks]))
+    # The crowd, void and padding are ignored whatever the task; stuff stays
+    # valid background of the instance task.
+    assert torch.equal(targets.valid, VALID)
+
+
+@pytest.mark.parametrize('task', list(Task))
+def test_masks_do_not_overlap_and_lie_in_valid(task):
+    targets = task_targets(SEGMENT_MAP, segments(), VOCABULARY, task)
+
+    count = targets.masks.sum(0)
+    assert count.max() == 1
+    assert not (count.bool() & ~targets.valid).any()
+
+
+def test_classes_keep_their_own_masks_when_segments_come_in_any_order():
+    shuffled = [segments()[i] for i in (3, 0, 2, 4, 1)]
+
+    targets = task_targets(SEGMENT_MAP, shuffled, VOCABULARY, Task.SEMANTIC)
+
+    assert targets.labels.tolist() == [CAT, GRASS]
+    assert torch.equal(targets.masks[0], mask('1111 1110 0000 0000'))
+
+
+@pytest.mark.parametrize('padding', [0, 255])
+@pytest.mark.parametrize('task', list(Task))
+def test_padding_of_other_transforms_is_ignored(task, padding):
+    whole = torch.full((2, 2), padding, dtype=torch.int32)
+
+    targets = task_targets(whole, segments(), VOCABULARY, task)
+
+    assert targets.masks.shape == (0, 2, 2)
+    assert not targets.valid.any()
+
+
+def test_first_segment_id_is_above_every_padding_value():
+    assert FIRST_SEGMENT_ID > 255
+
+
+@pytest.mark.parametrize('task', list(Task))
+def test_no_segments_give_no_masks_and_nothing_valid(task):
+    targets = task_targets(SEGMENT_MAP, [], VOCABULARY, task)
+
+    assert targets.labels.shape == (0,)
+    assert targets.masks.shape == (0, 4, 4)
+    assert not targets.valid.any()
+
+
+def test_image_of_stuff_has_no_instances_but_valid_background():
+    stuff = [s for s in segments() if s['label'] == GRASS]
+
+    targets = task_targets(SEGMENT_MAP, stuff, VOCABULARY, Task.INSTANCE)
+
+    assert targets.masks.shape == (0, 4, 4)
+    assert torch.equal(targets.valid, mask('0000 0000 1110 1100'))
+
+
+def test_segments_cropped_away_leave_no_empty_mask():
+    targets = task_targets(
+        SEGMENT_MAP[:2, :2], segments(), VOCABULARY, Task.PANOPTIC
+    )
+
+    assert targets.labels.tolist() == [CAT]
+    assert targets.masks.all()
+
+
+def test_thing_and_stuff_come_from_the_vocabulary():
+    turned = Vocabulary.from_names(['cat', 'dog', 'grass'], things=['grass'])
+
+    targets = task_targets(SEGMENT_MAP, segments(), turned, Task.INSTANCE)
+
+    assert targets.labels.tolist() == [GRASS, GRASS]
