@@ -157,7 +157,15 @@ run() {
 }
 
 stop() {
-  if [ -n "$job" ]; then kill -TERM -- "-$job" 2>/dev/null || true; fi
+  if [ -n "$job" ]; then
+    # Gently first: pip then deletes its temporary files.
+    kill -INT -- "-$job" 2>/dev/null || true
+    for _ in {1..50}; do
+      kill -0 "$job" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -TERM -- "-$job" 2>/dev/null || true
+  fi
   fail 'interrupted; run make setup again to go on'
 }
 trap stop INT TERM
