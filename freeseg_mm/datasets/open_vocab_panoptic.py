@@ -1,6 +1,7 @@
 """A COCO-panoptic-format data set over any vocabulary."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ from mmengine.logging import print_log
 
 from freeseg_mm.registry import DATASETS
 from freeseg_mm.structures import Segment, Task, Vocabulary
+from freeseg_mm.utils.panoptic_png import VOID_ID
+
+from .preparation.images import check_image_file
 
 SPLITS = ('seen', 'all')
+PREFIXES = ('img', 'seg', 'sem')
 
 
 @DATASETS.register_module()
@@ -42,10 +47,12 @@ class OpenVocabPanopticDataset(BaseDataset):
         max_refetch: Tries to replace a sample its pipeline refused.
 
     Raises:
-        FileNotFoundError: If the annotation file does not exist.
-        ValueError: If it is no COCO-panoptic JSON, has a category the
-            vocabulary lacks, or keeps no labelled image; the message names
-            the file.
+        FileNotFoundError: If the annotation file or the vocabulary does not
+            exist.
+        ValueError: If the annotation file is no COCO-panoptic JSON, has a
+            category the vocabulary lacks, or keeps no labelled image; the
+            message names the file. Also for an unknown ``split``, task or
+            key of ``data_prefix``.
     """
 
     def __init__(
@@ -66,10 +73,13 @@ class OpenVocabPanopticDataset(BaseDataset):
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f'split {split!r} is none of {SPLITS}')
-        in_root = Path(data_root) / vocabulary
-        self.vocabulary = Vocabulary.load(
-            in_root if in_root.is_file() else vocabulary
-        )
+        data_prefix = {'img': '', 'seg': ''} | (data_prefix or {})
+        unknown = sorted(set(data_prefix) - set(PREFIXES))
+        if unknown:
+            raise ValueError(
+                f'data_prefix has unknown keys {unknown}; known are {PREFIXES}'
+            )
+        self.vocabulary = _load_vocabulary(vocabulary, data_root)
         self.sample_vocabulary = (
             self.vocabulary.seen_only() if split == 'seen' else self.vocabulary
         )
@@ -81,7 +91,7 @@ class OpenVocabPanopticDataset(BaseDataset):
                 'vocabulary': self.vocabulary.to_dict(),
             },
             data_root=data_root,
-            data_prefix=data_prefix or {'img': '', 'seg': ''},
+            data_prefix=data_prefix,
             indices=indices,
             serialize_data=serialize_data,
             pipeline=list(pipeline),
@@ -93,6 +103,15 @@ class OpenVocabPanopticDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """Read the annotation file into one record an image."""
         content = self._read_annotations()
+        try:
+            return self._records(content)
+        except KeyError as error:
+            raise ValueError(
+                f'{self.ann_file}: not a COCO-panoptic file; an entry lacks '
+                f'the key {error}'
+            ) from error
+
+    def _records(self, content: dict[str, Any]) -> list[dict]:
         label_of = self._labels_by_category_id(content['categories'])
         images = {image['id']: image for image in content['images']}
         records = []
@@ -105,6 +124,14 @@ class OpenVocabPanopticDataset(BaseDataset):
                     "among its 'images'"
                 )
             records.append(self._record(image, annotation, label_of))
+        without = len(images) - len({record['img_id'] for record in records})
+        if without:
+            print_log(
+                f'{self.ann_file}: {without} of {len(images)} images have no '
+                'annotation and are left out',
+                logger='current',
+                level=logging.WARNING,
+            )
         return records
 
     def _read_annotations(self) -> dict[str, Any]:
@@ -155,6 +182,12 @@ class OpenVocabPanopticDataset(BaseDataset):
     def _record(
         self, image: dict, annotation: dict, label_of: dict[int, int | None]
     ) -> dict[str, Any]:
+        ids = [info['id'] for info in annotation['segments_info']]
+        if len(set(ids)) < len(ids) or VOID_ID in ids:
+            raise ValueError(
+                f'{self.ann_file}: {annotation["file_name"]} has segment ids '
+                f'{ids}; expected each once and none {VOID_ID} (void)'
+            )
         segments: list[Segment] = []
         for info in annotation['segments_info']:
             if info['category_id'] not in label_of:
@@ -222,3 +255,34 @@ class OpenVocabPanopticDataset(BaseDataset):
         record['vocabulary'] = self.sample_vocabulary
         record['tasks'] = self.tasks
         return record
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline on an image, which must be whole.
+
+        OpenCV fills what is missing of a truncated image with grey and goes
+        on, so this looks first.
+
+        Raises:
+            FileNotFoundError: If there is no such image.
+            ValueError: If the image is damaged or has another size than the
+                annotation says.
+        """
+        record = self.get_data_info(idx)
+        check_image_file(
+            Path(record['img_path']), (record['height'], record['width'])
+        )
+        return self.pipeline(record)
+
+
+def _load_vocabulary(vocabulary: str, data_root: str) -> Vocabulary:
+    """Load a vocabulary that may lie in the data's own folder."""
+    in_root = Path(data_root) / vocabulary
+    if in_root.is_file():
+        return Vocabulary.load(in_root)
+    try:
+        return Vocabulary.load(vocabulary)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'{error}, nor in data_root {data_root!r}; has the data set been '
+            'prepared?'
+        ) from None

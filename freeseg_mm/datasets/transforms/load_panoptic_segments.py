@@ -18,24 +18,25 @@ class LoadPanopticSegments(BaseTransform):
     value of another transform names one. Pixels of a hidden class become
     0, like void: from here on nothing can tell what was there.
 
-    Required keys: ``seg_map_path``, ``segments``, ``hidden_ids``,
-    ``height``, ``width``. Modified: ``segments``. Added: ``gt_seg_map``,
-    (H, W) int32. Removed: ``hidden_ids``.
+    Required keys: ``img_path`` and ``ori_shape`` of the loaded image,
+    ``seg_map_path``, ``segments``, ``hidden_ids``. Modified: ``segments``.
+    Added: ``gt_seg_map``, (H, W) int32. Removed: ``hidden_ids``.
 
     Raises:
         ValueError: If the PNG cannot be decoded, has another size than the
-            annotation says, or holds ids the annotation does not list.
+            image, or holds ids the annotation does not list.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``gt_seg_map`` and renumber ``segments``."""
         path = results['seg_map_path']
         ids = decode_panoptic_png(path)
-        size = (results['height'], results['width'])
+        size = tuple(results['ori_shape'])
         if ids.shape != size:
             raise ValueError(
                 f'{path}: the panoptic PNG is {ids.shape} (height, width), '
-                f'its annotation says {size}'
+                f'its image {results["img_path"]} {size}; note that an EXIF '
+                'orientation turns an image'
             )
         segments: list[Segment] = results['segments']
         new_id = {0: 0} | dict.fromkeys(results.pop('hidden_ids'), 0)
