@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 import json
+import logging
 import os
 from copy import deepcopy
 from pathlib import Path
@@ -252,3 +253,32 @@ def make_sample(tiny_vocabulary):
         return sample
 
     return make
+
+
+@pytest.fixture
+def logged():
+    """Collects (level, message) of what the current MMLogger is told."""
+    from mmengine.logging import MMLogger
+
+    messages = []
+
+    class Collect(logging.Handler):
+        def emit(self, record):
+            messages.append((record.levelname, record.getMessage()))
+
+    logger = MMLogger.get_current_instance()
+    handler = Collect()
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
+
+
+@pytest.fixture(scope='session')
+def shapes_world(tmp_path_factory):
+    """Folder of 8 train and 4 val scenes of 64 x 64. Copy it to change it."""
+    from freeseg_mm.shapes import WorldOptions, generate_shapes
+
+    root = tmp_path_factory.mktemp('shapes')
+    options = WorldOptions(train=8, val=4, clip=1, size=64)
+    generate_shapes(root, options, workers=1)
+    return root
