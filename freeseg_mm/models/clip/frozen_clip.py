@@ -6,7 +6,7 @@ released them; open_clip's model cards name it.
 """
 
 import hashlib
-from collections.abc import Callable
+import json
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,12 @@ class FrozenCLIP(BaseModule):
             says otherwise.
 
     Raises:
-        ValueError: If the model or tag is unknown; the message lists the
-            known ones.
-        FileNotFoundError: If a path does not exist.
+        ValueError: If the model is unknown or its file no open_clip config.
+        FileNotFoundError: If a path does not exist or the tag is unknown;
+            the message lists the model's tags.
         RuntimeError: If the weights cannot be fetched or do not fit.
+        TypeError: If its text tower cannot take learned vectors; see
+            :class:`TextTower`.
     """
 
     def __init__(
@@ -121,12 +123,8 @@ def _resolve_model(model: str) -> str:
                 f'no open_clip model config {model!r}; give an existing '
                 '.json file or the name of an open_clip model'
             )
+        _check_model_config(path)
         open_clip.add_model_config(path)
-        if path.stem not in open_clip.list_models():
-            raise ValueError(
-                f'{model}: not an open_clip model config; it needs the keys '
-                'embed_dim, vision_cfg and text_cfg'
-            )
         return path.stem
     if open_clip.get_model_config(model) is None:
         raise ValueError(
@@ -136,8 +134,21 @@ def _resolve_model(model: str) -> str:
     return model
 
 
+def _check_model_config(path: Path) -> None:
+    """Refuse what open_clip would skip, or trip over from then on."""
+    try:
+        content = json.loads(path.read_text('utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path}: not readable as JSON: {error}') from None
+    needed = ('embed_dim', 'vision_cfg', 'text_cfg')
+    if not isinstance(content, dict) or not set(needed) <= set(content):
+        raise ValueError(
+            f'{path}: not an open_clip model config; expected an object with '
+            f'the keys {needed}'
+        )
+
+
 def _create(model_name: str, pretrained: str, quick_gelu: bool | None) -> Any:
-    build = _builder(model_name, quick_gelu)
     if pretrained == RANDOM_WEIGHTS:
         print_log(
             f'CLIP {model_name} has RANDOM weights (pretrained='
@@ -145,7 +156,7 @@ def _create(model_name: str, pretrained: str, quick_gelu: bool | None) -> Any:
             logger='current',
             level=30,
         )
-        return build(False)
+        return _build(model_name, quick_gelu)
     if pretrained in open_clip.list_pretrained_tags_by_model(model_name):
         return _create_from_tag(model_name, pretrained, quick_gelu)
     path = Path(pretrained)
@@ -159,10 +170,8 @@ def _create(model_name: str, pretrained: str, quick_gelu: bool | None) -> Any:
     try:
         archive = _openai_archive(path)
         if archive is None:
-            clip = build(False)
-            open_clip.load_checkpoint(clip, str(path))
-            return clip
-        clip = build(True)
+            return _build(model_name, quick_gelu, str(path))
+        clip = _build(model_name, quick_gelu is not False)
         clip.load_state_dict(archive)
         return clip
     except Exception as error:
@@ -171,18 +180,19 @@ def _create(model_name: str, pretrained: str, quick_gelu: bool | None) -> Any:
         ) from error
 
 
-def _builder(
-    model_name: str, quick_gelu: bool | None
-) -> Callable[[bool], Any]:
-    def build(default_quick_gelu: bool) -> Any:
-        wanted = default_quick_gelu if quick_gelu is None else quick_gelu
-        return open_clip.create_model(
-            model_name,
-            pretrained_text=False,
-            force_quick_gelu=wanted,
-        )
+def _build(
+    model_name: str, quick_gelu: bool | None, pretrained: str | None = None
+) -> Any:
+    """Let open_clip create a model; ``None`` leaves the activation to it.
 
-    return build
+    ``force_quick_gelu=False`` alone would leave a config's true as it is.
+    """
+    activation = {}
+    if quick_gelu is not None:
+        activation = {'force_quick_gelu': quick_gelu, 'quick_gelu': quick_gelu}
+    return open_clip.create_model(
+        model_name, pretrained=pretrained, pretrained_text=False, **activation
+    )
 
 
 def _create_from_tag(
@@ -193,13 +203,10 @@ def _create_from_tag(
     open_clip only warns when a tag's activation is not the model's.
     """
     declared = open_clip.get_pretrained_cfg(model_name, tag)
-    wanted = declared.get('quick_gelu', False)
+    if quick_gelu is None:
+        quick_gelu = declared.get('quick_gelu')
     try:
-        return open_clip.create_model(
-            model_name,
-            pretrained=tag,
-            force_quick_gelu=wanted if quick_gelu is None else quick_gelu,
-        )
+        return _build(model_name, quick_gelu, tag)
     except Exception as error:
         raise RuntimeError(
             f'CLIP weights of tag {tag!r} for {model_name} could not be '

@@ -62,7 +62,8 @@ class FixedPrompt(PromptLearner):
     def _suffix(
         self, text_tower: TextTower, prompt: str, task: Task
     ) -> tuple[int, ...]:
-        text = self.class_template.format(prompt)
+        # not str.format: a stray brace or '{{}}' would mean something else
+        text = self.class_template.replace('{}', prompt)
         if self.task_template is not None:
-            text = f'{text} {self.task_template.format(task.text)}'
+            text = f'{text} {self.task_template.replace("{}", task.text)}'
         return (*text_tower.token_ids(text), text_tower.end_id)
