@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.registry import init_default_scope
 from PIL import Image
 
 from freeseg_mm.datasets import OpenVocabPanopticDataset
@@ -33,6 +34,14 @@ MAPS = {
     3: [[CROWD] * 6, [CROWD] * 6, [0] * 6, [0] * 6],
     4: [[SKY] * 6, [SKY] * 6, [7] * 6, [7] * 6],
 }
+COLOURS = {
+    0: (0, 0, 0),
+    SKY: (0, 0, 255),
+    CAT: (255, 255, 0),
+    DOG: (255, 0, 0),
+    CROWD: (0, 255, 255),
+    7: (0, 255, 0),
+}
 SEGMENTS = {
     1: [('sky', SKY), ('dog', DOG), ('cat', CAT), ('cat', CROWD)],
     2: [('dog', DOG), ('grass', 7)],
@@ -44,12 +53,18 @@ SEGMENTS = {
 class Pets:
     """Writes the data set and makes what tests need from it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, cell: int = 1) -> None:
         self.root = root
+        self.cell = cell
         self.json = root / 'annotations' / 'panoptic_train.json'
         self.content = {
             'images': [
-                {'id': i, 'file_name': f'{i}.jpg', 'height': 4, 'width': 6}
+                {
+                    'id': i,
+                    'file_name': f'{i}.jpg',
+                    'height': 4 * cell,
+                    'width': 6 * cell,
+                }
                 for i in MAPS
             ],
             'annotations': [
@@ -78,14 +93,24 @@ class Pets:
     def png(self, number: int) -> Path:
         return self.root / 'annotations/panoptic_train' / f'{number}.png'
 
+    def ids(self, number: int) -> np.ndarray:
+        """Segment ids of an image as its PNG has them."""
+        return np.kron(
+            MAPS[number], np.ones((self.cell, self.cell), dtype=int)
+        )
+
     def write(self) -> None:
         self.image(1).parent.mkdir()
         self.png(1).parent.mkdir(parents=True)
-        rng = np.random.default_rng(0)
-        for number, ids in MAPS.items():
-            pixels = rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(self.image(number))
-            encode_panoptic_png(np.array(ids), self.png(number))
+        for number in MAPS:
+            ids = self.ids(number)
+            pixels = np.zeros((*ids.shape, 3), dtype=np.uint8)
+            for id_, colour in COLOURS.items():
+                pixels[ids == id_] = colour
+            Image.fromarray(pixels).save(
+                self.image(number), quality=100, subsampling=0
+            )
+            encode_panoptic_png(ids, self.png(number))
         (self.root / 'vocabulary.json').write_text(json.dumps(VOCABULARY))
         self.write_json()
 
@@ -108,8 +133,23 @@ class Pets:
 
 @pytest.fixture
 def pets(tmp_path):
-    """Four 4 x 6 images of dogs, cats, grass and sky."""
+    """Four 4 x 6 images of dogs, cats, grass and sky, as in ``MAPS``."""
     data = Pets(tmp_path / 'pets')
     data.root.mkdir()
     data.write()
     return data
+
+
+@pytest.fixture
+def large_pets(tmp_path):
+    """The same with 10 x 10 pixels for each pixel."""
+    data = Pets(tmp_path / 'large_pets', cell=10)
+    data.root.mkdir()
+    data.write()
+    return data
+
+
+@pytest.fixture(autouse=True)
+def _mmdet_scope():
+    """Pipelines name mmdet's and mmcv's transforms without a scope."""
+    init_default_scope('mmdet')
