@@ -170,7 +170,6 @@ model = dict(
             mode='geometric',
             seen_weight=0.8,
             unseen_weight=0.2,
-            temperature=100.0,
         ),
         max_per_image=100,
         object_score_thr=0.5,

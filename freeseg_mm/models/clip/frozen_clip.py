@@ -83,6 +83,11 @@ class FrozenCLIP(BaseModule):
         return self.text.embed_dim
 
     @property
+    def logit_scale(self) -> Tensor:
+        """Factor CLIP learned to put before its cosines; 100 in OpenAI's."""
+        return self.clip.logit_scale.exp()
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Size the image tower was trained at, (H, W)."""
         size = self.clip.visual.image_size

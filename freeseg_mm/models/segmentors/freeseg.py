@@ -49,8 +49,7 @@ class FreeSeg(MaskFormer):
         neck: Config of a neck, usually none.
         train_cfg: See ``FreeSegHead``.
         test_cfg: ``tasks`` answered by one call, ``ensemble`` (arguments of
-            :func:`ensemble_scores` plus ``temperature`` of CLIP's scores),
-            and what ``FreeSegFusionHead`` takes.
+            :func:`ensemble_scores`), and what ``FreeSegFusionHead`` takes.
         data_preprocessor: Config of the preprocessor; its mean, std and
             channel order turn inputs back into RGB for CLIP.
         init_cfg: See mmengine's ``BaseModule``.
@@ -202,13 +201,11 @@ class FreeSeg(MaskFormer):
             clip_logits, valid = self.clip_scores(
                 batch_inputs, mask_logits, vocabulary
             )
-        ensemble = dict(self.test_cfg.ensemble)
-        ensemble.pop('temperature')
         class_probs = ensemble_scores(
             query_logits.float(),
             clip_logits,
             torch.tensor(vocabulary.is_seen, device=query_logits.device),
-            **ensemble,
+            **self.test_cfg.ensemble,
         )
         if clip_logits is not None:
             class_probs = class_probs * valid[..., None]
@@ -241,7 +238,7 @@ class FreeSeg(MaskFormer):
         text = self._text(self.clip_prompt or self.prompt_learner, vocabulary)
         cosine = embeds.float() @ text.transpose(-1, -2)
         return (
-            self.test_cfg.ensemble.temperature
+            self.clip.logit_scale
             * best_of_prompts(cosine, vocabulary.class_of_prompt),
             valid,
         )
