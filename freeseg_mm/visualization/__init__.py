@@ -1,0 +1,23 @@
+from .legend import Legend, LegendEntry, legend
+from .palette import class_colours
+from .panel import panel
+from .regions import (
+    Region,
+    TaskRegions,
+    prediction_regions,
+    truth_regions,
+)
+from .segments import draw_segments
+
+__all__ = [
+    'Legend',
+    'LegendEntry',
+    'Region',
+    'TaskRegions',
+    'class_colours',
+    'draw_segments',
+    'legend',
+    'panel',
+    'prediction_regions',
+    'truth_regions',
+]

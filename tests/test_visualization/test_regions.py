@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData, PixelData
+from PIL import Image
+
+from freeseg_mm.structures import Task
+from freeseg_mm.utils.panoptic_png import encode_panoptic_png
+from freeseg_mm.visualization import prediction_regions, truth_regions
+
+CAT, DOG, GRASS, SKY = range(4)
+# a cat, another cat, grass, a crowd of dogs, void
+IDS = np.array([[1, 1, 2, 3], [9, 0, 3, 3]])
+
+
+@pytest.fixture
+def sample(tmp_path):
+    encode_panoptic_png(IDS, tmp_path / 'ids.png')
+    return {
+        'img_id': 'a',
+        'ori_shape': (2, 4),
+        'seg_map_path': str(tmp_path / 'ids.png'),
+        'segments': [
+            {'id': 1, 'label': CAT, 'iscrowd': 0},
+            {'id': 2, 'label': CAT, 'iscrowd': 0},
+            {'id': 3, 'label': GRASS, 'iscrowd': 0},
+            {'id': 9, 'label': DOG, 'iscrowd': 1},
+        ],
+    }
+
+
+def as_lists(task_regions):
+    return [
+        (region.label, region.mask.astype(int).tolist())
+        for region in task_regions.regions
+    ]
+
+
+VOID_AND_CROWD = [[0, 0, 0, 0], [1, 1, 0, 0]]
+
+
+def test_truth_of_the_three_tasks(sample, vocabulary):
+    truth = truth_regions(sample, vocabulary)
+    cats = [[1, 1, 0, 0], [0, 0, 0, 0]], [[0, 0, 1, 0], [0, 0, 0, 0]]
+    both_cats = [[1, 1, 1, 0], [0, 0, 0, 0]]
+    grass = [[0, 0, 0, 1], [0, 0, 1, 1]]
+    assert as_lists(truth[Task.SEMANTIC]) == [(CAT, both_cats), (GRASS, grass)]
+    assert as_lists(truth[Task.INSTANCE]) == [(CAT, cats[0]), (CAT, cats[1])]
+    assert as_lists(truth[Task.PANOPTIC]) == [
+        (CAT, cats[0]),
+        (CAT, cats[1]),
+        (GRASS, grass),
+    ]
+    for task in Task:
+        assert truth[task].ignored.astype(int).tolist() == VOID_AND_CROWD
+        assert all(region.score is None for region in truth[task].regions)
+
+
+def test_semantic_truth_comes_from_the_semantic_file(
+    sample, vocabulary, tmp_path
+):
+    classes = np.array([[SKY] * 4, [255] * 4], np.uint8)
+    Image.fromarray(classes).save(tmp_path / 'classes.png')
+    sample['sem_seg_path'] = str(tmp_path / 'classes.png')
+    truth = truth_regions(sample, vocabulary)
+    sky, ignored = [[1] * 4, [0] * 4], [[0] * 4, [1] * 4]
+    assert as_lists(truth[Task.SEMANTIC]) == [(SKY, sky)]
+    assert truth[Task.SEMANTIC].ignored.astype(int).tolist() == ignored
+
+
+def test_segment_without_a_pixel_is_left_out(sample, vocabulary):
+    sample['segments'].append({'id': 77, 'label': DOG, 'iscrowd': 0})
+    truth = truth_regions(sample, vocabulary)
+    assert len(truth[Task.PANOPTIC].regions) == 3
+
+
+@pytest.fixture
+def answered():
+    """The fields the model fills, as mmengine hands them to metrics."""
+    sample = DetDataSample()
+    sample.pred_sem_seg = PixelData(sem_seg=torch.tensor([[[3, 3], [2, 3]]]))
+    sample.pred_instances = InstanceData(
+        bboxes=torch.zeros(3, 4),
+        labels=torch.tensor([CAT, DOG, CAT]),
+        scores=torch.tensor([0.5, 0.9, 0.1]),
+        masks=torch.tensor(
+            [[[1, 0], [0, 0]], [[1, 1], [0, 0]], [[0, 0], [1, 1]]]
+        ).bool(),
+    )
+    sample.pred_panoptic_seg = PixelData(
+        sem_seg=torch.tensor([[[1000, 1000], [2002, 4]]]),
+        metainfo={
+            'segments_info': [
+                {'id': 1000, 'label': CAT, 'score': 0.75},
+                {'id': 2002, 'label': GRASS, 'score': 0.5},
+            ]
+        },
+    )
+    return sample.to_dict()
+
+
+def test_semantic_prediction(answered):
+    found = prediction_regions(answered)[Task.SEMANTIC]
+    assert as_lists(found) == [
+        (GRASS, [[0, 0], [1, 0]]),
+        (SKY, [[1, 1], [0, 1]]),
+    ]
+    assert found.ignored is None
+
+
+def test_instances_above_the_threshold_come_best_first(answered):
+    found = prediction_regions(answered, score_thr=0.5)[Task.INSTANCE]
+    assert as_lists(found) == [
+        (DOG, [[1, 1], [0, 0]]),
+        (CAT, [[1, 0], [0, 0]]),
+    ]
+    assert [region.score for region in found.regions] == pytest.approx(
+        [0.9, 0.5]
+    )
+    assert found.ignored is None
+
+
+def test_pixels_without_a_panoptic_segment_are_ignored(answered):
+    found = prediction_regions(answered)[Task.PANOPTIC]
+    assert as_lists(found) == [
+        (CAT, [[1, 1], [0, 0]]),
+        (GRASS, [[0, 0], [1, 0]]),
+    ]
+    assert [region.score for region in found.regions] == [0.75, 0.5]
+    assert found.ignored.astype(int).tolist() == [[0, 0], [0, 1]]
+
+
+def test_tasks_that_were_not_answered_are_absent(answered):
+    del answered['pred_instances']
+    answered['pred_sem_seg'] = None
+    assert list(prediction_regions(answered)) == [Task.PANOPTIC]
+
+
+def test_no_instance_is_no_region(answered):
+    answered['pred_instances'] = {
+        'labels': np.zeros(0, int),
+        'scores': np.zeros(0),
+        'masks': np.zeros((0, 2, 2), bool),
+    }
+    assert prediction_regions(answered)[Task.INSTANCE].regions == []

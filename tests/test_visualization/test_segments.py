@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+
+from freeseg_mm.visualization import (
+    Region,
+    TaskRegions,
+    class_colours,
+    draw_segments,
+)
+from freeseg_mm.visualization.segments import hatching
+
+CAT, DOG, GRASS, SKY = range(4)
+GREY = 100
+
+
+@pytest.fixture
+def image():
+    return np.full((6, 8, 3), GREY, np.uint8)
+
+
+def mask_of(rows, columns, size=(6, 8)):
+    mask = np.zeros(size, dtype=bool)
+    mask[rows, columns] = True
+    return mask
+
+
+def tint(vocabulary, label):
+    """3/4 colour and 1/4 image, whose 100 of 255 becomes 64 to 191."""
+    colour = class_colours(vocabulary.names)[label].astype(float)
+    return np.rint(0.75 * colour + 0.25 * (64 + 127 / 255 * GREY)).tolist()
+
+
+def test_uncovered_pixels_show_the_dimmed_image(image, vocabulary):
+    drawn = draw_segments(image, TaskRegions(), vocabulary)
+    assert (drawn == 35).all()  # 0.35 * 100
+
+
+def test_image_loses_its_colour(vocabulary):
+    image = np.zeros((1, 3, 3), np.uint8)
+    image[0] = np.eye(3) * 200
+    drawn = draw_segments(image, TaskRegions(), vocabulary)
+    # 0.35 * 200 * (0.299, 0.587, 0.114)
+    assert drawn[0].tolist() == [[21] * 3, [41] * 3, [8] * 3]
+
+
+def test_stuff_is_tinted_with_a_thin_dark_outline(image, vocabulary):
+    region = Region(mask_of(slice(0, 6), slice(0, 4)), GRASS)
+    drawn = draw_segments(
+        image, TaskRegions([region]), vocabulary, with_names=False
+    )
+    # the frame of the image is no edge
+    assert (drawn[:, :3] == tint(vocabulary, GRASS)).all()
+    assert (drawn[:, 3] == 24).all()
+    assert (drawn[:, 4:] == 35).all()
+
+
+def test_things_have_a_white_outline_of_two_pixels(image, vocabulary):
+    region = Region(mask_of(slice(0, 6), slice(0, 5)), CAT)
+    drawn = draw_segments(
+        image, TaskRegions([region]), vocabulary, with_names=False
+    )
+    assert (drawn[:, :3] == tint(vocabulary, CAT)).all()
+    assert (drawn[:, 3:5] == 255).all()
+
+
+def test_earlier_regions_are_drawn_over_later_ones(image, vocabulary):
+    regions = [
+        Region(mask_of(slice(0, 6), slice(0, 8)), SKY),
+        Region(mask_of(slice(0, 6), slice(0, 8)), GRASS),
+    ]
+    drawn = draw_segments(
+        image, TaskRegions(regions), vocabulary, with_names=False
+    )
+    assert (drawn == tint(vocabulary, SKY)).all()
+
+
+def test_ignored_pixels_are_hatched_where_no_region_is(image, vocabulary):
+    everything = np.ones((6, 8), dtype=bool)
+    region = Region(mask_of(slice(0, 6), slice(0, 2)), GRASS)
+    drawn = draw_segments(
+        image,
+        TaskRegions([region], everything),
+        vocabulary,
+        with_names=False,
+    )
+    assert (drawn[:, 0] == tint(vocabulary, GRASS)).all()
+    np.testing.assert_array_equal(drawn[:, 2:], hatching(6, 8)[:, 2:])
+
+
+def test_hatching_is_diagonal_and_dark_grey():
+    pattern = hatching(8, 8)
+    assert pattern[0].tolist() == 4 * [[56] * 3] + 4 * [[84] * 3]
+    np.testing.assert_array_equal(pattern[1:, :-1], pattern[:-1, 1:])
+
+
+def test_scale_enlarges_masks_without_blur(image, vocabulary):
+    region = Region(mask_of(slice(2, 4), slice(2, 5)), GRASS)
+    drawn = draw_segments(
+        image, TaskRegions([region]), vocabulary, scale=3, with_names=False
+    )
+    assert drawn.shape == (18, 24, 3)
+    inside = np.zeros((18, 24), dtype=bool)
+    inside[6:12, 6:15] = True
+    assert (drawn[~inside] == 35).all()
+    assert (drawn[7:11, 7:14] == tint(vocabulary, GRASS)).all()
+
+
+def test_names_only_change_the_pixels_of_tags(vocabulary):
+    image = np.full((60, 90, 3), GREY, np.uint8)
+    region = Region(np.ones((60, 90), dtype=bool), SKY)
+    plain, named = (
+        draw_segments(
+            image, TaskRegions([region]), vocabulary, with_names=with_names
+        )
+        for with_names in (False, True)
+    )
+    rows, columns = np.nonzero((plain != named).any(axis=2))
+    assert 10 < np.ptp(rows) < 25
+    assert 20 < np.ptp(columns) < 60
+    # in the middle of the region
+    assert abs(rows.mean() - 30) < 3
+    assert abs(columns.mean() - 45) < 3
+
+
+def test_inputs_are_left_alone(image, vocabulary):
+    mask = mask_of(slice(0, 6), slice(0, 4))
+    ignored = np.ones((6, 8), dtype=bool)
+    draw_segments(image, TaskRegions([Region(mask, CAT)], ignored), vocabulary)
+    assert (image == GREY).all()
+    assert mask.sum() == 24
+    assert ignored.all()
+
+
+def test_mask_of_another_size_is_refused(image, vocabulary):
+    wrong = Region(np.ones((8, 6), dtype=bool), CAT)
+    with pytest.raises(
+        ValueError, match=r'region 0 has a mask of size \(8, 6\).*\(6, 8\)'
+    ):
+        draw_segments(image, TaskRegions([wrong]), vocabulary)
+    with pytest.raises(ValueError, match='the ignored part has a mask'):
+        draw_segments(image, TaskRegions([], wrong.mask), vocabulary)
+
+
+@pytest.mark.parametrize('label', [-1, 4])
+def test_label_beyond_the_vocabulary_is_refused(image, vocabulary, label):
+    region = Region(np.ones((6, 8), dtype=bool), label)
+    with pytest.raises(
+        ValueError, match=f"label {label}, vocabulary 'four' has 4 classes"
+    ):
+        draw_segments(image, TaskRegions([region]), vocabulary)
