@@ -43,9 +43,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     try:
-        options = WorldOptions(
-            **{name: getattr(args, name) for name in _HELP}
-        )
+        options = WorldOptions(**{name: getattr(args, name) for name in _HELP})
         written = generate_shapes(
             args.out,
             options,

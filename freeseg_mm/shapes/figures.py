@@ -14,7 +14,8 @@ _OVERSAMPLING = 4
 def _regular(corners: int, radius: float = 1.0) -> FloatArray:
     """Corners of a regular polygon, the first one at the top, (n, 2) xy."""
     angles = 2 * np.pi * np.arange(corners) / corners
-    return radius * np.stack([np.sin(angles), -np.cos(angles)], 1)
+    corners_xy = np.stack([np.sin(angles), -np.cos(angles)], 1)
+    return radius * corners_xy.astype(np.float32)
 
 
 def _star() -> FloatArray:
@@ -32,7 +33,7 @@ def _cross() -> FloatArray:
     corners = [quarter]
     for _ in range(3):
         corners.append(corners[-1] @ turn)
-    return np.concatenate(corners)
+    return np.concatenate(corners).astype(np.float32)
 
 
 # Outline and, where the figure has one, its hole. All lie within the unit

@@ -36,7 +36,9 @@ def smooth_noise(
     """
     rows, columns = (max(2, round(count)) for count in cells)
     grid = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
-    image = Image.fromarray(grid).resize((side, side), Image.Resampling.BICUBIC)
+    image = Image.fromarray(grid).resize(
+        (side, side), Image.Resampling.BICUBIC
+    )
     return np.asarray(image)
 
 
@@ -161,7 +163,8 @@ def snow(side: int, rng: Generator) -> FloatArray:
     drifts = smooth_noise(rng, side, (5, 4)) + 0.5 * smooth_noise(
         rng, side, (11, 9)
     )
-    snowfield = _paint((184, 198, 222), (252, 252, 254), 0.62 + 0.5 * drifts)
+    amount = np.float32(0.62) + np.float32(0.5) * drifts
+    snowfield = _paint((184, 198, 222), (252, 252, 254), amount)
     sparkle = rng.random((side, side)) < 0.02
     dimmed = np.where(sparkle, 0.82, 1.0).astype(np.float32)
     return snowfield * dimmed[..., None]
@@ -211,9 +214,9 @@ def tiles(side: int, rng: Generator) -> FloatArray:
     chequer = np.mod(row + column, 2)
     tint = 0.05 * _per_cell(rng, row, column)
     floor = _paint(*pairs[rng.integers(len(pairs))], chequer + tint)
-    grout = np.maximum(
-        _groove(down, pitch, 1.2), _groove(across, pitch, 1.2)
-    )[..., None]
+    grout = np.maximum(_groove(down, pitch, 1.2), _groove(across, pitch, 1.2))[
+        ..., None
+    ]
     return floor * (1 - grout) + 78 * grout
 
 

@@ -141,12 +141,13 @@ def _is_complete(out: Path, options: WorldOptions, overwrite: bool) -> bool:
             'choose a new or empty folder'
         )
     found = read_json(out / MANIFEST)
-    if found.get('generator') != _manifest(options, complete=True)['generator']:
+    wanted = _manifest(options, complete=True)
+    if found.get('generator') != wanted['generator']:
         raise FileExistsError(
             f'{out / MANIFEST} is not that of generated shapes; choose a new '
             'or empty folder'
         )
-    if found == _manifest(options, complete=True):
+    if found == wanted:
         return True
     if not overwrite:
         state = 'complete' if found.get('complete') else 'unfinished'
@@ -175,8 +176,8 @@ def _prepare_folder(out: Path, options: WorldOptions) -> None:
         if (out / folder).is_dir():
             shutil.rmtree(out / folder)
     for split in SPLITS:
-        for folder in _folders(out, split):
-            folder.mkdir(parents=True)
+        for target in _folders(out, split):
+            target.mkdir(parents=True)
 
 
 def _folders(out: Path, split: str) -> tuple[Path, Path, Path]:
