@@ -34,6 +34,7 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
         Raises:
             ValueError: If a name is too long for CLIP's context.
         """
+        self.check_lengths(text_tower, vocabulary, tasks)
         return torch.stack(
             [
                 self.encode_task(text_tower, vocabulary.prompts, task)
