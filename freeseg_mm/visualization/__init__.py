@@ -1,3 +1,4 @@
+from .image_choice import choose_images
 from .legend import Legend, LegendEntry, legend
 from .palette import class_colours
 from .panel import panel
@@ -14,6 +15,7 @@ __all__ = [
     'LegendEntry',
     'Region',
     'TaskRegions',
+    'choose_images',
     'class_colours',
     'draw_segments',
     'legend',

@@ -77,6 +77,8 @@ def _spread(
     candidates: np.ndarray, wanted: list[int], spacing: float
 ) -> list[int] | None:
     """Give each the free candidate next to what it wants, if all find one."""
+    if not spacing:
+        return wanted
     free = np.ones(len(candidates), dtype=bool)
     chosen = []
     for index in wanted:
@@ -85,9 +87,8 @@ def _spread(
         distance = np.linalg.norm(candidates - candidates[index], axis=1)
         distance[~free] = np.inf
         chosen.append(int(distance.argmin()))
-        if spacing:
-            gap = np.linalg.norm(candidates - candidates[chosen[-1]], axis=1)
-            free &= gap >= spacing
+        gap = np.linalg.norm(candidates - candidates[chosen[-1]], axis=1)
+        free &= gap >= spacing
     return chosen
 
 

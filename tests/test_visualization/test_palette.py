@@ -81,8 +81,8 @@ def test_colours_are_vivid():
 
 
 def test_more_names_than_colours_are_served():
-    colours = class_colours([f'name {i}' for i in range(5000)])
-    assert colours.shape == (5000, 3)
+    colours = class_colours([f'name {i}' for i in range(4000)])
+    assert colours.shape == (4000, 3)
 
 
 def test_colours_cannot_be_changed():
