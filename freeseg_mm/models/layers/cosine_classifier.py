@@ -18,6 +18,9 @@ class CosineClassifier(nn.Module):
         temperature: Factor of the cosine, 100 in CLIP; the paper does not
             mention one.
         learn_temperature: Whether to learn it from that start.
+
+    Raises:
+        ValueError: If ``temperature`` is not positive.
     """
 
     def __init__(
@@ -30,6 +33,8 @@ class CosineClassifier(nn.Module):
         learn_temperature: bool = False,
     ) -> None:
         super().__init__()
+        if temperature <= 0:
+            raise ValueError(f'expected temperature > 0, got {temperature}')
         self.project = nn.Sequential(
             nn.Linear(feat_channels, hidden_channels),
             nn.ReLU(inplace=True),

@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from freeseg_mm.models import SemanticContextInteraction
+
+HEADS, CHANNELS, VISUAL, TEXT = 2, 8, 6, 4
+
+
+@pytest.fixture
+def interaction():
+    module = SemanticContextInteraction(
+        feat_channels=VISUAL,
+        embed_dim=TEXT,
+        attention_channels=CHANNELS,
+        num_heads=HEADS,
+    )
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    return module.eval()
+
+
+@pytest.fixture
+def maps():
+    return [torch.randn(2, VISUAL, 3, 4), torch.randn(2, VISUAL, 1, 2)]
+
+
+@pytest.fixture
+def texts():
+    return torch.nn.functional.normalize(torch.randn(3, 5, TEXT), dim=-1)
+
+
+def norm(x, layer):
+    centred = x - x.mean(-1, keepdims=True)
+    scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    return scaled * layer.weight.numpy() + layer.bias.numpy()
+
+
+def project(x, layer):
+    return x @ layer.weight.numpy().T + layer.bias.numpy()
+
+
+def by_the_paper(module, feature_map, text):
+    """Eq. 7-9 for one image and one task, head by head, and its sum."""
+    pixels = feature_map.reshape(VISUAL, -1).T  # (hw, c)
+    names = norm(text, module.text_norm)
+    query = project(norm(pixels, module.visual_norm), module.query)
+    key, value = project(names, module.key), project(names, module.value)
+    width = CHANNELS // HEADS
+    heads = []
+    for head in range(HEADS):
+        part = slice(head * width, (head + 1) * width)
+        weight = np.exp(query[:, part] @ key[:, part].T / np.sqrt(width))
+        weight /= weight.sum(1, keepdims=True)
+        heads.append(weight @ value[:, part])
+    update = project(np.concatenate(heads, axis=1), module.output)
+    enhanced = pixels + module.gamma.numpy() * update
+    return enhanced.T.reshape(feature_map.shape)
+
+
+@torch.no_grad()
+def test_equals_the_papers_equations(interaction, maps, texts):
+    enhanced = interaction(maps, texts)
+
+    for feature_map, result in zip(maps, enhanced, strict=True):
+        assert result.shape == (2, 3, *feature_map.shape[1:])
+        for image in range(2):
+            for task in range(3):
+                expected = by_the_paper(
+                    interaction,
+                    feature_map[image].double().numpy(),
+                    texts[task].double().numpy(),
+                )
+                assert_close(
+                    result[image, task],
+                    torch.from_numpy(expected).float(),
+                    rtol=1e-4,
+                    atol=1e-4,  # float32 against double
+                )
+
+
+def test_zero_output_projection_leaves_the_features(interaction, maps, texts):
+    torch.nn.init.zeros_(interaction.output.weight)
+    torch.nn.init.zeros_(interaction.output.bias)
+
+    for feature_map, result in zip(
+        maps, interaction(maps, texts), strict=True
+    ):
+        for task in range(3):
+            assert torch.equal(result[:, task], feature_map)
+
+
+def test_zero_scale_leaves_the_features_and_still_learns(maps, texts):
+    module = SemanticContextInteraction(
+        feat_channels=VISUAL,
+        embed_dim=TEXT,
+        attention_channels=CHANNELS,
+        num_heads=HEADS,
+        layer_scale=0.0,
+    )
+
+    result = module(maps, texts)
+
+    assert torch.equal(result[0][:, 1], maps[0])
+    result[0].sum().backward()
+    assert (module.gamma.grad != 0).all()
+
+
+def test_order_of_the_texts_does_not_matter(interaction, maps, texts):
+    turned = texts[:, torch.tensor([3, 0, 4, 1, 2])]
+
+    for one, other in zip(
+        interaction(maps, texts), interaction(maps, turned), strict=True
+    ):
+        assert_close(one, other)
+
+
+def test_tasks_together_equal_tasks_apart(interaction, maps, texts):
+    together = interaction(maps, texts)
+
+    for task in range(3):
+        apart = interaction(maps, texts[task : task + 1])
+        for one, other in zip(together, apart, strict=True):
+            assert_close(one[:, task], other[:, 0])
+
+
+def test_each_map_is_seen_alone(interaction, maps, texts):
+    both = interaction(maps, texts)
+
+    assert_close(both[1], interaction(maps[1:], texts)[0])
+
+
+def test_text_decides_what_is_added(interaction, maps, texts):
+    one = interaction(maps, texts)[0]
+    other = interaction(maps, texts.flip(-1))[0]
+
+    assert (one - other).abs().max() > 0.1
+
+
+def test_dropout_only_in_training(interaction, maps, texts):
+    calm = interaction(maps, texts)[0]
+    assert torch.equal(calm, interaction(maps, texts)[0])
+
+    interaction.train()
+    assert not torch.allclose(calm, interaction(maps, texts)[0])
+
+
+def test_start_of_the_layer_scale():
+    module = SemanticContextInteraction(
+        feat_channels=VISUAL, embed_dim=TEXT, layer_scale=0.1
+    )
+
+    assert module.gamma.tolist() == pytest.approx([0.1] * VISUAL)
+    assert module.query.weight.shape == (2048, VISUAL)
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(
+        ValueError,
+        match='attention_channels=8 is not a multiple of num_heads=3',
+    ):
+        SemanticContextInteraction(
+            feat_channels=VISUAL,
+            embed_dim=TEXT,
+            attention_channels=8,
+            num_heads=3,
+        )
