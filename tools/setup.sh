@@ -157,10 +157,11 @@ run() {
 }
 
 stop() {
+  if [ -t 1 ]; then printf '\r\033[K'; fi
   if [ -n "$job" ]; then
     # Gently first: pip then deletes its temporary files.
     kill -INT -- "-$job" 2>/dev/null || true
-    for _ in {1..50}; do
+    for _ in {1..100}; do
       kill -0 "$job" 2>/dev/null || break
       sleep 0.1
     done
