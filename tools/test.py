@@ -33,7 +33,7 @@ def main() -> None:
     if args.out is not None and args.out.suffix != '.json':
         raise SystemExit(f'--out {args.out}: expected a name ending in .json')
     config = load_config(args)
-    config.load_from = args.checkpoint
+    config.load_from, config.resume = args.checkpoint, False
     init_distributed_on_cpu(config)
     runner = Runner.from_cfg(config)
     metrics = runner.test()

@@ -3,6 +3,7 @@
 import argparse
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from freeseg_mm.utils.run_config import (
@@ -36,6 +37,8 @@ def parse_args() -> argparse.Namespace:
 
 def apply_training_options(config: Config, args: argparse.Namespace) -> None:
     if args.amp:
+        if get_device() in ('cpu', 'mps'):
+            raise SystemExit('--amp: mixed precision training needs a GPU')
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:

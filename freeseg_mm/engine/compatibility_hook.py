@@ -24,9 +24,16 @@ class CompatibilityHook(Hook):
     priority = 'VERY_LOW'
 
     def before_train(self, runner: Runner) -> None:
-        """Check that CLIP can read every name that training will use."""
-        dataset = runner.train_dataloader.dataset
-        _check_names(runner, dataset.metainfo)
+        """Check that CLIP can read every name that the run will use.
+
+        Validation comes hours later, so its names are checked here too.
+
+        Raises:
+            ValueError: If a name is too long for CLIP's context.
+        """
+        _check_names(runner, runner.train_dataloader.dataset.metainfo)
+        if runner.val_loop is not None:
+            self.before_val(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Check that CLIP can read every name that validation will use."""

@@ -1,11 +1,24 @@
 """From a command line to a runner: what train and test share."""
 
 import argparse
+import inspect
 import os
 from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+# What a runner takes as an argument, and what it reads from the config itself.
+RUN_SETTINGS = {
+    *inspect.signature(Runner).parameters,
+    'activation_checkpointing',
+    'compile',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'sync_bn',
+} - {'cfg'}
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +49,8 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If the config file does not exist.
-        KeyError: If an option names a key whose parent does not exist, so
-            that a mistyped override cannot pass unnoticed.
+        KeyError: If an option could have no effect; see
+            :func:`check_options`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = Config.fromfile(args.config)
@@ -70,22 +83,34 @@ def init_distributed_on_cpu(config: Config) -> None:
     torch.distributed.init_process_group('gloo')
     config.model_wrapper_cfg = {
         'type': 'MMDistributedDataParallel',
+        'device_ids': None,
         'broadcast_buffers': False,
+        'find_unused_parameters': config.get('find_unused_parameters', False),
+        **(config.get('model_wrapper_cfg') or {}),
     }
 
 
 def check_options(config: Config, options: dict) -> None:
-    """Refuse options whose dotted path leads through nothing.
+    """Refuse options that cannot have an effect.
 
-    The last part may be new (many components have optional arguments), all
-    before it must exist.
+    The first part must be a setting of a run: variables that config files
+    share (``max_iters``, ``data_root``) are used up when these are read.
+    The last part may be new, for components have optional arguments and
+    refuse unknown ones; all before it must exist.
 
     Raises:
-        KeyError: Naming the option and the part that does not exist.
+        KeyError: Naming the option and the part that is wrong.
     """
     for option in options:
         node = config
-        *parents, _ = option.split('.')
+        *parents, last = option.split('.')
+        top = (parents or [last])[0]
+        if top not in RUN_SETTINGS:
+            raise KeyError(
+                f'--cfg-options {option}: {top!r} is no setting of a run; is '
+                'it mistyped? A variable that config files share has to be '
+                'changed in a config file, or what it sets be given instead'
+            )
         for part in parents:
             try:
                 node = node[int(part) if part.isdigit() else part]
