@@ -12,7 +12,7 @@ train_pipeline = [
     dict(type='freeseg_mm.LoadPanopticSegments'),
     dict(
         type='RandomChoiceResize',
-        scales=[(1024, side) for side in (112, 128, 144, 160)],
+        scales=[(1024, 128)],
         resize_type='Resize',
         keep_ratio=True,
     ),

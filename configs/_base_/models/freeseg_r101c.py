@@ -54,7 +54,12 @@ model = dict(
         fusion='task_first',
     ),
     mask_classifier=dict(type='freeseg_mm.CropMaskClassifier'),
-    clip_prompt=None,
+    # vectors learned through the queries never see CLIP's image embeddings
+    clip_prompt=dict(
+        type='freeseg_mm.FixedPrompt',
+        class_template='A photo of {}.',
+        task_template=None,
+    ),
     panoptic_head=dict(
         type='freeseg_mm.FreeSegHead',
         in_channels=[256, 512, 1024, 2048],
