@@ -34,14 +34,20 @@ def ensemble_scores(
         Probabilities, (B, T, N, C); what is missing to 1 is no-object.
 
     Raises:
-        ValueError: If ``mode`` is unknown.
+        ValueError: If ``mode`` is unknown or lacks CLIP's scores.
     """
     if mode not in MODES:
         raise ValueError(f'ensemble mode {mode!r} is none of {MODES}')
-    objectness = 1 - query_logits.softmax(-1)[..., -1:]
+    # not 1 - p_no_object, which is zero for all but the likeliest objects
+    objectness = query_logits.softmax(-1)[..., :-1].sum(-1, keepdim=True)
     query = query_logits[..., :-1].log_softmax(-1)
-    if mode == 'query' or clip_logits is None:
+    if mode == 'query':
         return query.exp() * objectness
+    if clip_logits is None:
+        raise ValueError(
+            f"ensemble mode {mode!r} needs CLIP's scores; without them set "
+            "the mode to 'query'"
+        )
     clip = clip_logits.log_softmax(-1)
     if mode == 'clip':
         return clip.exp() * objectness
