@@ -255,6 +255,30 @@ class TestSmallTree:
         assert ours['licenses'] == theirs['licenses']
         assert [a['image_id'] for a in ours['annotations']] == [1, 2, 3]
 
+    def test_thing_labels_of_open_pixels_are_not_covered(
+        self, coco_tree, tmp_path
+    ):
+        labels = np.zeros((6, 6))  # person everywhere, but
+        labels[0] = 168  # tree: 6 pixels, 4 of trees and 2 void
+        labels[5] = 255  # unlabelled, on 5 pixels of road and 1 void
+        for index in range(3):
+            coco_tree.write_labels('val2017', f'{index:012}', labels)
+        (part,) = prepare(
+            coco_tree.root, tmp_path / 'prepared', splits=['val2017']
+        )
+        # an image: 36 pixels, 30 labelled; person 8 and road 9 of them are
+        # kept with 4 of the road labelled, 6 are refilled
+        assert part.report['pixels'] == {
+            'all': 3 * 36,
+            'panoptic': 3 * 17,
+            'coco_stuff': 3 * 6,
+            'void': 3 * 13,
+        }
+        assert part.report['coco_stuff'] == {
+            'labelled': 3 * 30,
+            'covered': 3 * (8 + 4 + 6),
+        }
+
     def test_copy(self, coco_tree, tmp_path):
         target = tmp_path / 'prepared'
         prepare(coco_tree.root, target, copy=True, workers=2)

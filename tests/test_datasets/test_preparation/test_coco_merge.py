@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -6,6 +7,7 @@ from PIL import Image
 
 from freeseg_mm.datasets.preparation.coco_categories import is_thing_id
 from freeseg_mm.datasets.preparation.coco_merge import merge_coco_stuff
+from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
 PERSON, DOG, BUSH, METAL, ROAD, TREE = 1, 18, 97, 132, 149, 169
 TREE_MERGED, GRASS_MERGED = 184, 193
@@ -254,3 +256,37 @@ def test_official_maps_alone_give_all_their_stuff(samples_dir):
         np.testing.assert_array_equal(
             ids != 0, (stuff_things > 90) & (stuff_things < 255)
         )
+
+
+def test_kept_pixels_survive_labels_that_contradict_them(samples_dir):
+    """Mirrored labels disagree with the panoptic truth everywhere."""
+    folder = samples_dir / 'coco_stuff200'
+    content = json.loads(
+        (folder / 'annotations' / 'panoptic_val2017.json').read_text()
+    )
+    contradicted = 0
+    for annotation in content['annotations'][:50]:
+        png = annotation['file_name']
+        panoptic_ids = decode_panoptic_png(
+            folder / 'annotations' / 'panoptic_val2017' / png
+        )
+        stuff_things = np.array(
+            Image.open(folder / 'stuffthingmaps' / 'val2017' / png)
+        )[:, ::-1]
+        official = annotation['segments_info']
+        ids, segments = merge_coco_stuff(panoptic_ids, official, stuff_things)
+        kept = [s['id'] for s in official if s['category_id'] < 184]
+        things = [s['id'] for s in official if is_thing_id(s['category_id'])]
+        is_kept = np.isin(panoptic_ids, kept)
+        np.testing.assert_array_equal(ids[is_kept], panoptic_ids[is_kept])
+        # nor does any thing grow
+        np.testing.assert_array_equal(
+            np.isin(ids, things), np.isin(panoptic_ids, things)
+        )
+        category_of = {s['id']: s['category_id'] for s in segments}
+        for segment in official:
+            if segment['id'] in kept:
+                assert category_of[segment['id']] == segment['category_id']
+        stuff_label = (stuff_things > 90) & (stuff_things < 255)
+        contradicted += np.sum(stuff_label[np.isin(panoptic_ids, things)])
+    assert contradicted > 500_000

@@ -142,4 +142,8 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     assert all(is_running(pid) for pid in pids)
     parent.kill()
     parent.join()
-    wait_until(lambda: not any(is_running(pid) for pid in pids))
+    try:
+        wait_until(lambda: not any(is_running(pid) for pid in pids))
+    finally:
+        for pid in filter(is_running, pids):
+            os.kill(pid, signal.SIGKILL)
