@@ -282,3 +282,33 @@ def shapes_world(tmp_path_factory):
     options = WorldOptions(train=8, val=4, clip=1, size=64)
     generate_shapes(root, options, workers=1)
     return root
+
+
+@pytest.fixture
+def tiny_run_config(tiny_config, shapes_world, tmp_path):
+    """Config of a run on the shapes world: two iterations, then a test.
+
+    All in this process, without workers.
+    """
+    config = tiny_config
+    for name in ('train', 'val', 'test'):
+        loader = config[f'{name}_dataloader']
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        loader.dataset.data_root = str(shapes_world)
+        for transform in loader.dataset.pipeline:
+            if transform.type == 'RandomChoiceResize':
+                transform.scales = [(512, side) for side in (56, 64, 72, 80)]
+            elif transform.type == 'RandomCrop':
+                transform.crop_size = (64, 64)
+            elif transform.type == 'Resize':
+                transform.scale = (512, 64)
+    for name in ('val', 'test'):
+        for metric in config[f'{name}_evaluator']:
+            if 'ann_file' in metric:
+                metric.ann_file = str(
+                    shapes_world / 'annotations/instances_val.json'
+                )
+    config.train_cfg.update(max_iters=2, val_interval=1000)
+    config.default_hooks.checkpoint.update(interval=1)
+    config.work_dir = str(tmp_path / 'work_dir')
+    return config
