@@ -1,0 +1,430 @@
+import pytest
+import torch
+from mmdet.models.seg_heads.panoptic_fusion_heads import MaskFormerFusionHead
+from mmengine.config import ConfigDict
+from torch.testing import assert_close
+
+from freeseg_mm.models import FreeSegFusionHead
+from freeseg_mm.models.heads import freeseg_fusion_head as module
+from freeseg_mm.structures import Task, Vocabulary
+
+
+def build(**changes):
+    test_cfg = {
+        'max_per_image': 100,
+        'object_score_thr': 0.5,
+        'overlap_thr': 0.8,
+        **changes,
+    }
+    return FreeSegFusionHead(test_cfg=ConfigDict(test_cfg))
+
+
+def logits(*masks):
+    """Logits of masks written as digits: 9 is probability 0.9, 0 is 0.05."""
+    probability = [0.05, *(digit / 10 for digit in range(1, 10))]
+    return torch.tensor(
+        [
+            [[probability[int(cell)] for cell in row] for row in mask.split()]
+            for mask in masks
+        ]
+    ).logit()
+
+
+def grid(text):
+    return [[int(cell) for cell in row.split(',')] for row in text.split()]
+
+
+# ---- semantic ---------------------------------------------------------------
+
+
+def test_semantic_by_hand():
+    probs = torch.tensor([[0.9, 0.05, 0.05], [0.1, 0.6, 0.3]])
+    masks = logits('9999 9999 0000 0000', '0099 0099 0990 0990')
+
+    result = build().semantic_postprocess(probs, masks, torch.ones(3).bool())
+
+    # top left (0.9, 0.05): .81 + .005, .045 + .03, ...: class 0
+    # top right (0.9, 0.9): .81 + .09, .045 + .54, ...: class 0
+    # bottom middle (0.05, 0.9): .045 + .09 = .135, .0025 + .54: class 1
+    # bottom corners (0.05, 0.05): .05, .0325, .0175: class 0
+    expected = torch.tensor(
+        [[0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0]]
+    )
+    assert torch.equal(result.sem_seg, expected[None])
+    assert result.data is result.sem_seg  # mmseg's name for it
+
+
+def test_semantic_sums_the_masks_of_a_class():
+    # two weak masks of class 1 outweigh one strong of class 0
+    probs = torch.tensor([[0.7, 0.0], [0.0, 0.4], [0.0, 0.4]])
+    masks = logits('99', '99', '90')
+
+    result = build().semantic_postprocess(probs, masks, torch.ones(2).bool())
+
+    assert result.sem_seg.tolist() == [[[1, 0]]]
+
+
+def test_semantic_in_chunks_changes_nothing(monkeypatch):
+    probs, masks = torch.rand(5, 7), torch.randn(5, 6, 8)
+    is_thing = torch.ones(7).bool()
+    whole = build().semantic_postprocess(probs, masks, is_thing).sem_seg
+
+    for budget in (1, 70):  # one pixel and ten pixels at once
+        monkeypatch.setattr(module, 'PIXEL_BUDGET', budget)
+        parts = build().semantic_postprocess(probs, masks, is_thing).sem_seg
+        assert torch.equal(parts, whole)
+
+
+# ---- instance ---------------------------------------------------------------
+
+THINGS = torch.tensor([True, False, True])
+PROBS = torch.tensor([[0.5, 0.9, 0.1], [0.2, 0.1, 0.3]])
+MASKS = logits('0000 0970 0970 0000', '0000 0000 0000 6666')
+
+
+def test_instances_by_hand():
+    result = build().instance_postprocess(PROBS, MASKS, THINGS)
+
+    # certainty 0.8 and 0.6 inside the masks; class 1 is stuff
+    scores = [0.5 * 0.8, 0.3 * 0.6, 0.2 * 0.6, 0.1 * 0.8]
+    assert_close(result.scores, torch.tensor(scores))
+    assert result.labels.tolist() == [0, 2, 0, 2]
+    first, last = [1, 1, 3, 3], [0, 3, 4, 4]
+    assert result.bboxes.tolist() == [first, last, last, first]
+    assert result.masks.dtype == torch.bool
+    assert torch.equal(
+        result.masks, torch.stack([MASKS[i] > 0 for i in (0, 1, 1, 0)])
+    )
+
+
+def test_best_instances_are_kept():
+    result = build(max_per_image=2).instance_postprocess(PROBS, MASKS, THINGS)
+
+    assert result.labels.tolist() == [0, 2]
+
+
+def test_empty_masks_and_no_things_are_no_instances():
+    empty = logits('0000', '0040')
+
+    result = build().instance_postprocess(PROBS, empty, THINGS)
+    assert len(result) == 0
+    assert result.masks.shape == (0, 1, 4)
+    assert result.bboxes.shape == (0, 4)
+
+    result = build().instance_postprocess(PROBS, MASKS, torch.zeros(3).bool())
+    assert len(result) == 0
+
+
+# ---- panoptic ---------------------------------------------------------------
+
+
+def panoptic(probs, masks, is_thing=THINGS, **changes):
+    result = build(**changes).panoptic_postprocess(
+        torch.tensor(probs), masks, is_thing
+    )
+    return result.sem_seg, result.segments_info
+
+
+def test_panoptic_by_hand():
+    probs = [
+        [0.1, 0.0, 0.6],  # thing 2, lower half
+        [0.9, 0.0, 0.0],  # thing 0, top left
+        [0.0, 0.4, 0.3],  # below the threshold
+        [0.8, 0.1, 0.0],  # thing 0, top middle
+    ]
+    masks = logits(
+        '0000 0000 9999 9999',
+        '9900 9900 0000 0000',
+        '0009 0009 0000 0000',
+        '0090 0090 0000 0000',
+    )
+
+    sem_seg, segments = panoptic(probs, masks)
+
+    expected = grid(
+        '1000,1000,2000,3 1000,1000,2000,3 '
+        '3002,3002,3002,3002 3002,3002,3002,3002'
+    )
+    assert sem_seg.tolist() == [expected]
+    assert [(s['id'], s['label']) for s in segments] == [
+        (1000, 0),
+        (2000, 0),
+        (3002, 2),
+    ]
+    assert [s['score'] for s in segments] == pytest.approx([0.9, 0.8, 0.6])
+
+
+@pytest.mark.parametrize(
+    ('overlap_thr', 'kept'), [(0.4, True), (0.5, False), (0.8, False)]
+)
+def test_segment_that_loses_too_much_is_dropped(overlap_thr, kept):
+    masks = logits('9990', '0099')  # the second keeps half of its mask
+
+    sem_seg, segments = panoptic(
+        [[0.9, 0, 0], [0, 0, 0.8]],
+        masks.view(2, 1, 4),
+        overlap_thr=overlap_thr,
+    )
+
+    last = 2002 if kept else 3
+    assert sem_seg.tolist() == [[[1000, 1000, 1000, last]]]
+    assert len(segments) == 1 + kept
+
+
+def test_pixel_goes_to_the_highest_score_times_probability():
+    # 0.9 * 0.6 < 0.7 * 0.9 although the first is the better object
+    sem_seg, _ = panoptic(
+        [[0.9, 0, 0], [0, 0, 0.7]],
+        logits('9960', '0099').view(2, 1, 4),
+        overlap_thr=0.5,
+    )
+
+    assert sem_seg.tolist() == [[[1000, 1000, 2002, 2002]]]
+
+
+def test_winning_outside_of_its_mask_gives_no_pixel():
+    # 0.9 * 0.4 is the highest of the third pixel, but it is below 0.5
+    sem_seg, _ = panoptic([[0.9, 0, 0]], logits('9940').view(1, 1, 4))
+
+    assert sem_seg.tolist() == [[[1000, 1000, 3, 3]]]
+
+
+def test_stuff_of_one_class_is_one_segment_and_things_are_not():
+    masks = logits('9000', '0900', '0090', '0009').view(4, 1, 4)
+
+    sem_seg, segments = panoptic(
+        [[0, 0.7, 0], [0.6, 0, 0], [0, 0.9, 0], [0.8, 0, 0]], masks
+    )
+
+    # by score: stuff, thing, the same stuff again, thing
+    assert sem_seg.tolist() == [[[1001, 3000, 1001, 2000]]]
+    assert [s['id'] for s in segments] == [1001, 2000, 3000]
+    assert segments[0]['score'] == pytest.approx(0.9)
+
+
+def test_no_confident_query_leaves_everything_void():
+    sem_seg, segments = panoptic([[0.5, 0.2, 0.1]], logits('9999')[:, None, 0])
+
+    assert sem_seg.unique().tolist() == [3]
+    assert segments == []
+
+
+def test_ids_stay_apart_with_more_classes_than_mmdets_offset():
+    probs = torch.zeros(2, 1500)
+    probs[0, 1200] = probs[1, 200] = 0.9
+
+    result = build().panoptic_postprocess(
+        probs,
+        logits('9900', '0090').view(2, 1, 4),
+        torch.ones(1500, dtype=torch.bool),
+    )
+
+    # with mmdet's 1000 the first would be 2200 and the second 2200, too
+    assert sorted(s['id'] % 1501 for s in result.segments_info) == [200, 1200]
+    assert len(result.sem_seg.unique()) == 3
+    assert result.sem_seg[0, 0, 3] == 1500
+
+
+# ---- predict ----------------------------------------------------------------
+
+
+@pytest.fixture
+def vocabulary():
+    return Vocabulary.from_names(
+        ['cat', 'grass', 'dog'], things=['cat', 'dog']
+    )
+
+
+def metas(img_shape, ori_shape):
+    return {
+        'batch_input_shape': (16, 16),
+        'img_shape': img_shape,
+        'ori_shape': ori_shape,
+    }
+
+
+def test_each_task_has_its_own_probabilities_and_shares_masks(vocabulary):
+    probs = torch.zeros(1, 2, 1, 3)
+    probs[0, 0, 0, 1] = probs[0, 1, 0, 2] = 0.9
+
+    (result,) = build().predict(
+        probs,
+        torch.full((1, 1, 1, 4, 4), 5.0),
+        [metas((16, 16), (16, 16))],
+        vocabulary,
+        [Task.SEMANTIC, Task.PANOPTIC],
+    )
+
+    assert list(result) == [Task.SEMANTIC, Task.PANOPTIC]
+    assert result[Task.SEMANTIC].sem_seg.unique().tolist() == [1]
+    assert [s['label'] for s in result[Task.PANOPTIC].segments_info] == [2]
+
+
+def test_each_task_may_have_its_own_masks(vocabulary):
+    mask_logits = torch.full((1, 2, 1, 4, 4), -5.0)
+    mask_logits[0, 0, 0, :, :2] = mask_logits[0, 1, 0, :, 2:] = 5.0
+    probs = torch.tensor([0.9, 0.0, 0.0]).expand(1, 2, 1, 3)
+
+    (result,) = build().predict(
+        probs,
+        mask_logits,
+        [metas((16, 16), (16, 16))],
+        vocabulary,
+        [Task.INSTANCE, Task.PANOPTIC],
+    )
+
+    assert result[Task.INSTANCE].bboxes.tolist() == [[0, 0, 8, 16]]
+    panoptic_map = result[Task.PANOPTIC].sem_seg[0, 8]
+    assert panoptic_map.tolist() == [3] * 8 + [1000] * 8
+
+
+@pytest.mark.parametrize('task', list(Task))
+def test_padding_is_cut_before_the_result_is_resized(vocabulary, task):
+    # image: upper left 8 x 12 of 16 x 16, its left third is a cat, the rest
+    # grass; the padding is full of cat
+    cat = torch.full((16, 16), 5.0)
+    cat[:8, 4:12] = -5.0
+    mask_logits = torch.stack([cat, -cat])[None, None]
+    probs = torch.tensor([[0.9, 0.0, 0.0], [0.0, 0.9, 0.0]])[None, None]
+
+    def predict(rescale):
+        (result,) = build().predict(
+            probs,
+            mask_logits,
+            [metas((8, 12), (16, 24))],
+            vocabulary,
+            [task],
+            rescale=rescale,
+        )
+        result = result[task]
+        if task is Task.INSTANCE:
+            assert result.bboxes.tolist() == [
+                [0, 0, 8, 16] if rescale else [0, 0, 4, 8]
+            ]
+            return result.masks[0]
+        return result.sem_seg[0]
+
+    full, small = predict(True), predict(False)
+
+    assert full.shape == (16, 24)
+    assert small.shape == (8, 12)
+    for result, edge in ((full, 8), (small, 4)):
+        left, right = result[:, :edge].unique(), result[:, edge:].unique()
+        assert len(left) == len(right) == 1
+        assert left != right
+
+
+def test_images_of_a_batch_keep_their_own_sizes(vocabulary):
+    results = build().predict(
+        torch.rand(2, 3, 4, 3),
+        torch.randn(2, 3, 4, 4, 4),
+        [metas((16, 12), (33, 25)), metas((10, 16), (10, 16))],
+        vocabulary,
+        list(Task),
+    )
+
+    shapes = [
+        (
+            result[Task.SEMANTIC].sem_seg.shape,
+            result[Task.INSTANCE].masks.shape[1:],
+            result[Task.PANOPTIC].sem_seg.shape,
+        )
+        for result in results
+    ]
+    assert shapes == [
+        ((1, 33, 25), (33, 25), (1, 33, 25)),
+        ((1, 10, 16), (10, 16), (1, 10, 16)),
+    ]
+
+
+def test_masks_grow_bilinearly_before_the_threshold(vocabulary):
+    # one row of cells at -6, +2, +2, +2, each four pixels wide: the zero is
+    # 6/8 of the way between the first two centres (pixels 1.5 and 5.5)
+    mask_logits = torch.full((1, 1, 1, 4, 4), 2.0)
+    mask_logits[..., 0] = -6.0
+
+    (result,) = build().predict(
+        torch.tensor([0.9, 0.0, 0.0]).view(1, 1, 1, 3),
+        mask_logits,
+        [metas((16, 16), (16, 16))],
+        vocabulary,
+        [Task.INSTANCE],
+    )
+
+    # 1.5 + 0.75 * 4 = 4.5: pixel 5 is the first inside
+    assert result[Task.INSTANCE].bboxes.tolist() == [[5, 0, 16, 16]]
+
+
+# ---- parity with mmdet ------------------------------------------------------
+
+NUM_THINGS, NUM_STUFF = 4, 3
+
+
+def random_scene():
+    """Hard masks of random rectangles over one background, random classes.
+
+    Saturated masks that cover the image: there both agree about which
+    pixels a query wins, which otherwise differs (mmdet counts pixels a query
+    wins outside of its own mask).
+    """
+    queries, classes = 12, NUM_THINGS + NUM_STUFF
+    mask_logits = torch.full((queries, 24, 30), -12.0)
+    mask_logits[0] = 12.0
+    for mask in mask_logits[1:]:
+        top, left = torch.randint(0, 18, (2,)).tolist()
+        height, width = torch.randint(3, 12, (2,)).tolist()
+        mask[top : top + height, left : left + width] = 12.0
+    class_logits = 5 * torch.randn(queries, classes + 1)
+    class_logits[0, NUM_THINGS] = 6.0
+    class_logits[::3, -1] = 0.0
+    return class_logits, mask_logits
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_panoptic_equals_mmdet(seed):
+    torch.manual_seed(seed)
+    class_logits, mask_logits = random_scene()
+    theirs = MaskFormerFusionHead(
+        num_things_classes=NUM_THINGS,
+        num_stuff_classes=NUM_STUFF,
+        test_cfg=ConfigDict(
+            object_mask_thr=0.5, iou_thr=0.6, filter_low_score=True
+        ),
+    ).panoptic_postprocess(class_logits, mask_logits)
+    ours = build(overlap_thr=0.6).panoptic_postprocess(
+        class_logits.softmax(-1)[:, :-1],
+        mask_logits,
+        torch.arange(NUM_THINGS + NUM_STUFF) < NUM_THINGS,
+    )
+
+    # Same partition, same classes; only the numbering differs.
+    pairs = torch.stack([theirs.sem_seg.long(), ours.sem_seg]).flatten(1)
+    pairs = pairs.unique(dim=1)
+    assert len(pairs[0].unique()) == len(pairs[1].unique()) == pairs.shape[1]
+    assert pairs.shape[1] > 3
+    assert torch.equal(pairs[0] % 1000, pairs[1] % 1000)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_instances_equal_mmdet(seed):
+    torch.manual_seed(seed)
+    class_logits = torch.randn(6, NUM_THINGS + NUM_STUFF + 1)
+    mask_logits = torch.randn(6, 24, 30)
+    theirs = MaskFormerFusionHead(
+        num_things_classes=NUM_THINGS,
+        num_stuff_classes=NUM_STUFF,
+        # all pairs: mmdet cuts before it leaves the stuff out
+        test_cfg=ConfigDict(max_per_image=42),
+    ).instance_postprocess(class_logits, mask_logits)
+    ours = build().instance_postprocess(
+        class_logits.softmax(-1)[:, :-1],
+        mask_logits,
+        torch.arange(NUM_THINGS + NUM_STUFF) < NUM_THINGS,
+    )
+
+    order = theirs.scores.argsort(descending=True)
+    assert len(ours) == 6 * NUM_THINGS
+    assert_close(ours.scores, theirs.scores[order])
+    assert torch.equal(ours.labels, theirs.labels[order])
+    assert torch.equal(ours.masks, theirs.masks[order])
+    assert_close(ours.bboxes, theirs.bboxes[order])
