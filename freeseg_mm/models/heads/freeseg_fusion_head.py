@@ -182,7 +182,8 @@ class FreeSegFusionHead(MaskFormerFusionHead):
             won &= logits > 0
             won_area = won.flatten(1).sum(1)
             area = (logits > 0).flatten(1).sum(1)
-            kept = won_area > self.test_cfg['overlap_thr'] * area
+            kept = won_area >= self.test_cfg['overlap_thr'] * area
+            kept &= won_area > 0
             for mask, label, score in zip(
                 won[kept],
                 labels[kept].tolist(),
