@@ -1,0 +1,444 @@
+"""What trains the head, and that nothing unlabelled does (Eq. 1, 3)."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from freeseg_mm.models.heads import freeseg_head as module
+from freeseg_mm.structures import TaskTargets
+
+
+def centres(*pixels, size=4):
+    """Points at the centres of (row, column) pixels, (1, K, 2) as (x, y)."""
+    return torch.tensor(
+        [[(c + 0.5) / size, (r + 0.5) / size] for r, c in pixels]
+    )[None]
+
+
+@pytest.fixture
+def sample_at(monkeypatch):
+    """Let the losses look at given points only."""
+
+    def fix(head, points):
+        head.num_points = points.shape[1]
+        monkeypatch.setattr(
+            module,
+            'get_uncertain_point_coords_with_randomness',
+            lambda logits, *_: points.expand(len(logits), -1, -1),
+        )
+
+    return fix
+
+
+@pytest.fixture
+def match_at(monkeypatch):
+    """Let the matcher look at given points only."""
+
+    def fix(head, points):
+        head.num_points = points.shape[1]
+        monkeypatch.setattr(torch, 'rand', lambda *_, device=None: points)
+
+    return fix
+
+
+def targets(labels, masks, valid=None):
+    masks = torch.as_tensor(masks, dtype=torch.bool)
+    if valid is None:
+        valid = torch.ones(masks.shape[1:], dtype=torch.bool)
+    return TaskTargets(torch.tensor(labels, dtype=torch.long), masks, valid)
+
+
+def halves(size=16):
+    """The left and the right half of an image as two masks."""
+    left = torch.zeros(size, size, dtype=torch.bool)
+    left[:, : size // 2] = True
+    return torch.stack([left, ~left])
+
+
+# ---- values by hand ---------------------------------------------------------
+
+
+def test_mask_losses_by_hand(build_head, sample_at):
+    head = build_head()
+    sample_at(head, centres((0, 0), (1, 2)))
+    logits = torch.zeros(1, 4, 4)
+    logits[0, 1, 2] = math.log(3)  # p = 0.75
+    masks = torch.zeros(1, 4, 4, dtype=torch.bool)
+    masks[0, 0, 0] = True
+    valid = torch.ones(1, 4, 4, dtype=torch.bool)
+
+    loss_mask, loss_dice = head._mask_losses(logits, masks, valid)
+
+    # focal: alpha (1 - p)^2 CE inside, (1 - alpha) p^2 CE outside, mean, x 20
+    inside = 0.25 * 0.5**2 * math.log(2)
+    outside = 0.75 * 0.75**2 * math.log(4)
+    assert_close(loss_mask.item(), 20 * (inside + outside) / 2)
+    # dice: 1 - (2 * 0.5 + 1) / (0.5 + 0.75 + 1 + 1), x 5
+    assert_close(loss_dice.item(), 5 * (1 - 2 / 3.25))
+
+
+def test_mask_losses_are_means_over_masks(build_head, sample_at):
+    head = build_head()
+    sample_at(head, centres((0, 0), (1, 2)))
+    logits = torch.randn(2, 4, 4)
+    masks = torch.rand(2, 4, 4) > 0.5
+    valid = torch.ones(2, 4, 4, dtype=torch.bool)
+
+    together = head._mask_losses(logits, masks, valid)
+
+    alone = [
+        head._mask_losses(logits[i, None], masks[i, None], valid[i, None])
+        for i in range(2)
+    ]
+    for k in range(2):
+        assert_close(together[k], (alone[0][k] + alone[1][k]) / 2)
+
+
+def test_unlabelled_point_adds_nothing_by_hand(build_head, sample_at):
+    head = build_head()
+    logits = torch.zeros(1, 4, 4)
+    logits[0, 1, 2] = math.log(3)
+    logits[0, 3, 3] = 50.0  # surely wrong, if it counted
+    masks = torch.zeros(1, 4, 4, dtype=torch.bool)
+    masks[0, 0, 0] = True
+    valid = torch.ones(1, 4, 4, dtype=torch.bool)
+    valid[0, 3, 3] = False
+    sample_at(head, centres((0, 0), (1, 2)))
+    without = head._mask_losses(logits, masks, valid)
+    sample_at(head, centres((0, 0), (1, 2), (3, 3)))
+
+    loss_mask, loss_dice = head._mask_losses(logits, masks, valid)
+
+    # the mean is over sampled points, of which there are now three
+    assert_close(loss_mask, without[0] * 2 / 3)
+    assert_close(loss_dice, without[1])
+
+
+def test_point_between_labelled_and_unlabelled_pixels_does_not_count(
+    build_head, sample_at
+):
+    head = build_head()
+    valid = torch.ones(1, 4, 4, dtype=torch.bool)
+    valid[0, :, 2:] = False
+    logits = torch.randn(1, 4, 4)
+    masks = torch.ones(1, 4, 4, dtype=torch.bool)
+    # half way from column 1 to the ignored column 2
+    sample_at(head, torch.tensor([[[0.5, 0.375]]]))
+
+    loss_mask, loss_dice = head._mask_losses(logits, masks, valid)
+
+    assert loss_mask == 0
+    assert loss_dice == 0
+
+
+def test_classification_by_hand(build_head, match_at, sample_at):
+    # 2 classes, 3 queries: the first fits the mask, the second nothing, the
+    # third lies on unlabelled pixels
+    head = build_head()
+    points = centres((0, 0), (1, 1), (3, 0), (3, 3))
+    match_at(head, points)
+    sample_at(head, points)
+    mask = torch.zeros(1, 4, 4, dtype=torch.bool)
+    mask[0, :2, :2] = True
+    valid = torch.ones(4, 4, dtype=torch.bool)
+    valid[3] = False
+    mask_logits = torch.full((1, 3, 4, 4), -9.0)
+    mask_logits[0, 0, :2, :2] = 9.0
+    mask_logits[0, 1, 1, 3] = 9.0
+    mask_logits[0, 2, 3] = 9.0
+    probabilities = torch.tensor(
+        [[[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.1, 0.8, 0.1]]]
+    )
+
+    loss_cls, _, _ = head._loss_by_feat_single(
+        probabilities.log(), mask_logits, [targets([1], mask, valid)], [{}]
+    )
+
+    expected = (math.log(2) + 0.1 * -math.log(0.8)) / 1.1
+    assert_close(loss_cls.item(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_losses_of_every_layer_have_mmdets_names(
+    build_head, feats, texts, class_of_prompt
+):
+    head = build_head()
+
+    losses = head.loss(
+        feats, texts[:1], class_of_prompt, [targets([0, 1], halves(64))] * 2
+    )
+
+    names = ['loss_cls', 'loss_mask', 'loss_dice']
+    assert list(losses) == names + [
+        f'd{layer}.{name}' for layer in (0, 1) for name in names
+    ]
+    assert all(loss.isfinite() and loss > 0 for loss in losses.values())
+
+
+# ---- parity with mmdet ------------------------------------------------------
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_losses_equal_mmdets_when_everything_is_labelled(
+    seed, build_head, build_stock_head, monkeypatch
+):
+    from mmengine.structures import InstanceData
+
+    ours = build_head(train_cfg={'ignore_query_overlap': None})
+    theirs = build_stock_head()
+    rand = torch.rand
+    # Off the border, where bilinear values mix with zeros from outside: mmdet
+    # takes such points as they are, we leave them out.
+    monkeypatch.setattr(
+        torch, 'rand', lambda *size, **_: 0.05 + 0.9 * rand(*size)
+    )
+    torch.manual_seed(seed)
+    class_logits, mask_logits = torch.randn(2, 6, 5), torch.randn(2, 6, 16, 16)
+    masks = [torch.rand(2, 16, 16) > 0.6, torch.rand(3, 16, 16) > 0.4]
+    labels = [torch.tensor([3, 1]), torch.tensor([0, 2, 2])]
+
+    torch.manual_seed(seed)
+    expected = theirs._loss_by_feat_single(
+        class_logits,
+        mask_logits,
+        [
+            InstanceData(labels=label, masks=mask.long())
+            for label, mask in zip(labels, masks, strict=True)
+        ],
+        [{}, {}],
+    )
+    torch.manual_seed(seed)
+    losses = ours._loss_by_feat_single(
+        class_logits,
+        mask_logits,
+        [
+            targets(label.tolist(), mask)
+            for label, mask in zip(labels, masks, strict=True)
+        ],
+        [{}, {}],
+    )
+
+    for loss, other in zip(losses, expected, strict=True):
+        assert_close(loss, other)
+
+
+# ---- nothing unlabelled trains ----------------------------------------------
+
+
+@pytest.mark.parametrize('scale', [1, 4], ids=['same size', 'stride 4'])
+def test_mask_losses_send_no_gradient_to_unlabelled_pixels(build_head, scale):
+    head = build_head(train_cfg={'num_points': 2000})
+    masks = halves(16 * scale).transpose(1, 2)
+    valid = torch.zeros(16 * scale, 16 * scale, dtype=torch.bool)
+    valid[:, : 10 * scale] = True
+    logits = torch.randn(2, 16, 16, requires_grad=True)
+
+    loss_mask, loss_dice = head._mask_losses(
+        logits, masks, valid.expand_as(masks)
+    )
+
+    for loss in (loss_mask, loss_dice):
+        (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+        # a labelled point of a finer target reaches one logit further
+        first = 10 if scale == 1 else 11
+        assert (gradient[..., first:] == 0).all()
+        assert (gradient[..., 1:9] != 0).float().mean() > 0.9
+
+
+def test_all_losses_send_no_mask_gradient_to_unlabelled_pixels(build_head):
+    head = build_head(train_cfg={'num_points': 500})
+    valid = torch.ones(16, 16, dtype=torch.bool)
+    valid[4:12, 4:12] = False
+    class_logits = torch.randn(1, 6, 5)
+    mask_logits = torch.randn(1, 6, 16, 16, requires_grad=True)
+
+    losses = head._loss_by_feat_single(
+        class_logits,
+        mask_logits,
+        [targets([0, 3], halves(), valid)],
+        [{}],
+    )
+    sum(losses).backward()
+
+    assert (mask_logits.grad[..., 4:12, 4:12] == 0).all()
+    assert (mask_logits.grad[..., :3, :] != 0).any()
+
+
+def test_fully_unlabelled_mask_costs_and_trains_nothing(build_head):
+    head = build_head()
+    logits = torch.randn(1, 16, 16, requires_grad=True)
+
+    loss_mask, loss_dice = head._mask_losses(
+        logits,
+        torch.ones(1, 16, 16, dtype=torch.bool),
+        torch.zeros(1, 16, 16, dtype=torch.bool),
+    )
+    (loss_mask + loss_dice).backward()
+
+    assert loss_mask == loss_dice == 0
+    assert (logits.grad == 0).all()
+
+
+def test_matcher_does_not_look_at_unlabelled_pixels(build_head, match_at):
+    head = build_head()
+    valid = torch.ones(4, 4, dtype=torch.bool)
+    valid[:, 2:] = False
+    # On labelled pixels query 1 fits the mask; on all pixels query 0 would.
+    mask = torch.tensor([[[1, 0, 1, 1]] * 4], dtype=torch.bool)
+    changed = torch.tensor([[[1, 0, 0, 0]] * 4], dtype=torch.bool)
+    mask_logits = (
+        9 * torch.tensor([[[-1, -1, 1, 1]] * 4, [[1, -1, -1, -1]] * 4]).float()
+    )
+    class_logits = torch.zeros(2, 3)
+    match_at(head, centres(*((r, c) for r in range(4) for c in range(4))))
+
+    queries, objects, _ = head._match(
+        class_logits, mask_logits, targets([0], mask, valid)
+    )
+    assert (queries.tolist(), objects.tolist()) == ([1], [0])
+
+    again, _, _ = head._match(
+        class_logits, mask_logits, targets([0], changed, valid)
+    )
+    assert again.tolist() == [1]
+
+    # The scene does tell the two apart: labelled, query 0 is the better.
+    labelled, _, _ = head._match(class_logits, mask_logits, targets([0], mask))
+    assert labelled.tolist() == [0]
+
+
+def test_predictions_on_unlabelled_pixels_do_not_move_the_match(build_head):
+    head = build_head(train_cfg={'num_points': 300})
+    valid = torch.ones(16, 16, dtype=torch.bool)
+    valid[:, 9:] = False
+    truth = targets([2, 0], torch.rand(2, 16, 16) > 0.5, valid)
+    class_logits = torch.randn(6, 5)
+    mask_logits = torch.randn(6, 16, 16)
+    torch.manual_seed(1)
+    expected = head._match(class_logits, mask_logits, truth)
+
+    for _ in range(5):
+        mask_logits[..., 9:] = 10 * torch.randn(6, 16, 7)
+        torch.manual_seed(1)
+        queries, objects, _ = head._match(class_logits, mask_logits, truth)
+        assert torch.equal(queries, expected[0])
+        assert torch.equal(objects, expected[1])
+
+
+@pytest.mark.parametrize(
+    ('limit', 'spared'), [(0.5, True), (0.8, False), (None, False)]
+)
+def test_unmatched_query_on_unlabelled_pixels_is_not_pushed_to_no_object(
+    build_head, match_at, sample_at, limit, spared
+):
+    # Three quarters of query 1 lie on unlabelled pixels, none of query 2.
+    head = build_head(train_cfg={'ignore_query_overlap': limit})
+    points = centres(*((r, c) for r in range(4) for c in range(4)))
+    match_at(head, points)
+    sample_at(head, points)
+    valid = torch.ones(4, 4, dtype=torch.bool)
+    valid[1:] = False
+    mask = torch.zeros(1, 4, 4, dtype=torch.bool)
+    mask[0, 0, :2] = True
+    mask_logits = torch.full((1, 3, 4, 4), -9.0)
+    mask_logits[0, 0, 0, :2] = 9.0
+    mask_logits[0, 1, :, 3] = 9.0
+    mask_logits[0, 2, 0, 2] = 9.0
+    class_logits = torch.zeros(1, 3, 3, requires_grad=True)
+
+    loss_cls, _, _ = head._loss_by_feat_single(
+        class_logits, mask_logits, [targets([0], mask, valid)], [{}]
+    )
+    loss_cls.backward()
+
+    moved = (class_logits.grad[0] != 0).any(-1)
+    assert moved.tolist() == [True, not spared, True]
+    # The mean is over the weights that remain: 1 + 0.1 (+ 0.1).
+    total = 1.1 if spared else 1.2
+    assert_close(
+        class_logits.grad[0, 0], torch.tensor([-2.0, 1, 1]) / 3 / total
+    )
+
+
+def test_matched_query_learns_even_on_unlabelled_pixels(build_head, match_at):
+    head = build_head(train_cfg={'ignore_query_overlap': 0.1})
+    points = centres(*((r, c) for r in range(4) for c in range(4)))
+    match_at(head, points)
+    valid = torch.ones(4, 4, dtype=torch.bool)
+    valid[1:] = False
+    mask = torch.zeros(1, 4, 4, dtype=torch.bool)
+    mask[0, 0] = True
+
+    queries, _, ignored = head._match(
+        torch.zeros(1, 3),
+        torch.full((1, 4, 4), 9.0),
+        targets([0], mask, valid),
+    )
+    assert (queries.tolist(), ignored.tolist()) == ([0], [True])
+
+    class_logits = torch.zeros(1, 1, 3, requires_grad=True)
+    head._loss_by_feat_single(
+        class_logits,
+        torch.full((1, 1, 4, 4), 9.0),
+        [targets([0], mask, valid)],
+        [{}],
+    )[0].backward()
+    assert (class_logits.grad != 0).all()
+
+
+def test_empty_query_is_no_query_on_unlabelled_pixels(build_head, match_at):
+    head = build_head()
+    match_at(head, centres((0, 0), (2, 2)))
+    valid = torch.zeros(4, 4, dtype=torch.bool)
+
+    _, _, ignored = head._match(
+        torch.zeros(2, 3),
+        torch.full((2, 4, 4), -9.0),
+        targets([], torch.zeros(0, 4, 4), valid),
+    )
+
+    assert ignored.tolist() == [False, False]
+
+
+# ---- images without masks ---------------------------------------------------
+
+
+@pytest.mark.parametrize('counts', [(0, 0), (0, 2)], ids=['both', 'one'])
+def test_images_without_masks_keep_every_parameter_in_the_graph(
+    build_head, feats, texts, class_of_prompt, counts
+):
+    head = build_head()
+    batch = [targets([0, 1][:n], halves(64)[:n]) for n in counts]
+
+    losses = head.loss(feats, texts[:1], class_of_prompt, batch)
+    sum(losses.values()).backward()
+
+    assert all(loss.isfinite() for loss in losses.values())
+    if not any(counts):
+        assert losses['loss_mask'] == losses['loss_dice'] == 0
+        assert losses['loss_cls'] > 0
+    for name, parameter in head.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+def test_wholly_unlabelled_image_trains_no_query_that_shows_something(
+    build_head, match_at
+):
+    head = build_head()
+    match_at(head, centres((0, 0), (2, 2)))
+    class_logits = torch.zeros(1, 2, 3, requires_grad=True)
+    mask_logits = torch.full((1, 2, 4, 4), 9.0, requires_grad=True)
+
+    losses = head._loss_by_feat_single(
+        class_logits,
+        mask_logits,
+        [targets([], torch.zeros(0, 4, 4), torch.zeros(4, 4).bool())],
+        [{}],
+    )
+    sum(losses).backward()
+
+    assert all(loss == 0 for loss in losses)
+    assert (class_logits.grad == 0).all()
+    assert (mask_logits.grad == 0).all()
