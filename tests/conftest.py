@@ -285,11 +285,15 @@ def shapes_world(tmp_path_factory):
 
 
 @pytest.fixture
-def tiny_run_config(tiny_config, shapes_world, tmp_path):
+def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
     """Config of a run on the shapes world: two iterations, then a test.
 
     All in this process, without workers.
     """
+    # Several times a run mmengine lays out its config, for seconds.
+    monkeypatch.setattr(
+        'mmengine.config.config.FormatCode', lambda text, **_: (text, True)
+    )
     config = tiny_config
     for name in ('train', 'val', 'test'):
         loader = config[f'{name}_dataloader']
