@@ -14,7 +14,7 @@ MAX_ENTRIES = 64
 
 
 class TextCache:
-    """Embeddings by (prompt parameters, task, names), kept in memory.
+    """Embeddings by (prompt parameters, device, task, names), in memory.
 
     A parameter counts as changed once PyTorch has seen an in-place change
     of it; :meth:`clear` covers swaps behind PyTorch's back (EMA).
@@ -36,7 +36,8 @@ class TextCache:
         tasks: Sequence[Task],
     ) -> Tensor:
         """Same as ``learner(text_tower, vocabulary, tasks)``, (T, P, D)."""
-        state = _state(learner)
+        # fixed prompts have no parameters that would tell the device
+        state = (text_tower.device, *_state(learner))
         rows = []
         for task in tasks:
             key = (id(learner), state, task, vocabulary.prompts)
