@@ -1,0 +1,281 @@
+"""The shapes benchmark from nothing to numbers and pictures."""
+
+import io
+import json
+import math
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+
+from freeseg_mm.datasets.preparation.files import write_json
+from freeseg_mm.engine.mode_pictures import choose_unseen, picture_modes
+from freeseg_mm.engine.mode_scores import score_modes
+from freeseg_mm.utils.step_record import StepRecord, StepState, file_digest
+from freeseg_mm.utils.watched_training import watch_training
+
+from .clip_training import ClipTraining, train_shapes_clip
+from .writer import WorldOptions, generate_shapes
+
+# By key in metrics.json.
+ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
+# By title of their row in the pictures.
+_PICTURE_MODES = {'query scores only': 'query', 'with CLIP': 'geometric'}
+_NUM_PICTURES = 10
+_FIGURE_SCALE = 2
+_COLOUR_STEP = 8
+
+
+@dataclass(frozen=True)
+class ShapesDemo:
+    """What to make, from which parts, and where.
+
+    Each step uses the files of those before it, does nothing if its own are
+    there already, and returns whether it had anything to do.
+
+    Attributes:
+        work_dir: Folder of training, metrics and pictures.
+        data: Folder of the generated scenes.
+        clip: Folder of the miniature CLIP.
+        config: Config file of FreeSeg on the shapes benchmark.
+        clip_config: open_clip config file of the miniature CLIP.
+        train_script: OpenMMLab's script that trains a config.
+        world: The scenes.
+        clip_training: Training of the miniature CLIP.
+        seed: Seed of FreeSeg's training.
+        max_iters: FreeSeg's iterations; ``None`` for those of the config.
+        overwrite: Replace scenes and CLIP of other options.
+    """
+
+    work_dir: Path
+    data: Path
+    clip: Path
+    config: Path
+    clip_config: Path
+    train_script: Path
+    world: WorldOptions
+    clip_training: ClipTraining
+    seed: int = 0
+    max_iters: int | None = None
+    overwrite: bool = False
+
+    @property
+    def clip_weights(self) -> Path:
+        """Weights of the miniature CLIP."""
+        return self.clip / f'{self.clip_config.stem}.pt'
+
+    @property
+    def config_used(self) -> Path:
+        """The config with these folders, for OpenMMLab's scripts."""
+        return self.work_dir / 'config.py'
+
+    @property
+    def checkpoint(self) -> Path:
+        """FreeSeg after its last iteration."""
+        max_iters = self._config.train_cfg.max_iters
+        return self.work_dir / 'train' / f'iter_{max_iters}.pth'
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics by ensemble mode (see ``ENSEMBLE_MODES``), JSON."""
+        return self.work_dir / 'metrics.json'
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        """Truth and answers on images with unseen classes."""
+        return tuple(
+            self.work_dir / 'pictures' / f'{number:02d}.png'
+            for number in range(1, _NUM_PICTURES + 1)
+        )
+
+    @property
+    def figure(self) -> Path:
+        """The first of the pictures, smaller, for a web page."""
+        return self.work_dir / 'figure.png'
+
+    def draw_world(self) -> bool:
+        """Generate the scenes; see :func:`generate_shapes`."""
+        return generate_shapes(self.data, self.world, overwrite=self.overwrite)
+
+    def train_clip(self) -> bool:
+        """Train the miniature CLIP on all classes.
+
+        Raises:
+            FileExistsError: If another CLIP is there and may not be
+                replaced.
+        """
+        record = StepRecord(self.clip / '.made_by_demo', [self.clip_weights])
+        inputs = {
+            'world': asdict(self.world),
+            'training': asdict(self.clip_training),
+            'model': file_digest(self.clip_config),
+        }
+        unknown = (StepState.FOREIGN, StepState.OTHER)
+        if record.state(inputs) in unknown and not self.overwrite:
+            raise FileExistsError(
+                f'{self.clip} holds a CLIP that the demo did not train, or '
+                'with other options; name another folder with --clip, or '
+                'give --overwrite to replace it'
+            )
+        return _run_unless_finished(
+            record,
+            inputs,
+            lambda _: train_shapes_clip(
+                self.data,
+                self.clip,
+                model_config=self.clip_config,
+                training=self.clip_training,
+            ),
+        )
+
+    def train(self) -> bool:
+        """Train FreeSeg on the seen classes, or go on after a break.
+
+        Raises:
+            RuntimeError: If the training fails.
+        """
+        folder = self.checkpoint.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        self._config.dump(self.config_used)
+
+        def train(state: StepState) -> None:
+            if state is not StepState.STARTED:
+                # what --resume goes by
+                (folder / 'last_checkpoint').unlink(missing_ok=True)
+            watch_training(
+                [
+                    *(sys.executable, str(self.train_script)),
+                    *(str(self.config_used), '--work-dir', str(folder)),
+                    '--resume',
+                ],
+                max_iters=self._config.train_cfg.max_iters,
+                log=self.work_dir / 'train.log',
+            )
+
+        inputs = {
+            'world': asdict(self.world),
+            'clip': file_digest(self.clip_weights),
+            'config': file_digest(self.config_used),
+        }
+        record = StepRecord(folder / '.step.json', [self.checkpoint])
+        return _run_unless_finished(record, inputs, train)
+
+    def measure(self) -> bool:
+        """Test with the scores of the queries, of CLIP and of both."""
+
+        def measure(_: StepState) -> None:
+            scores = score_modes(
+                self._runner.model, self._runner.test_loop, ENSEMBLE_MODES
+            )
+            content = {
+                mode: {
+                    key: None if math.isnan(value) else value
+                    for key, value in metrics.items()
+                }
+                for mode, metrics in scores.items()
+            }
+            write_json(content, self.metrics, indent=2)
+
+        return self._run_on_checkpoint('measure', [self.metrics], measure)
+
+    def draw_pictures(self) -> bool:
+        """Draw images that show unseen classes, chosen by their truth."""
+
+        def draw(_: StepState) -> None:
+            self.pictures[0].parent.mkdir(exist_ok=True)
+            model = self._runner.model
+            dataset = self._runner.test_loop.dataloader.dataset
+            chosen = choose_unseen(dataset, len(self.pictures))
+            for index, path in zip(chosen, self.pictures, strict=False):
+                picture = picture_modes(model, dataset, index, _PICTURE_MODES)
+                Image.fromarray(picture).save(path)
+            figure = picture_modes(
+                model,
+                dataset,
+                chosen[0],
+                _PICTURE_MODES,
+                scale=_FIGURE_SCALE,
+            )
+            Image.fromarray(_coarse(figure)).save(self.figure, optimize=True)
+
+        outputs = [*self.pictures, self.figure]
+        return self._run_on_checkpoint('pictures', outputs, draw)
+
+    def read_metrics(self) -> dict[str, dict[str, float | None]]:
+        """What :meth:`measure` wrote."""
+        return json.loads(self.metrics.read_text('utf-8'))
+
+    @cached_property
+    def _config(self) -> Config:
+        config = Config.fromfile(self.config)
+        for loader in (config.train_dataloader, config.test_dataloader):
+            loader.dataset.data_root = f'{self.data}/'
+        for metric in config.test_evaluator:
+            if 'ann_file' in metric:
+                name = Path(metric.ann_file).name
+                metric.ann_file = str(self.data / 'annotations' / name)
+        config.model.clip.model = str(self.clip / self.clip_config.name)
+        config.model.clip.pretrained = str(self.clip_weights)
+        config.randomness.seed = self.seed
+        config.default_hooks.logger.interval = 10
+        if self.max_iters is not None:
+            config.train_cfg.max_iters = self.max_iters
+            config.default_hooks.logger.interval = 1
+        # Testing is a step of its own.
+        config.val_dataloader = config.val_evaluator = config.val_cfg = None
+        return config
+
+    @cached_property
+    def _runner(self) -> Runner:
+        """Holds the trained model and the test data."""
+        config = self._config.copy()
+        config.work_dir = str(self.work_dir / 'test')
+        config.log_level = 'WARNING'
+        runner = Runner.from_cfg(config)
+        runner.load_checkpoint(str(self.checkpoint), map_location='cpu')
+        return runner
+
+    def _run_on_checkpoint(
+        self,
+        name: str,
+        outputs: list[Path],
+        action: Callable[[StepState], object],
+    ) -> bool:
+        inputs = {
+            'checkpoint': file_digest(self.checkpoint),
+            'config': file_digest(self.config_used),
+        }
+        record = StepRecord(self.work_dir / f'.{name}.json', outputs)
+        # pycocotools and others talk about each of their steps.
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            return _run_unless_finished(record, inputs, action)
+
+
+def _run_unless_finished(
+    record: StepRecord,
+    inputs: Mapping[str, Any],
+    action: Callable[[StepState], object],
+) -> bool:
+    state = record.state(inputs)
+    if state is StepState.FINISHED:
+        return False
+    record.start(inputs)
+    action(state)
+    record.finish(inputs)
+    return True
+
+
+def _coarse(picture: np.ndarray) -> np.ndarray:
+    """Drop differences that no eye sees but that fill a PNG file."""
+    coarse = np.rint(picture / _COLOUR_STEP) * _COLOUR_STEP
+    return coarse.clip(0, 255).astype(np.uint8)
