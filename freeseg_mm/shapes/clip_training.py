@@ -16,7 +16,7 @@ from tqdm import trange
 from freeseg_mm.datasets.preparation.files import atomic_path, write_json
 from freeseg_mm.models.clip.text_tower import TextTower
 
-from .crop_sampler import CropSampler, normalize
+from .crop_sampler import CropSampler, blank_outside, normalize
 from .crops import SegmentCrops
 
 _METRICS = 'metrics.json'
@@ -42,9 +42,9 @@ class ClipTraining:
         ValueError: If a number is out of range.
     """
 
-    steps: int = 600
-    groups: int = 4
-    lr: float = 2e-3
+    steps: int = 900
+    groups: int = 2
+    lr: float = 3e-3
     warmup: float = 0.1
     weight_decay: float = 0.05
     seed: int = 0
@@ -150,7 +150,7 @@ def zero_shot_accuracy(
             pixels, clip.visual.image_mean, clip.visual.image_std
         )
         image_embeds = clip.encode_image(
-            images * masks[:, None], normalize=True
+            blank_outside(images, masks), normalize=True
         )
         best = (image_embeds @ text_embeds.T).argmax(1)
         is_right.append(best == crops.labels[rows])
@@ -196,10 +196,10 @@ def _fit(
     clip.train()
     with trange(training.steps, desc='training CLIP', unit='step') as bar:
         for step in bar:
-            # Short captions are the cheaper half: a batch is encoded only
-            # as far as its longest caption.
+            # A batch is encoded only as far as its longest caption, so long
+            # captions, which cost thrice as much, keep to themselves.
             images, captions = sampler.batch(
-                training.groups, long=bool(step % 2)
+                training.groups, long=step % 3 == 2
             )
             image_embeds = clip.encode_image(images, normalize=True)
             text_embeds = _encode_captions(text_tower, captions)

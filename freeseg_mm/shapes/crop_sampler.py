@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from freeseg_mm.models.clip.crop_mask_classifier import unit_boxes
+
 from .captions import caption
 from .crops import SegmentCrops
 
@@ -12,13 +14,14 @@ from .crops import SegmentCrops
 # the others show their surroundings, as photographs do.
 _BLANK_PROBABILITY = 0.7
 # FreeSeg predicts masks on a map of a quarter of the image: half of the
-# blanked crops get such a coarse border.
+# crops get the mask and the box that such a map leaves of the true ones.
 _COARSE_PROBABILITY = 0.5
 _COARSE_STRIDE = 4
-# Shift of each side of a blanked crop's box, as a share of its length.
-_JITTER = 0.08
-# Surroundings on each side of the other crops, at most, likewise.
-_CONTEXT = 0.4
+# How far each side of a blanked crop's box moves outwards, as a share of its
+# length: predicted masks are rarely exact.
+_JITTER = (-0.06, 0.1)
+# Surroundings of the other crops, likewise.
+_CONTEXT = (0.0, 0.4)
 _GAINS = (0.85, 1.15)
 
 
@@ -110,9 +113,10 @@ class CropSampler:
     def _images(self, rows: Tensor, blank: Tensor) -> Tensor:
         crops = self._crops
         masks = crops.masks(rows).float()
+        boxes = crops.boxes[rows]
         coarse = self._chosen(len(rows), _COARSE_PROBABILITY)
-        masks[coarse] = _coarsen(masks[coarse])
-        boxes = self._boxes(crops.boxes[rows], blank, masks.shape[-1])
+        masks[coarse], boxes[coarse] = coarsen(masks[coarse], boxes[coarse])
+        boxes = self._move(boxes, blank, masks.shape[-1])
         pixels, masks = crops.cut(
             rows,
             boxes=boxes,
@@ -126,20 +130,21 @@ class CropSampler:
         pixels = (pixels * gains).clamp(0, 255)
         images = normalize(pixels, self._mean, self._std)
         images = torch.where(
-            blank[:, None, None, None], images * masks[:, None], images
+            blank[:, None, None, None], blank_outside(images, masks), images
         )
         mirrored = self._chosen(len(rows), 0.5)
         images[mirrored] = images[mirrored].flip(-1)
         return images
 
-    def _boxes(self, boxes: Tensor, blank: Tensor, limit: int) -> Tensor:
-        """Move the sides of boxes: jitter if blanked, else outwards."""
-        draw = torch.from_numpy(
-            self._rng.uniform(-1, 1, boxes.shape).astype(np.float32)
+    def _move(self, boxes: Tensor, blank: Tensor, limit: int) -> Tensor:
+        """Move the sides of boxes, mostly outwards."""
+        jitter, context = (
+            torch.from_numpy(
+                self._rng.uniform(*shares, boxes.shape).astype(np.float32)
+            )
+            for shares in (_JITTER, _CONTEXT)
         )
-        outwards = torch.where(
-            blank[:, None], _JITTER * draw, _CONTEXT * draw.abs()
-        )
+        outwards = torch.where(blank[:, None], jitter, context)
         lengths = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
         signs = torch.tensor([-1.0, -1.0, 1.0, 1.0])
         return (boxes + signs * outwards * lengths).clamp(0, limit)
@@ -157,10 +162,36 @@ def normalize(
     return (pixels / 255 - shift) / scale
 
 
-def _coarsen(masks: Tensor) -> Tensor:
-    """Masks (B, S, S) as they come back from a map of a quarter."""
-    small = F.avg_pool2d(masks[:, None], _COARSE_STRIDE)
-    large = F.interpolate(
-        small, size=masks.shape[-2:], mode='bilinear', align_corners=False
-    )
-    return (large[:, 0] >= 0.45).float()
+def blank_outside(images: Tensor, masks: Tensor) -> Tensor:
+    """Give all but the mask the mean colour, which is 0 after normalising.
+
+    Args:
+        images: Normalised, (B, 3, H, W).
+        masks: 0 to 1, (B, H, W).
+    """
+    return images * (masks > 0.5)[:, None]
+
+
+def coarsen(masks: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """What a map of a quarter of the scene leaves of masks and boxes.
+
+    Thin segments of which nothing would be left stay as they are.
+
+    Args:
+        masks: (B, S, S), 0 or 1.
+        boxes: xyxy in pixels, (B, 4).
+
+    Returns:
+        Masks, (B, S, S), 0 to 1, to be cut at 0.5, and boxes.
+    """
+    cells = F.avg_pool2d(masks[:, None], _COARSE_STRIDE)
+    size = masks.shape[-2:]
+    coarse = F.interpolate(
+        cells, size=size, mode='bilinear', align_corners=False
+    )[:, 0]
+    inside = cells[:, 0] > 0.5
+    is_left = inside.flatten(1).any(1)
+    masks = torch.where(is_left[:, None, None], coarse, masks)
+    boxes = boxes.clone()
+    boxes[is_left] = size[0] * unit_boxes(inside[is_left])
+    return masks, boxes

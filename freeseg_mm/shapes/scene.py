@@ -74,8 +74,12 @@ def compose_scene(
         mask = coverage >= 0.5
         segments[mask] = len(stuff) + len(full_areas)
         full_areas.append(int(mask.sum()))
-        body = _thing_surface(name, side, rng)
-        image += coverage[..., None] * (body - image)
+        tone, shade = _thing_colour(name, side, rng)
+        touched = coverage > 0
+        below = image[touched]
+        image[touched] = below + coverage[touched, None] * (
+            tone * shade[touched] - below
+        )
     image = _light(image, rng)
     return Scene(
         image=np.clip(np.rint(image), 0, 255).astype(np.uint8),
@@ -139,15 +143,17 @@ def _place(
     )
 
 
-def _thing_surface(name: str, side: int, rng: Generator) -> FloatArray:
-    """Colour of a thing at every pixel: one tone, shaded from one side."""
+def _thing_colour(
+    name: str, side: int, rng: Generator
+) -> tuple[FloatArray, FloatArray]:
+    """One RGB tone, (3,), and its shade at every pixel, (side, side, 1)."""
     colour, _ = split_thing_name(name)
     hue, saturation, value = _HSV[colour]
     hue = (hue + rng.uniform(-0.018, 0.018)) % 1
     saturation = min(1.0, saturation * rng.uniform(0.9, 1.08))
     value = min(1.0, value * rng.uniform(0.86, 1.06))
     tone = 255 * np.array(colorsys.hsv_to_rgb(hue, saturation, value))
-    return tone.astype(np.float32) * _gradient(side, 0.16, rng)
+    return tone.astype(np.float32), _gradient(side, 0.16, rng)
 
 
 def _gradient(side: int, strength: float, rng: Generator) -> FloatArray:

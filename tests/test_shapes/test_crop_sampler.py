@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from freeseg_mm.shapes import shapes_vocabulary
-from freeseg_mm.shapes.crop_sampler import CropSampler, normalize
+from freeseg_mm.shapes.crop_sampler import (
+    CropSampler,
+    blank_outside,
+    coarsen,
+    normalize,
+)
 from freeseg_mm.shapes.crops import SegmentCrops
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.25, 0.5)
@@ -29,6 +34,31 @@ def test_normalize_by_hand():
         # (1 - .5) / .25, (.4 - .4) / .25, (0 - .3) / .5
         torch.tensor([2.0, 0.0, -0.6]),
     )
+
+
+def test_blanked_pixels_are_the_mean_colour():
+    images = torch.full((1, 3, 1, 3), 7.0)
+    masks = torch.tensor([[[0.0, 0.4, 0.6]]])
+    expected = torch.tensor([0.0, 0.0, 7.0]).expand(1, 3, 1, 3)
+    torch.testing.assert_close(blank_outside(images, masks), expected)
+
+
+def test_coarse_masks_end_where_cells_of_four_pixels_do():
+    masks = torch.zeros(2, 16, 16)
+    masks[0, 3:12, 5:12] = 1  # rows 4..11 and columns 4..11 are mostly full
+    masks[1, :, 3] = 1  # a line: no cell is half full
+    boxes = torch.tensor([[5.0, 3.0, 12.0, 12.0], [3.0, 0.0, 4.0, 16.0]])
+    coarse, coarse_boxes = coarsen(masks, boxes)
+    torch.testing.assert_close(
+        coarse_boxes, torch.tensor([[4.0, 4, 12, 12], [3, 0, 4, 16]])
+    )
+    inside = coarse[0] > 0.5
+    assert inside[6:10, 6:10].all()
+    assert not inside[:2].any()
+    assert not inside[:, 13:].any()
+    # Cells share their borders: values between 0 and 1 lie there.
+    assert ((coarse[0] > 0) & (coarse[0] < 1)).any()
+    torch.testing.assert_close(coarse[1], masks[1])
 
 
 def test_group_holds_every_class_once(crops):
