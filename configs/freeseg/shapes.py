@@ -48,7 +48,9 @@ model = dict(
         feat_channels=channels,
         out_channels=channels,
         num_queries=20,
-        context_interaction=dict(attention_channels=channels, num_heads=4),
+        context_interaction=dict(
+            attention_channels=channels, num_heads=4, dropout=0.0
+        ),
         classifier=dict(hidden_channels=256),
         pixel_decoder=dict(
             encoder=dict(

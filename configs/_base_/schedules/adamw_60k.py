@@ -12,6 +12,9 @@ optim_wrapper = dict(
             'query_embed': dict(decay_mult=0.0),
             'query_feat': dict(decay_mult=0.0),
             'level_embed': dict(decay_mult=0.0),
+            # at the network's rate the learned vectors soon lie far from
+            # where CLIP tells names apart: see docs/reproduction.md
+            'prompt_learner': dict(lr_mult=0.1, decay_mult=0.0),
         },
         norm_decay_mult=0.0,
     ),
