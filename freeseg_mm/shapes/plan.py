@@ -11,7 +11,7 @@ from .classes import shapes_vocabulary
 SPLITS = ('train', 'val', 'clip')
 
 _NUM_STUFF = (2, 3)
-_NUM_THINGS = (2, 6)
+_NUM_THINGS = (2, 4)
 # How often a scene shows a second thing of a class it has: two objects of
 # one class are what tells instance from semantic segmentation.
 _TWIN_PROBABILITY = 0.3
@@ -24,7 +24,7 @@ class ScenePlan:
     Attributes:
         number: Position in the split, from 1; names the files.
         stuff: Different stuff classes, 2 or 3.
-        things: Thing classes from the back to the front, 2 to 7.
+        things: Thing classes from the back to the front, 2 to 5.
         seed: Seed of everything random about the drawing.
     """
 

@@ -15,11 +15,11 @@ from .textures import TEXTURES, smooth_noise
 FloatArray = NDArray[np.float32]
 
 _REFERENCE_SIDE = 128
-# Radius range of a thing in a 128-pixel scene: boxes of about 18 to 52.
-_RADII = (10.0, 26.0)
+# Radius range of a thing in a 128-pixel scene: boxes of about 27 to 60.
+_RADII = (15.0, 30.0)
 # A thing keeps at least this share of its pixels when others cover it, so
 # that a person can still name it.
-_LEAST_VISIBLE = 0.6
+_LEAST_VISIBLE = 0.65
 _ATTEMPTS = 400
 
 # Hue, saturation and value (0 to 1) of each colour name.
