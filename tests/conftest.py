@@ -162,13 +162,22 @@ def tiny_model_config(tiny_config):
 @pytest.fixture
 def build_tiny_model(tiny_model_config):
     """Build a FreeSeg, by default the tiny one, with seeded weights."""
+    from mmengine.logging import MMLogger
+
     from freeseg_mm.registry import MODELS
 
     def build(config=tiny_model_config, seed=0):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            model = MODELS.build(config)
-            model.init_weights()
+        # mmengine logs a paragraph for each parameter it initialises.
+        logger = MMLogger.get_current_instance()
+        level = logger.level
+        logger.setLevel('WARNING')
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                model = MODELS.build(config)
+                model.init_weights()
+        finally:
+            logger.setLevel(level)
         return model
 
     return build

@@ -1,0 +1,702 @@
+from collections import Counter
+from copy import deepcopy
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.optim import OptimWrapper
+from mmengine.runner import load_checkpoint
+from torch.testing import assert_close
+
+from freeseg_mm.models.segmentors import freeseg as module
+from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
+
+CAT, ZEBRA, GRASS, SKY = range(4)
+SEGMENT_MAP = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 3, 3], [0, 0, 4, 4]]
+LABELS = [CAT, CAT, GRASS, GRASS]
+TASKS = list(Task)
+
+
+@pytest.fixture
+def model_config(tiny_model_config):
+    """The tiny model with milder scores, so that results are not empty."""
+    config = tiny_model_config
+    config.panoptic_head.classifier.temperature = 5.0
+    config.test_cfg.object_score_thr = 0.1
+    config.test_cfg.overlap_thr = 0.1
+    return config
+
+
+@pytest.fixture
+def model(build_tiny_model, model_config):
+    return build_tiny_model(model_config).eval()
+
+
+@pytest.fixture
+def images():
+    return torch.randn(2, 3, 64, 64)
+
+
+@pytest.fixture
+def samples(make_sample):
+    return [
+        make_sample(img_id=1),
+        make_sample(img_id=2, img_shape=(48, 40), ori_shape=(33, 25)),
+    ]
+
+
+def train_samples(make_sample, task=Task.PANOPTIC, count=2, **changes):
+    arguments = {'segment_map': SEGMENT_MAP, 'labels': LABELS, **changes}
+    return [make_sample(task=task, **arguments) for _ in range(count)]
+
+
+@pytest.fixture
+def text_calls(model, monkeypatch):
+    """Count the text tower's passes."""
+    calls = []
+    encode = model.clip.text.encode
+
+    def counted(*arguments):
+        calls.append(1)
+        return encode(*arguments)
+
+    monkeypatch.setattr(model.clip.text, 'encode', counted)
+    return calls
+
+
+# ---- prediction -------------------------------------------------------------
+
+
+def test_three_results_at_the_original_sizes(model, images, samples):
+    results = model.predict(images, samples)
+
+    assert results[0] is samples[0]
+    for sample in results:
+        height, width = sample.ori_shape
+        semantic = sample.pred_sem_seg.sem_seg
+        assert semantic.shape == (1, height, width)
+        assert semantic.min() >= 0
+        assert semantic.max() < 4
+        instances = sample.pred_instances
+        assert len(instances) > 0
+        assert instances.masks.shape == (len(instances), height, width)
+        assert set(instances.labels.tolist()) <= {CAT, ZEBRA}
+        assert (instances.scores.diff() <= 0).all()
+        panoptic = sample.pred_panoptic_seg
+        assert panoptic.sem_seg.shape == (1, height, width)
+        ids = {segment['id'] for segment in panoptic.segments_info}
+        assert ids
+        assert ids == set(panoptic.sem_seg.unique().tolist()) - {4}
+
+
+def test_results_reach_the_metrics_as_plain_fields(model, images, samples):
+    content = model.predict(images, samples)[1].to_dict()
+
+    assert set(content['pred_panoptic_seg']) == {'sem_seg', 'segments_info'}
+    segment = content['pred_panoptic_seg']['segments_info'][0]
+    assert set(segment) == {'id', 'label', 'score'}
+    assert set(content['pred_instances']) == {
+        'bboxes',
+        'labels',
+        'scores',
+        'masks',
+    }
+    assert content['pred_sem_seg']['sem_seg'].dtype == torch.int64
+
+
+def test_without_rescaling_results_have_the_networks_size(
+    model, images, samples
+):
+    sample = model.predict(images, samples, rescale=False)[1]
+
+    assert sample.pred_sem_seg.sem_seg.shape == (1, 48, 40)
+    assert sample.pred_instances.masks.shape[1:] == (48, 40)
+
+
+def test_only_the_asked_for_tasks_are_answered(model, images, samples):
+    model.test_cfg.tasks = ['instance']
+
+    sample = model.predict(images, samples)[0]
+
+    assert 'pred_instances' in sample
+    assert 'pred_sem_seg' not in sample
+    assert 'pred_panoptic_seg' not in sample
+
+
+def test_backbone_and_pixel_decoder_run_once_for_three_tasks(
+    model, images, samples
+):
+    calls = Counter()
+    head = model.panoptic_head
+    for name, part in (
+        ('backbone', model.backbone),
+        ('pixel decoder', head.pixel_decoder),
+        ('interaction', head.context_interaction),
+        ('decoder layer', head.transformer_decoder.layers[0]),
+        ('mask classifier', model.mask_classifier),
+    ):
+        part.register_forward_hook(lambda *_, name=name: calls.update([name]))
+
+    model.predict(images, samples)
+
+    assert set(calls.values()) == {1}
+    assert len(calls) == 5
+
+
+def watch_fusion(model, monkeypatch):
+    """Keep what goes into the fusion head."""
+    seen = []
+    predict = model.panoptic_fusion_head.predict
+
+    def record(class_probs, mask_logits, *rest):
+        seen.append((class_probs, mask_logits))
+        return predict(class_probs, mask_logits, *rest)
+
+    monkeypatch.setattr(model.panoptic_fusion_head, 'predict', record)
+    return seen
+
+
+def test_three_tasks_in_one_call_equal_three_calls(
+    model, images, samples, monkeypatch
+):
+    seen = watch_fusion(model, monkeypatch)
+    together = deepcopy(model.predict(images, samples))
+    probs, masks = seen.pop()
+    assert probs.shape == (2, 3, 6, 4)
+
+    for index, task in enumerate(TASKS):
+        model.test_cfg.tasks = [task.value]
+        alone = model.predict(images, deepcopy(samples))
+        single_probs, single_masks = seen.pop()
+        # another batch size may round otherwise
+        assert_close(single_probs[:, 0], probs[:, index], rtol=0, atol=1e-4)
+        assert_close(single_masks[:, 0], masks[:, index], rtol=0, atol=1e-3)
+        for one, other in zip(together, alone, strict=True):
+            if task is Task.INSTANCE:
+                assert_close(
+                    one.pred_instances.scores,
+                    other.pred_instances.scores,
+                    rtol=0,
+                    atol=1e-3,
+                )
+            else:
+                field = module.RESULT_FIELDS[task]
+                same = one.get(field).sem_seg == other.get(field).sem_seg
+                assert same.float().mean() > 0.99
+
+
+def test_tasks_see_different_text(model, images, samples, monkeypatch):
+    seen = watch_fusion(model, monkeypatch)
+
+    model.predict(images, samples)
+
+    probs = seen[0][0]
+    assert (probs[:, 0] - probs[:, 1]).abs().max() > 1e-4
+    assert (probs[:, 1] - probs[:, 2]).abs().max() > 1e-4
+
+
+def test_any_vocabulary_without_a_new_model(model, images, make_sample):
+    for names in (['thing'], [f'thing {i}' for i in range(30)]):
+        vocabulary = Vocabulary.from_names(names)
+        sample = make_sample(vocabulary=vocabulary)
+        (result,) = model.predict(images[:1], [sample])
+        assert result.pred_sem_seg.sem_seg.max() < len(names)
+
+
+def test_synonyms_change_no_class_index(
+    model, images, make_sample, monkeypatch
+):
+    seen = watch_fusion(model, monkeypatch)
+    names = ['cat', 'grass', 'sky']
+    plain = Vocabulary.from_names(names)
+    rich = Vocabulary.from_names(names, synonyms={'cat': ['kitten', 'tom']})
+
+    for vocabulary in (plain, rich):
+        model.predict(images[:1], [make_sample(vocabulary=vocabulary)])
+
+    assert seen[0][0].shape == seen[1][0].shape == (1, 3, 6, 3)
+
+
+# ---- text is encoded once ---------------------------------------------------
+
+
+def test_second_image_needs_no_text_encoder(
+    model, images, samples, text_calls
+):
+    model.predict(images[:1], samples[:1])
+    # three tasks for the network, three for CLIP's own prompts
+    assert len(text_calls) == 6
+
+    model.predict(images[1:], samples[1:])
+    assert len(text_calls) == 6
+
+
+@pytest.mark.parametrize('change', ['step', 'train'])
+def test_changed_prompts_are_encoded_again(
+    model, images, samples, text_calls, change
+):
+    model.predict(images, samples)
+    if change == 'train':
+        # swapped behind PyTorch's back, as EMA does
+        model.prompt_learner.class_prompt.data.add_(1.0)
+        model.train()
+        model.eval()
+        expected = 6
+    else:
+        prompt = model.prompt_learner.class_prompt
+        prompt.grad = torch.ones_like(prompt)
+        torch.optim.SGD([prompt], lr=1.0).step()
+        expected = 3  # CLIP's prompts are fixed
+    text_calls.clear()
+
+    model.predict(images, samples)
+
+    assert len(text_calls) == expected
+
+
+def test_training_encodes_with_gradient_whatever_was_cached(
+    model, images, samples, make_sample
+):
+    model.predict(images, samples)
+
+    losses = model.loss(images, train_samples(make_sample))
+    sum(losses.values()).backward()
+
+    assert model.prompt_learner.class_prompt.grad.abs().sum() > 0
+
+
+# ---- CLIP's view ------------------------------------------------------------
+
+
+def test_clip_scores_by_hand(model, images, tiny_vocabulary, make_sample):
+    mask_logits = torch.full((2, 1, 2, 16, 16), -9.0)
+    mask_logits[:, :, 0, 4:12, 2:9] = 9.0
+
+    logits, valid = model.clip_scores(images, mask_logits, tiny_vocabulary)
+
+    assert valid.tolist() == [[[True, False]]] * 2
+    assert logits.shape == (2, 3, 2, 4)
+    embeds, _ = model.mask_classifier(
+        model.clip, model._to_rgb(images), mask_logits[:, 0]
+    )
+    text = model.clip_prompt(model.clip.text, tiny_vocabulary, TASKS)
+    scale = model.clip.clip.logit_scale.exp()
+    cosine = torch.einsum('bnd,tpd->btnp', embeds, text)
+    assert_close(logits[..., CAT], scale * cosine[..., 0])
+    assert_close(logits[..., ZEBRA], scale * cosine[..., 1])
+    # grass, lawn
+    assert_close(logits[..., GRASS], scale * cosine[..., 2:4].max(-1).values)
+    assert_close(logits[..., SKY], scale * cosine[..., 4])
+
+
+def test_without_prompts_of_its_own_clip_reads_the_learned_ones(
+    build_tiny_model, model_config, images, tiny_vocabulary
+):
+    model_config.clip_prompt = None
+    model = build_tiny_model(model_config).eval()
+    mask_logits = torch.full((2, 1, 1, 16, 16), 9.0)
+
+    logits, _ = model.clip_scores(images, mask_logits, tiny_vocabulary)
+
+    embeds, _ = model.mask_classifier(
+        model.clip, model._to_rgb(images), mask_logits[:, 0]
+    )
+    text = model.prompt_learner(model.clip.text, tiny_vocabulary, TASKS)
+    cosine = torch.einsum('bnd,td->btn', embeds, text[:, CAT])
+    assert_close(logits[..., CAT], model.clip.logit_scale * cosine)
+
+
+def test_empty_masks_have_no_weight(model, images, samples, monkeypatch):
+    seen = watch_fusion(model, monkeypatch)
+    predict = model.panoptic_head.predict
+
+    def with_an_empty_mask(*arguments):
+        classes, masks = predict(*arguments)
+        masks[:, :, 2] = -1.0
+        return classes, masks
+
+    monkeypatch.setattr(model.panoptic_head, 'predict', with_an_empty_mask)
+    model.predict(images, samples)
+
+    probs = seen[0][0]
+    assert (probs[:, :, 2] == 0).all()
+    assert (probs[:, :, 0] > 0).any()
+
+
+def test_mode_query_leaves_clips_image_tower_alone(
+    build_tiny_model, model_config, images, samples
+):
+    model_config.mask_classifier = None
+    model_config.test_cfg.ensemble.mode = 'query'
+    model = build_tiny_model(model_config).eval()
+    model.clip.encode_images = None
+
+    sample = model.predict(images, samples)[0]
+
+    assert sample.pred_sem_seg.sem_seg.shape == (1, 64, 64)
+
+
+def test_clip_scores_need_a_mask_classifier(build_tiny_model, model_config):
+    model_config.mask_classifier = None
+
+    with pytest.raises(
+        ValueError,
+        match="mode 'geometric' needs a mask_classifier.*mode to 'query'",
+    ):
+        build_tiny_model(model_config)
+
+
+@pytest.mark.parametrize('bgr_to_rgb', [True, False])
+def test_clip_gets_the_image_that_was_read(
+    build_tiny_model, model_config, make_sample, bgr_to_rgb
+):
+    model_config.data_preprocessor.bgr_to_rgb = bgr_to_rgb
+    model = build_tiny_model(model_config)
+    as_read = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)  # BGR
+
+    batch = model.data_preprocessor(
+        {'inputs': [as_read], 'data_samples': [make_sample()]}
+    )['inputs']
+
+    assert_close(
+        model._to_rgb(batch)[0],
+        as_read.flip(0).float(),
+        rtol=0,
+        atol=1e-3,  # of 255
+    )
+
+
+def test_padding_is_blanked_by_hand():
+    mask_logits = torch.zeros(2, 1, 1, 4, 4)
+    metas = [
+        {'batch_input_shape': (16, 16), 'img_shape': (16, 9)},
+        {'batch_input_shape': (16, 16), 'img_shape': (8, 16, 3)},
+    ]
+
+    module._blank_padding(mask_logits, metas)
+
+    blank = mask_logits[:, 0, 0] < -1000
+    # 9 of 16 pixels reach into the third of four cells
+    assert blank[0].tolist() == [[False, False, False, True]] * 4
+    assert blank[1].tolist() == [[False] * 4] * 2 + [[True] * 4] * 2
+
+
+# ---- what a batch must agree on ---------------------------------------------
+
+
+def test_batch_with_two_vocabularies(model, images, make_sample):
+    other = Vocabulary.from_names(['dog'], name='dogs')
+    samples = [make_sample(), make_sample(vocabulary=other)]
+
+    with pytest.raises(
+        ValueError,
+        match=r"one vocabulary for all its images, got \['tiny', 'dogs'\]",
+    ):
+        model.predict(images, samples)
+
+
+def test_batch_with_one_vocabulary_missing(model, images, make_sample):
+    samples = [make_sample(), make_sample(vocabulary=None)]
+
+    with pytest.raises(ValueError, match=r"got \['tiny', None\]"):
+        model.predict(images, samples)
+
+
+@pytest.mark.parametrize('second', [Task.SEMANTIC, None])
+def test_batch_with_two_tasks(model, images, make_sample, second):
+    samples = [
+        *train_samples(make_sample, Task.PANOPTIC, 1),
+        *train_samples(make_sample, second, 1),
+    ]
+
+    with pytest.raises(
+        ValueError, match=r'one task for all its images, got \['
+    ):
+        model.loss(images, samples)
+
+
+def test_sample_without_vocabulary_takes_the_checkpoints(
+    model, images, make_sample, tiny_vocabulary
+):
+    with_one = model.predict(images[:1], [make_sample()])
+    model.dataset_meta = {'vocabulary': tiny_vocabulary.to_dict()}
+
+    without = model.predict(images[:1], [make_sample(vocabulary=None)])
+
+    assert torch.equal(
+        with_one[0].pred_sem_seg.sem_seg, without[0].pred_sem_seg.sem_seg
+    )
+
+
+@pytest.mark.parametrize('meta', [None, {'classes': ('cat',)}])
+def test_no_vocabulary_anywhere(model, images, make_sample, meta):
+    if meta is not None:
+        model.dataset_meta = meta
+
+    with pytest.raises(
+        ValueError,
+        match='no vocabulary: neither the data samples nor the checkpoint',
+    ):
+        model.predict(images[:1], [make_sample(vocabulary=None)])
+
+
+def test_names_too_long_are_refused_before_anything_runs(model):
+    name = ' '.join(['cat'] * 50)
+
+    with pytest.raises(ValueError, match=r'takes 82 tokens, CLIP reads 77'):
+        model.check_vocabulary(Vocabulary.from_names(['dog', name]))
+    model.check_vocabulary(Vocabulary.from_names(['dog', 'cat']))
+
+
+def test_names_too_long_for_clips_own_prompt_are_refused(
+    build_tiny_model, model_config
+):
+    model_config.clip_prompt = {
+        'type': 'freeseg_mm.FixedPrompt',
+        'class_template': ' '.join(['photo'] * 60) + ' {}',
+    }
+    model = build_tiny_model(model_config)
+
+    with pytest.raises(ValueError, match="prompt of 'cat cat cat cat cat "):
+        model.check_vocabulary(Vocabulary.from_names([' '.join(['cat'] * 15)]))
+
+
+def test_unknown_task_in_the_config(model, images, samples):
+    model.test_cfg.tasks = ['semantics']
+
+    with pytest.raises(ValueError, match=r"unknown task \['semantics'\]"):
+        model.predict(images, samples)
+
+
+# ---- training ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_every_parameter_learns_and_clip_does_not(
+    model, images, make_sample, task
+):
+    model.train()
+
+    losses = model.loss(images, train_samples(make_sample, task))
+    sum(losses.values()).backward()
+
+    assert len(losses) == 9
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    for prompt in (
+        model.prompt_learner.class_prompt,
+        model.prompt_learner.task_prompt,
+    ):
+        assert (prompt.grad.abs().sum(-1) > 0).all()
+    for parameter in model.clip.clip.parameters():
+        assert not parameter.requires_grad
+        assert parameter.grad is None
+
+
+def loss_values(model, images, samples):
+    torch.manual_seed(3)
+    with torch.no_grad():
+        return torch.stack(list(model.loss(images, samples).values()))
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_no_unseen_label_or_pixel_reaches_a_loss(
+    model, images, make_sample, task
+):
+    """What lies under an ignored region changes no bit of any loss."""
+    model.train()
+    plain = train_samples(make_sample, task)
+    expected = loss_values(model, images, plain)
+
+    def changed(id_of_void=None, **arguments):
+        samples = train_samples(make_sample, task, **arguments)
+        if id_of_void is not None:
+            for sample in samples:
+                ids = sample.gt_sem_seg.sem_seg
+                ids[ids == 0] = id_of_void
+        return loss_values(model, images, samples)
+
+    # a segment nobody lists (an unseen class), padding of another transform
+    assert torch.equal(changed(FIRST_SEGMENT_ID + 77), expected)
+    assert torch.equal(changed(255), expected)
+    # a crowd there, of one class or another
+    filled = [[cell or 5 for cell in row] for row in SEGMENT_MAP]
+    for label in (CAT, SKY):
+        assert torch.equal(
+            changed(segment_map=filled, labels=[*LABELS, label], crowds=[4]),
+            expected,
+        )
+    # a seen thing there does make a difference
+    assert not torch.equal(
+        changed(segment_map=filled, labels=[*LABELS, CAT]), expected
+    )
+    # and so does the class of a seen thing
+    assert not torch.equal(changed(labels=[ZEBRA, *LABELS[1:]]), expected)
+
+
+def test_tasks_train_different_masks(model, images, make_sample):
+    values = [
+        loss_values(model, images, train_samples(make_sample, task))
+        for task in TASKS
+    ]
+
+    for one, other in ((0, 1), (1, 2), (0, 2)):
+        assert not torch.allclose(values[one], values[other], rtol=1e-2)
+
+
+def test_image_without_a_label_trains_without_harm(model, images, make_sample):
+    model.train()
+    samples = [
+        *train_samples(make_sample, count=1),
+        *train_samples(make_sample, count=1, labels=[]),
+    ]
+
+    losses = model.loss(images, samples)
+    sum(losses.values()).backward()
+
+    assert all(loss.isfinite() for loss in losses.values())
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_a_few_steps_bring_the_loss_down(model, make_sample):
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.randint(
+        0, 256, (3, 64, 64), dtype=torch.uint8, generator=generator
+    )
+    optimizer = OptimWrapper(
+        torch.optim.AdamW(model.parameters(), lr=1e-3),
+        clip_grad={'max_norm': 1.0},
+    )
+    model.train()
+
+    totals = []
+    for _ in range(12):
+        data = {
+            'inputs': [picture],
+            'data_samples': train_samples(make_sample, count=1),
+        }
+        totals.append(model.train_step(data, optimizer)['loss'].item())
+
+    assert sum(totals[-3:]) < 0.9 * sum(totals[:3]), totals
+
+
+def test_bfloat16_autocast_is_finite(model, images, samples, make_sample):
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = model.loss(images, train_samples(make_sample))
+        total = sum(losses.values())
+    total.backward()
+
+    assert total.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+    with torch.autocast('cpu', torch.bfloat16):
+        result = model.predict(images, samples)[0]
+    assert result.pred_sem_seg.sem_seg.shape == (1, 64, 64)
+    assert result.pred_instances.scores.isfinite().all()
+
+
+# ---- checkpoints ------------------------------------------------------------
+
+
+def test_checkpoint_holds_no_clip(model):
+    keys = model.state_dict()
+
+    prefixes = {key.split('.')[0] for key in keys}
+    assert prefixes == {'backbone', 'panoptic_head', 'prompt_learner'}
+    learned = {name for name, _ in model.named_parameters()}
+    norms = ('running_mean', 'running_var', 'num_batches_tracked')
+    assert {key for key in keys if not key.endswith(norms)} == learned
+
+
+def test_saved_weights_give_the_same_results(
+    model, build_tiny_model, model_config, images, samples, tmp_path
+):
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'ours.pth')
+    other = build_tiny_model(model_config, seed=1).eval()
+    load_checkpoint(other, str(tmp_path / 'ours.pth'), strict=True)
+
+    one = model.predict(images, deepcopy(samples))[0]
+    two = other.predict(images, deepcopy(samples))[0]
+
+    assert torch.equal(one.pred_sem_seg.sem_seg, two.pred_sem_seg.sem_seg)
+    assert_close(one.pred_instances.scores, two.pred_instances.scores)
+
+
+def test_stock_mask2former_checkpoint_fills_everything_it_has(
+    model, model_config, tmp_path, caplog
+):
+    from mmdet.models import Mask2Former
+
+    head = deepcopy(model_config.panoptic_head)
+    for ours in ('context_interaction', 'classifier', 'no_object_weight'):
+        head.pop(ours)
+    head.type = 'Mask2FormerHead'
+    head.num_things_classes, head.num_stuff_classes = 80, 53
+    head.loss_cls.class_weight = [1.0] * 133 + [0.1]
+    torch.manual_seed(5)
+    stock = Mask2Former(
+        backbone=model_config.backbone,
+        panoptic_head=head,
+        panoptic_fusion_head=ConfigDict(
+            type='MaskFormerFusionHead',
+            num_things_classes=80,
+            num_stuff_classes=53,
+        ),
+        test_cfg=ConfigDict(),
+    )
+    for parameter in stock.parameters():
+        torch.nn.init.normal_(parameter)
+    for name, buffer in stock.named_buffers():
+        if name.endswith('running_mean'):
+            buffer.normal_()
+    torch.save({'state_dict': stock.state_dict()}, tmp_path / 'stock.pth')
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+
+    load_checkpoint(model, str(tmp_path / 'stock.pth'), strict=False)
+
+    stock_state, state = stock.state_dict(), model.state_dict()
+    ours = (
+        'panoptic_head.cls_embed.',
+        'panoptic_head.context_interaction.',
+        'prompt_learner.',
+    )
+    missing = set(state) - set(stock_state)
+    assert all(key.startswith(ours) for key in missing)
+    assert set(stock_state) - set(state) == {
+        'panoptic_head.cls_embed.weight',
+        'panoptic_head.cls_embed.bias',
+    }
+    for key in set(state) & set(stock_state):
+        assert torch.equal(state[key], stock_state[key]), key
+    for key in missing:
+        assert torch.equal(state[key], before[key]), key
+
+
+# ---- building ---------------------------------------------------------------
+
+
+def test_clip_brings_the_widths(model):
+    assert model.prompt_learner.class_prompt.shape == (16, 32)
+    assert model.panoptic_head.cls_embed.no_object.shape == (16,)
+
+
+def test_building_leaves_the_config_as_it_was(build_tiny_model, model_config):
+    before = deepcopy(model_config)
+
+    build_tiny_model(model_config)
+
+    assert model_config == before
+
+
+def test_fixed_prompts_instead_of_learned(
+    build_tiny_model, model_config, images, samples, make_sample
+):
+    model_config.prompt_learner = ConfigDict(type='freeseg_mm.FixedPrompt')
+    model = build_tiny_model(model_config)
+
+    sum(model.loss(images, train_samples(make_sample)).values()).backward()
+    result = model.eval().predict(images, samples)[0]
+
+    assert list(model.prompt_learner.parameters()) == []
+    assert result.pred_sem_seg.sem_seg.shape == (1, 64, 64)
