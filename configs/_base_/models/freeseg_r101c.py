@@ -74,9 +74,8 @@ model = dict(
             dropout=0.1,
             layer_scale=0.1,
         ),
-        classifier=dict(
-            hidden_channels=1024, temperature=100.0, learn_temperature=False
-        ),
+        # the cosine's factor is CLIP's own, 100 in OpenAI's
+        classifier=dict(hidden_channels=1024, learn_temperature=False),
         no_object_weight=0.1,
         pixel_decoder=dict(
             type='MSDeformAttnPixelDecoder',

@@ -71,6 +71,7 @@ class FrozenCLIP(BaseModule):
             'std', _column(clip.visual.image_std), persistent=False
         )
         self._fingerprint = _fingerprint(clip)
+        self._logit_scale = clip.logit_scale.exp().item()
 
     @property
     def clip(self) -> Any:
@@ -83,9 +84,9 @@ class FrozenCLIP(BaseModule):
         return self.text.embed_dim
 
     @property
-    def logit_scale(self) -> Tensor:
+    def logit_scale(self) -> float:
         """Factor CLIP learned to put before its cosines; 100 in OpenAI's."""
-        return self.clip.logit_scale.exp()
+        return self._logit_scale
 
     @property
     def image_size(self) -> tuple[int, int]:

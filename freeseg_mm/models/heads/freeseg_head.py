@@ -46,13 +46,15 @@ class FreeSegHead(Mask2FormerHead):
         embed_dim: Width D of the text embeddings.
         pixel_decoder: Config of ``mmdet.MSDeformAttnPixelDecoder``.
         transformer_decoder: Config of mmdet's Mask2Former decoder.
+        logit_scale: Factor of the cosine in class logits; CLIP's own.
         num_queries: Mask proposals N.
         num_transformer_feat_level: Maps the decoder attends to in turn.
         positional_encoding: Config of the decoder's sine encoding.
         context_interaction: Config of the interaction (Sec. 3.3), or
             ``None`` for none (Table 4): then queries and masks do not
             depend on text, and all tasks share one decoder pass.
-        classifier: Arguments of :class:`CosineClassifier` other than sizes.
+        classifier: Further arguments of :class:`CosineClassifier`; a
+            ``temperature`` here replaces ``logit_scale``.
         no_object_weight: Weight of unmatched queries in L_cla.
         loss_cls: Config of L_cla. Its class weights follow the vocabulary,
             so it must not set ``class_weight``.
@@ -83,6 +85,7 @@ class FreeSegHead(Mask2FormerHead):
         loss_cls: ConfigType,
         loss_mask: ConfigType,
         loss_dice: ConfigType,
+        logit_scale: float = 100.0,
         num_queries: int = 100,
         num_transformer_feat_level: int = 3,
         context_interaction: OptConfigType = None,
@@ -118,7 +121,7 @@ class FreeSegHead(Mask2FormerHead):
         self.cls_embed = CosineClassifier(
             feat_channels=feat_channels,
             embed_dim=embed_dim,
-            **(classifier or {}),
+            **{'temperature': logit_scale, **(classifier or {})},
         )
         self.context_interaction = None
         if context_interaction is not None:

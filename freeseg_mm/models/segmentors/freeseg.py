@@ -36,8 +36,8 @@ class FreeSeg(MaskFormer):
 
     Args:
         backbone: Config of the backbone, maps at strides 4 to 32.
-        panoptic_head: Config of ``FreeSegHead``; its ``embed_dim`` is
-            CLIP's and is filled in here.
+        panoptic_head: Config of ``FreeSegHead``; its ``embed_dim``
+            and ``logit_scale`` are CLIP's and are filled in here.
         panoptic_fusion_head: Config of ``FreeSegFusionHead``.
         clip: Config of ``FrozenCLIP``.
         prompt_learner: Config of ``AdaptivePromptLearner`` or
@@ -78,6 +78,7 @@ class FreeSeg(MaskFormer):
         frozen_clip: FrozenCLIP = MODELS.build(clip)
         head = panoptic_head.deepcopy()
         head.embed_dim = frozen_clip.embed_dim
+        head.logit_scale = frozen_clip.logit_scale
         super().__init__(
             backbone=backbone,
             neck=neck,
