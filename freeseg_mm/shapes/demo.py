@@ -17,14 +17,14 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
-from freeseg_mm.datasets.preparation.files import write_json
+from freeseg_mm.datasets.preparation.files import read_json, write_json
 from freeseg_mm.engine.mode_pictures import choose_unseen, picture_modes
 from freeseg_mm.engine.mode_scores import score_modes
 from freeseg_mm.utils.step_record import StepRecord, StepState, file_digest
 from freeseg_mm.utils.watched_training import watch_training
 
 from .clip_training import ClipTraining, train_shapes_clip
-from .writer import WorldOptions, generate_shapes
+from .writer import MANIFEST, WorldOptions, generate_shapes
 
 # By key in metrics.json.
 ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
@@ -103,8 +103,9 @@ class ShapesDemo:
         return self.work_dir / 'figure.png'
 
     def draw_world(self) -> bool:
-        """Generate the scenes; see :func:`generate_shapes`."""
-        return generate_shapes(self.data, self.world, overwrite=self.overwrite)
+        """Generate the scenes, anew after a break; see the generator."""
+        overwrite = self.overwrite or self._is_world_unfinished
+        return generate_shapes(self.data, self.world, overwrite=overwrite)
 
     def train_clip(self) -> bool:
         """Train the miniature CLIP on all classes.
@@ -115,7 +116,7 @@ class ShapesDemo:
         """
         record = StepRecord(self.clip / '.made_by_demo', [self.clip_weights])
         inputs = {
-            'world': asdict(self.world),
+            'world': self._world_digest,
             'training': asdict(self.clip_training),
             'model': file_digest(self.clip_config),
         }
@@ -162,7 +163,7 @@ class ShapesDemo:
             )
 
         inputs = {
-            'world': asdict(self.world),
+            'world': self._world_digest,
             'clip': file_digest(self.clip_weights),
             'config': file_digest(self.config_used),
         }
@@ -213,6 +214,20 @@ class ShapesDemo:
     def read_metrics(self) -> dict[str, dict[str, float | None]]:
         """What :meth:`measure` wrote."""
         return json.loads(self.metrics.read_text('utf-8'))
+
+    @property
+    def _is_world_unfinished(self) -> bool:
+        path = self.data / MANIFEST
+        if not path.is_file():
+            return False
+        found = read_json(path)
+        is_ours = found.get('options') == asdict(self.world)
+        return is_ours and found.get('complete') is False
+
+    @property
+    def _world_digest(self) -> str:
+        """Of what decides every byte of the scenes."""
+        return file_digest(self.data / MANIFEST)
 
     @cached_property
     def _config(self) -> Config:

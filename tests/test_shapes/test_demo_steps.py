@@ -31,6 +31,8 @@ if (folder / 'fail').exists():
 def demo(tmp_path, repo):
     script = tmp_path / 'train.py'
     script.write_text(TRAIN_SCRIPT)
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'manifest.json').write_text('{}')
     return ShapesDemo(
         work_dir=tmp_path / 'work',
         data=tmp_path / 'data',
@@ -59,6 +61,37 @@ def fresh(demo, **changes):
 def calls(demo):
     """Of each training so far, whether it found something to resume."""
     return json.loads((demo.checkpoint.parent / 'calls.json').read_text())
+
+
+def test_interrupted_drawing_begins_anew(demo, monkeypatch):
+    demo = fresh(
+        demo,
+        data=demo.data.parent / 'scenes',
+        world=WorldOptions(train=1, val=1, clip=1, size=64),
+    )
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr('freeseg_mm.shapes.writer._write_split', interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            demo.draw_world()
+    assert demo.draw_world()
+    assert not fresh(demo).draw_world()
+
+
+def test_scenes_of_other_options_are_replaced_only_if_asked(demo):
+    demo = fresh(
+        demo,
+        data=demo.data.parent / 'scenes',
+        world=WorldOptions(train=1, val=1, clip=1, size=64),
+    )
+    demo.draw_world()
+    other = fresh(demo, world=WorldOptions(train=2, val=1, clip=1, size=64))
+    with pytest.raises(FileExistsError, match='give --overwrite'):
+        other.draw_world()
+    assert fresh(other, overwrite=True).draw_world()
 
 
 def test_config_has_the_folders_and_the_seed(with_clip):
@@ -101,7 +134,7 @@ def test_training_of_other_inputs_starts_anew(with_clip, change):
     elif change == 'clip':
         with_clip.clip_weights.write_text('other weights')
     else:
-        other = fresh(with_clip, world=WorldOptions(train=3))
+        (with_clip.data / 'manifest.json').write_text('{"format": 2}')
     assert other.train()
     assert calls(with_clip) == [False, False]
 
