@@ -27,7 +27,7 @@ MANIFEST = 'manifest.json'
 VOCABULARY = 'vocabulary.json'
 
 # Raised when the same options would draw other bytes than before.
-_FORMAT = 2
+_FORMAT = 3
 _LEAST_SIDE = 64
 _JPEG_QUALITY = 95
 # Odd, so multiples of it are different modulo 2**24: neighbours get unlike
