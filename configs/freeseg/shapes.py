@@ -14,7 +14,7 @@ _base_ = [
 ]
 
 channels = 128
-max_iters = 900
+max_iters = 500
 
 model = dict(
     data_preprocessor=dict(
@@ -95,4 +95,4 @@ param_scheduler = [
     ),
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-default_hooks = dict(checkpoint=dict(interval=300))
+default_hooks = dict(checkpoint=dict(interval=250))
