@@ -138,7 +138,7 @@ def test_example_of_own_words_runs(
     for old, new in {
         'data/shapes/val/000007.jpg': shapes_world / 'val/000001.jpg',
         'work_dirs/demo/config.py': tmp_path / 'tiny_config.py',
-        'work_dirs/demo/train/iter_900.pth': tmp_path / 'tiny.pth',
+        'work_dirs/demo/train/iter_500.pth': tmp_path / 'tiny.pth',
     }.items():
         assert old in code
         code = code.replace(old, str(new))
