@@ -144,7 +144,6 @@ def zero_shot_accuracy(
             boxes=crops.boxes[rows],
             masks=crops.masks(rows).float(),
             side=_image_side(clip),
-            samples=2,
         )
         images = normalize(
             pixels, clip.visual.image_mean, clip.visual.image_std

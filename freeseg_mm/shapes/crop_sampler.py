@@ -13,9 +13,9 @@ from .crops import SegmentCrops
 # Most crops are blanked outside of the mask, as CLIP sees them in FreeSeg;
 # the others show their surroundings, as photographs do.
 _BLANK_PROBABILITY = 0.7
-# FreeSeg predicts masks on a map of a quarter of the image: half of the
-# crops get the mask and the box that such a map leaves of the true ones.
-_COARSE_PROBABILITY = 0.5
+# FreeSeg predicts masks on a map of a quarter of the image: some crops
+# get the mask and the box that such a map leaves of the true ones.
+_COARSE_PROBABILITY = 0.3
 _COARSE_STRIDE = 4
 # How far each side of a blanked crop's box moves outwards, as a share of its
 # length: predicted masks are rarely exact.
@@ -122,7 +122,6 @@ class CropSampler:
             boxes=boxes,
             masks=masks,
             side=self._side,
-            samples=int(self._rng.integers(1, 3)),
         )
         gains = torch.from_numpy(
             self._rng.uniform(*_GAINS, (len(rows), 1, 1, 1)).astype(np.float32)

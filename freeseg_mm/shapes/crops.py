@@ -121,17 +121,14 @@ class SegmentCrops:
         boxes: Tensor,
         masks: Tensor,
         side: int,
-        samples: int,
     ) -> tuple[Tensor, Tensor]:
-        """Cut boxes out and stretch them to squares.
+        """Cut boxes out and stretch them to squares, bilinearly.
 
         Args:
             rows: Segments, (B,), int64; they choose the scenes.
             boxes: Boxes, xyxy in pixels of the scene, (B, 4), float32.
             masks: Masks in the scene, (B, S, S), float32, 0 to 1.
             side: Side of the crops in pixels.
-            samples: A crop's pixel averages this many samples squared: 1 is
-                plain bilinear, 2 keeps fine textures from aliasing.
 
         Returns:
             RGB crops, (B, 3, side, side), float32, 0 to 255, and the masks
@@ -140,7 +137,7 @@ class SegmentCrops:
         scenes = self.images[self.scenes[rows]].float()
         regions = [box[None] for box in boxes]
         pixels, cut_masks = (
-            roi_align(source, regions, side, 1.0, samples, aligned=True)
+            roi_align(source, regions, side, 1.0, 1, aligned=True)
             for source in (scenes, masks[:, None])
         )
         return pixels, cut_masks[:, 0]

@@ -30,7 +30,6 @@ def cut(crops, row, side):
         boxes=crops.boxes[rows],
         masks=crops.masks(rows).float(),
         side=side,
-        samples=1,
     )
 
 

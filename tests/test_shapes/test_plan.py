@@ -2,7 +2,11 @@ from collections import Counter
 
 import pytest
 
-from freeseg_mm.shapes.classes import STUFF, shapes_vocabulary
+from freeseg_mm.shapes.classes import (
+    STUFF,
+    shapes_vocabulary,
+    split_thing_name,
+)
 from freeseg_mm.shapes.plan import SPLITS, plan_split
 
 
@@ -24,6 +28,13 @@ def test_scene_shows_different_stuff_and_few_things():
         assert len(plan.stuff) == len(set(plan.stuff))
         assert 2 <= len(plan.stuff) <= 3
         assert 2 <= len(plan.things) <= 5
+
+
+def test_things_of_a_scene_differ_in_colour_but_for_twins():
+    for plan in plan_split('train', 300, seed=1):
+        different = set(plan.things)
+        colours = {split_thing_name(name)[0] for name in different}
+        assert len(colours) == len(different)
 
 
 def test_some_scenes_show_twins():
