@@ -413,6 +413,19 @@ def test_sizes(tiny_clip, tmp_path, tiny_clip_config):
     assert clip.encode_images(torch.zeros(1, 3, 32, 16)).shape == (1, 16)
 
 
+def test_logit_scale_is_what_clip_learned(
+    tiny_clip_config, half_state, tmp_path
+):
+    state = {**half_state, 'logit_scale': torch.tensor(3.0)}
+    torch.save(state, tmp_path / 'scaled.pt')
+
+    clip = FrozenCLIP(
+        model=tiny_clip_config.model, pretrained=str(tmp_path / 'scaled.pt')
+    )
+
+    assert clip.logit_scale == pytest.approx(20.0855, rel=1e-5)  # e^3
+
+
 def test_fingerprint_tells_weights_apart(
     weight_files, tiny_clip_config, half_state, tmp_path
 ):

@@ -79,7 +79,7 @@ def test_semantic_in_chunks_changes_nothing(monkeypatch):
 
 THINGS = torch.tensor([True, False, True])
 PROBS = torch.tensor([[0.5, 0.9, 0.1], [0.2, 0.1, 0.3]])
-MASKS = logits('0000 0970 0970 0000', '0000 0000 0000 6666')
+MASKS = logits('0000 0970 0000 0000', '0000 0000 0000 6666')
 
 
 def test_instances_by_hand():
@@ -89,7 +89,7 @@ def test_instances_by_hand():
     scores = [0.5 * 0.8, 0.3 * 0.6, 0.2 * 0.6, 0.1 * 0.8]
     assert_close(result.scores, torch.tensor(scores))
     assert result.labels.tolist() == [0, 2, 0, 2]
-    first, last = [1, 1, 3, 3], [0, 3, 4, 4]
+    first, last = [1, 1, 3, 2], [0, 3, 4, 4]
     assert result.bboxes.tolist() == [first, last, last, first]
     assert result.masks.dtype == torch.bool
     assert torch.equal(

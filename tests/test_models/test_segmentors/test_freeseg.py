@@ -366,6 +366,29 @@ def test_clip_gets_the_image_that_was_read(
     )
 
 
+def test_padding_is_shown_to_nobody(model, images, samples, monkeypatch):
+    seen = watch_fusion(model, monkeypatch)
+    shown = []
+    model.mask_classifier.register_forward_pre_hook(
+        lambda _, arguments: shown.append(arguments[2].clone())
+    )
+    predict = model.panoptic_head.predict
+
+    def everywhere(*arguments):
+        classes, masks = predict(*arguments)
+        return classes, torch.full_like(masks, 5.0)
+
+    monkeypatch.setattr(model.panoptic_head, 'predict', everywhere)
+    model.predict(images, samples)
+
+    # the second image is 48 x 40 of 64 x 64, 12 x 10 at stride 4
+    inside = torch.zeros(2, 16, 16, dtype=torch.bool)
+    inside[0], inside[1, :12, :10] = True, True
+    for masks in (shown[0], seen[0][1].flatten(1, 2)):
+        for mask in masks.unbind(1):
+            assert torch.equal(mask > 0, inside)
+
+
 def test_padding_is_blanked_by_hand():
     mask_logits = torch.zeros(2, 1, 1, 4, 4)
     metas = [
@@ -679,6 +702,20 @@ def test_stock_mask2former_checkpoint_fills_everything_it_has(
 def test_clip_brings_the_widths(model):
     assert model.prompt_learner.class_prompt.shape == (16, 32)
     assert model.panoptic_head.cls_embed.no_object.shape == (16,)
+
+
+@pytest.mark.parametrize('asked', [None, 5.0])
+def test_queries_are_scaled_as_clip_scales(
+    build_tiny_model, model_config, asked
+):
+    model_config.panoptic_head.classifier.pop('temperature')
+    if asked is not None:
+        model_config.panoptic_head.classifier.temperature = asked
+    model = build_tiny_model(model_config)
+
+    scale = model.panoptic_head.cls_embed.log_temperature.exp().item()
+    expected = asked or model.clip.clip.logit_scale.exp().item()
+    assert scale == pytest.approx(expected)
 
 
 def test_building_leaves_the_config_as_it_was(build_tiny_model, model_config):
