@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures.mask import mask2bbox
+from mmengine.structures import InstanceData, PixelData
+
+from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.registry import MODELS
+from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.panoptic_png import decode_panoptic_png
+
+METRICS = {
+    'semantic/mIoU_seen',
+    'semantic/mIoU_unseen',
+    'semantic/hIoU',
+    'semantic/mIoU',
+    'instance/mAP_seen',
+    'instance/mAP_unseen',
+    'instance/mAP',
+    'instance/AP50',
+    'instance/AP75',
+    'panoptic/PQ_seen',
+    'panoptic/SQ_seen',
+    'panoptic/RQ_seen',
+    'panoptic/PQ_unseen',
+    'panoptic/SQ_unseen',
+    'panoptic/RQ_unseen',
+    'panoptic/PQ',
+    'panoptic/SQ',
+    'panoptic/RQ',
+}
+
+
+@pytest.fixture
+def checkpoint(tiny_run_config, tmp_path):
+    """Weights of an untrained model."""
+    path = tmp_path / 'untrained.pth'
+    model = MODELS.build(tiny_run_config.model)
+    torch.save({'state_dict': model.state_dict()}, path)
+    return path
+
+
+@pytest.fixture
+def perfect_model(monkeypatch):
+    """Let every FreeSeg predict the truth, whatever its weights."""
+
+    def predict(self, batch_inputs, batch_data_samples, rescale=True):
+        for sample in batch_data_samples:
+            is_thing = sample.vocabulary.is_thing
+            ids = torch.from_numpy(decode_panoptic_png(sample.seg_map_path))
+            sample.pred_panoptic_seg = PixelData(
+                metainfo={'segments_info': sample.segments}, sem_seg=ids[None]
+            )
+            labels = torch.zeros_like(ids)
+            for segment in sample.segments:
+                labels[ids == segment['id']] = segment['label']
+            sample.pred_sem_seg = PixelData(sem_seg=labels[None])
+            things = [s for s in sample.segments if is_thing[s['label']]]
+            masks = torch.stack([ids == thing['id'] for thing in things])
+            sample.pred_instances = InstanceData(
+                bboxes=mask2bbox(masks),
+                labels=torch.tensor([thing['label'] for thing in things]),
+                scores=torch.ones(len(things)),
+                masks=masks,
+            )
+        return batch_data_samples
+
+    monkeypatch.setattr(FreeSeg, 'predict', predict)
+
+
+def test_writes_results(
+    config_file, checkpoint, run_tool, perfect_model, shapes_world, tmp_path
+):
+    out = tmp_path / 'results' / 'tiny.json'
+    run_tool('test.py', config_file, checkpoint, '--out', out)
+    results = json.loads(out.read_text())
+    per_class = results.pop('per_class')
+    metrics = results.pop('metrics')
+    vocabulary = Vocabulary.load(shapes_world / 'vocabulary.json')
+    assert results.pop('test_cfg')['ensemble']['mode'] == 'geometric'
+    assert results == {
+        'config': str(config_file),
+        'checkpoint': str(checkpoint),
+        'vocabulary': {
+            'name': 'shapes',
+            'hash': vocabulary.content_hash,
+            'classes': 45,
+        },
+    }
+    assert set(metrics) == METRICS
+    assert metrics == pytest.approx(dict.fromkeys(METRICS, 100.0))
+    names = np.array(vocabulary.names)
+    things = names[list(vocabulary.is_thing)]
+    assert list(per_class) == ['semantic', 'instance', 'panoptic']
+    assert list(per_class['semantic']) == names.tolist()
+    assert list(per_class['instance']) == things.tolist()
+    assert list(per_class['panoptic']) == names.tolist()
+    # null is a class that no image shows
+    values = {row['IoU'] for row in per_class['semantic'].values()}
+    assert values == {100.0, None}
+
+
+def test_options_reach_the_test(config_file, checkpoint, run_tool, tmp_path):
+    out = tmp_path / 'results.json'
+    run_tool(
+        'test.py',
+        config_file,
+        checkpoint,
+        '--out',
+        out,
+        '--cfg-options',
+        'model.test_cfg.ensemble.mode=clip',
+        # a test starts from its checkpoint, whatever training does
+        'resume=True',
+    )
+    results = json.loads(out.read_text())
+    assert results['test_cfg']['ensemble']['mode'] == 'clip'
+    assert set(results['metrics']) == METRICS
+
+
+def test_missing_checkpoint_is_named(config_file, run_tool, tmp_path):
+    path = tmp_path / 'absent.pth'
+    with pytest.raises(SystemExit) as caught:
+        run_tool('test.py', config_file, path)
+    assert caught.value.code == f'no checkpoint {path}'
+
+
+@pytest.mark.parametrize('name', ['results.pkl', 'results'])
+def test_results_are_json(config_file, checkpoint, run_tool, tmp_path, name):
+    with pytest.raises(SystemExit) as caught:
+        run_tool('test.py', config_file, checkpoint, '--out', tmp_path / name)
+    assert caught.value.code == (
+        f'--out {tmp_path / name}: expected a name ending in .json'
+    )

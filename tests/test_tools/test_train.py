@@ -1,0 +1,109 @@
+import pytest
+import torch
+
+from freeseg_mm.engine.compatibility_hook import KEY
+
+
+@pytest.mark.slow
+def test_trains_then_resumes(config_file, run_process, run_tool, tmp_path):
+    done = run_process('train.py', config_file)
+    assert done.returncode == 0, done.stdout[-3000:]
+    work_dir = tmp_path / 'work_dir'
+    assert (work_dir / 'last_checkpoint').read_text().endswith('iter_2.pth')
+    first = torch.load(work_dir / 'iter_2.pth', weights_only=True)
+    assert first['meta']['iter'] == 2
+    assert first[KEY]['vocabulary_name'] == 'shapes'
+
+    run_tool(
+        'train.py',
+        config_file,
+        '--resume',
+        '--cfg-options',
+        'train_cfg.max_iters=3',
+    )
+    second = torch.load(work_dir / 'iter_3.pth', weights_only=True)
+    assert second['meta']['iter'] == 3
+    for content, count in ((first, 2), (second, 3)):
+        assert int(content['optimizer']['state'][0]['step']) == count
+
+
+def test_work_dir_and_checkpoint_may_be_named(config_file, run_tool, tmp_path):
+    options = ['--cfg-options', 'val_cfg=None', 'val_dataloader=None']
+    options += ['val_evaluator=None']
+    first, second = tmp_path / 'first', tmp_path / 'second'
+    run_tool(
+        'train.py',
+        config_file,
+        '--work-dir',
+        first,
+        *options,
+        'train_cfg.max_iters=1',
+    )
+    run_tool(
+        'train.py',
+        config_file,
+        '--work-dir',
+        second,
+        '--resume',
+        first / 'iter_1.pth',
+        *options,
+    )
+    assert [path.name for path in second.glob('*.pth')] == ['iter_2.pth']
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """Configs that runs were built from; nothing is run."""
+    configs = []
+
+    class Built(Exception):
+        pass
+
+    def from_cfg(config):
+        configs.append(config)
+        raise Built
+
+    monkeypatch.setattr('mmengine.runner.Runner.from_cfg', from_cfg)
+    return configs, Built
+
+
+def test_mixed_precision_without_gpu_is_refused(config_file, run_tool, built):
+    with pytest.raises(SystemExit) as caught:
+        run_tool('train.py', config_file, '--amp')
+    assert caught.value.code == ('--amp: mixed precision training needs a GPU')
+    assert built[0] == []
+
+
+def test_options_reach_the_config(config_file, run_tool, built, monkeypatch):
+    configs, done = built
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    with pytest.raises(done):
+        run_tool(
+            'train.py', config_file, '--amp', '--auto-scale-lr', '--resume'
+        )
+    with pytest.raises(done):
+        run_tool('train.py', config_file, '--resume', 'iter_5.pth')
+    with pytest.raises(done):
+        run_tool('train.py', config_file)
+    everything, resumed, plain = configs
+    assert everything.optim_wrapper.type == 'AmpOptimWrapper'
+    assert everything.optim_wrapper.loss_scale == 'dynamic'
+    assert everything.optim_wrapper.optimizer == plain.optim_wrapper.optimizer
+    assert everything.auto_scale_lr.enable
+    assert (everything.resume, everything.load_from) == (True, None)
+    assert (resumed.resume, resumed.load_from) == (True, 'iter_5.pth')
+    assert (plain.resume, plain.load_from) == (False, None)
+    assert plain.optim_wrapper.type == 'OptimWrapper'
+    assert not plain.auto_scale_lr.enable
+
+
+def test_mistyped_option_ends_the_run(config_file, run_tool, built):
+    with pytest.raises(KeyError, match="config has no 'optmizer' there"):
+        run_tool(
+            'train.py',
+            config_file,
+            '--cfg-options',
+            'optim_wrapper.optmizer.lr=1',
+        )
+    assert built[0] == []
