@@ -37,6 +37,7 @@ model = dict(
         num_stages=4,
         out_indices=(0, 1, 2, 3),
         norm_cfg=dict(type='BN'),
+        norm_eval=False,  # no pretrained statistics to keep
         style='pytorch',
     ),
     clip=dict(

@@ -416,4 +416,5 @@ def _sample(maps: Tensor, points: Tensor) -> Tensor:
 
 def _labelled_points(valid: Tensor, points: Tensor) -> Tensor:
     """Whether all pixels that a point's value mixes are labelled."""
-    return _sample(valid, points) > 1 - 1e-4
+    # outside of the image counts as labelled, where it is sampled as 0
+    return _sample(~valid, points) < 1e-4
