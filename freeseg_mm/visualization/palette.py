@@ -79,16 +79,18 @@ def _spread(
     """Give each the free candidate next to what it wants, if all find one."""
     if not spacing:
         return wanted
+    squares = (candidates**2).sum(axis=1)
     free = np.ones(len(candidates), dtype=bool)
     chosen = []
     for index in wanted:
         if not free.any():
             return None
-        distance = np.linalg.norm(candidates - candidates[index], axis=1)
-        distance[~free] = np.inf
-        chosen.append(int(distance.argmin()))
-        gap = np.linalg.norm(candidates - candidates[chosen[-1]], axis=1)
-        free &= gap >= spacing
+        # squared distances of whole numbers: exact
+        away = squares + squares[index] - 2 * candidates @ candidates[index]
+        choice = int(np.where(free, away, np.inf).argmin())
+        chosen.append(choice)
+        away = squares + squares[choice] - 2 * candidates @ candidates[choice]
+        free &= away >= spacing**2
     return chosen
 
 

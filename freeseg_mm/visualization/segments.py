@@ -61,8 +61,8 @@ def draw_segments(
     masks = [_enlarge_mask(region.mask, scale) for region in regions]
     visible = _visible_parts(masks)
     for region, mask, part in zip(regions, masks, visible, strict=True):
-        tint = OPACITY * colours[region.label] + (1 - OPACITY) * texture
-        canvas[part] = tint[part]
+        colour = colours[region.label]
+        canvas[part] = OPACITY * colour + (1 - OPACITY) * texture[part]
         is_thing = vocabulary.is_thing[region.label]
         width = _THING_WIDTH if is_thing else 1
         outline = _rim(mask, width) & part
