@@ -10,9 +10,9 @@ SRC is the public download:
     SRC/stuffthingmaps/{train,val}2017/*.png
 
 OUT is what the configs expect under data/coco_stuff171: panoptic truth and
-semantic
-maps over 171 classes, and links to images and instances JSON. Nothing that
-is there already is made again, so an interrupted run can be repeated.
+semantic maps over 171 classes, and links to images and instances JSON.
+Nothing that is there already is made again, so an interrupted run can be
+repeated.
 """
 
 import argparse
