@@ -94,29 +94,31 @@ def vocabulary_of(shapes_world):
 
 @pytest.fixture
 def run_once(make_sample):
-    """Losses and predictions of a model on one random image each."""
+    """Losses of two random images, and the predictions of one."""
+    labelled = [[1, 2], [3, 3]]
+    # most queries lie where nothing is known
+    unlabelled = [[1, 2, 0, 0], [3, 0, 0, 0], [0] * 4, [0] * 4]
 
     def run(model, vocabulary, seed=0):
         torch.manual_seed(seed)
-        image = torch.randint(0, 256, (3, SIDE, SIDE), dtype=torch.uint8)
+        size = (SIDE, SIDE)
+        images = list(torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8))
         seen = vocabulary.seen_only()
         things = [i for i, thing in enumerate(seen.is_thing) if thing]
         labels = [things[0], things[-1], len(seen) - 1]
-
-        def batch(**content):
-            sample = make_sample(size=(SIDE, SIDE), **content)
-            data = {'inputs': [image], 'data_samples': [sample]}
-            return model.data_preprocessor(data, training='labels' in content)
+        samples = [
+            make_sample(segment_map, labels, vocabulary=seen, size=size)
+            for segment_map in (labelled, unlabelled)
+        ]
+        preprocess = model.data_preprocessor
 
         model.train()
-        mostly_unlabelled = [[1, 2, 0, 0], [3, 0, 0, 0], [0] * 4, [0] * 4]
-        data = batch(
-            segment_map=mostly_unlabelled, labels=labels, vocabulary=seen
-        )
-        losses = model(**data, mode='loss')
+        data = {'inputs': images, 'data_samples': samples}
+        losses = model(**preprocess(data, training=True), mode='loss')
         model.eval()
-        data = batch(vocabulary=vocabulary, task=None)
-        return losses, model(**data, mode='predict')[0]
+        sample = make_sample(vocabulary=vocabulary, task=None, size=size)
+        data = {'inputs': images[:1], 'data_samples': [sample]}
+        return losses, model(**preprocess(data), mode='predict')[0]
 
     return run
 
