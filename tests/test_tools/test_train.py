@@ -99,11 +99,11 @@ def test_options_reach_the_config(config_file, run_tool, built, monkeypatch):
 
 
 def test_mistyped_option_ends_the_run(config_file, run_tool, built):
-    with pytest.raises(KeyError, match="config has no 'optmizer' there"):
+    with pytest.raises(KeyError, match="config has no 'optimiser_' there"):
         run_tool(
             'train.py',
             config_file,
             '--cfg-options',
-            'optim_wrapper.optmizer.lr=1',
+            'optim_wrapper.optimiser_.lr=1',
         )
     assert built[0] == []
