@@ -42,7 +42,7 @@ class ClipTraining:
         ValueError: If a number is out of range.
     """
 
-    steps: int = 900
+    steps: int = 650
     groups: int = 2
     lr: float = 3e-3
     warmup: float = 0.1
