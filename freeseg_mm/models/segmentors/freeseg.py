@@ -19,6 +19,20 @@ from freeseg_mm.structures import Task, Vocabulary, task_targets
 from .text_cache import TextCache
 
 PADDING_LOGIT = -1e4
+TRAIN_KEYS = (
+    'assigner',
+    'num_points',
+    'oversample_ratio',
+    'importance_sample_ratio',
+    'ignore_query_overlap',
+)
+TEST_KEYS = (
+    'tasks',
+    'ensemble',
+    'max_per_image',
+    'object_score_thr',
+    'overlap_thr',
+)
 RESULT_FIELDS = {
     Task.SEMANTIC: 'pred_sem_seg',
     Task.INSTANCE: 'pred_instances',
@@ -55,6 +69,8 @@ class FreeSeg(MaskFormer):
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
+        TypeError: If ``train_cfg`` or ``test_cfg`` has an unknown key, which
+            would have no effect.
         ValueError: If CLIP scores are asked for without a
             ``mask_classifier``.
     """
@@ -75,6 +91,8 @@ class FreeSeg(MaskFormer):
         data_preprocessor: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
+        _refuse_unknown('train_cfg', train_cfg, TRAIN_KEYS)
+        _refuse_unknown('test_cfg', test_cfg, TEST_KEYS)
         frozen_clip: FrozenCLIP = MODELS.build(clip)
         head = panoptic_head.deepcopy()
         head.embed_dim = frozen_clip.embed_dim
@@ -294,6 +312,17 @@ class FreeSeg(MaskFormer):
             for task, result in results.items():
                 setattr(sample, RESULT_FIELDS[task], result)
         return data_samples
+
+
+def _refuse_unknown(
+    name: str, config: OptConfigType, known: Sequence[str]
+) -> None:
+    unknown = sorted(set(config or ()) - set(known))
+    if unknown:
+        raise TypeError(
+            f'model.{name} has unknown keys {unknown}; known are '
+            f'{list(known)}'
+        )
 
 
 def _shared(field: str, samples: SampleList) -> Any:

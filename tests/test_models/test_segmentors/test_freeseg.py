@@ -346,6 +346,15 @@ def test_clip_scores_need_a_mask_classifier(build_tiny_model, model_config):
         build_tiny_model(model_config)
 
 
+@pytest.mark.parametrize('name', ['train_cfg', 'test_cfg'])
+def test_settings_without_effect_are_refused(
+    build_tiny_model, model_config, name
+):
+    model_config[name].object_thr = 0.1
+    with pytest.raises(TypeError, match=rf"{name} .*\['object_thr'\].*known"):
+        build_tiny_model(model_config)
+
+
 @pytest.mark.parametrize('bgr_to_rgb', [True, False])
 def test_clip_gets_the_image_that_was_read(
     build_tiny_model, model_config, make_sample, bgr_to_rgb
