@@ -320,8 +320,7 @@ def _refuse_unknown(
     unknown = sorted(set(config or ()) - set(known))
     if unknown:
         raise TypeError(
-            f'model.{name} has unknown keys {unknown}; known are '
-            f'{list(known)}'
+            f'model.{name} has unknown keys {unknown}; known are {list(known)}'
         )
 
 
