@@ -1,27 +1,8 @@
-import logging
-
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
-
-
-@pytest.fixture
-def logged():
-    """Collects (level, message) of what the current MMLogger is told."""
-    messages = []
-
-    class Collect(logging.Handler):
-        def emit(self, record):
-            messages.append((record.levelname, record.getMessage()))
-
-    logger = MMLogger.get_current_instance()
-    handler = Collect()
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
 
 
 @pytest.fixture
