@@ -184,13 +184,14 @@ class FreeSegFusionHead(MaskFormerFusionHead):
             area = (logits > 0).flatten(1).sum(1)
             kept = won_area >= self.test_cfg['overlap_thr'] * area
             kept &= won_area > 0
-            for mask, label, score in zip(
+            for mask, label, score, countable in zip(
                 won[kept],
                 labels[kept].tolist(),
                 scores[kept].tolist(),
+                is_thing[labels[kept]].tolist(),
                 strict=True,
             ):
-                segment = _segment_to_extend(segments, label, is_thing)
+                segment = None if countable else _of_class(segments, label)
                 if segment is None:
                     segment = {
                         'id': label + offset * (len(segments) + 1),
@@ -204,12 +205,8 @@ class FreeSegFusionHead(MaskFormerFusionHead):
         )
 
 
-def _segment_to_extend(
-    segments: list[dict], label: int, is_thing: Tensor
-) -> dict | None:
+def _of_class(segments: list[dict], label: int) -> dict | None:
     """The segment that stuff of this class already has."""
-    if is_thing[label]:
-        return None
     return next((s for s in segments if s['label'] == label), None)
 
 
