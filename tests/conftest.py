@@ -324,4 +324,7 @@ def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
     config.train_cfg.update(max_iters=2, val_interval=1000)
     config.default_hooks.checkpoint.update(interval=1)
     config.work_dir = str(tmp_path / 'work_dir')
+    # mmengine keeps loggers and message hubs by name, and names a run after
+    # the second it starts in: two runs of one second would share them.
+    config.experiment_name = tmp_path.name
     return config

@@ -1,6 +1,7 @@
 """Runs that would give unsound results do not start."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,15 @@ KEY = 'freeseg_mm'
 
 
 @pytest.fixture
-def make_runner(tiny_run_config):
+def make_runner(tiny_run_config, tmp_path):
     """Build a runner of the tiny run, with entries of its config changed."""
+
+    number = count()
 
     def make(**changes):
         tiny_run_config.merge_from_dict(changes)
+        # a logger of its own, also within one second
+        tiny_run_config.experiment_name = f'{tmp_path.name}_{next(number)}'
         return Runner.from_cfg(tiny_run_config)
 
     return make
