@@ -123,10 +123,11 @@ class FreeSeg(MaskFormer):
         self._text_cache = TextCache()
 
     def _build_prompts(self, config: ConfigType) -> PromptLearner:
-        """Build a prompt learner, with CLIP's widths if it wants them."""
+        """Build a prompt learner, with those of CLIP's widths it takes."""
         config = config.copy()
         if 'Adaptive' in config['type']:
             config['text_width'] = self.clip.text.width
+        if 'Fixed' not in config['type']:
             config['embed_dim'] = self.clip.embed_dim
         return MODELS.build(config)
 
