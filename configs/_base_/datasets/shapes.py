@@ -3,81 +3,47 @@
 Make it with ``tools/make_shapes.py data/shapes``.
 """
 
+_base_ = 'open_vocab.py'
+
 data_root = 'data/shapes/'
 vocabulary = 'vocabulary.json'
 crop_size = (128, 128)
+short_sides = [128]
+test_scale = (1024, 128)
 
+# Colours tell the classes of this world apart, so they stay.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='freeseg_mm.LoadPanopticSegments'),
+    *_base_.load_truth,
     dict(
         type='RandomChoiceResize',
-        scales=[(1024, 128)],
+        scales=[(1024, side) for side in short_sides],
         resize_type='Resize',
         keep_ratio=True,
     ),
     dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='freeseg_mm.MultiTaskSampler'),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-            'flip',
-            'flip_direction',
-            'vocabulary',
-            'task',
-            'segments',
-        ),
-    ),
+    *_base_.pack_truth,
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(1024, 128), keep_ratio=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-            'vocabulary',
-            'segments',
-            'seg_map_path',
-            'sem_seg_path',
-        ),
-    ),
+    dict(type='Resize', scale=test_scale, keep_ratio=True),
+    _base_.pack_test,
 ]
 
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='freeseg_mm.OpenVocabPanopticDataset',
         data_root=data_root,
         ann_file='annotations/panoptic_train.json',
         data_prefix=dict(img='train/', seg='annotations/panoptic_train/'),
         vocabulary=vocabulary,
-        split='seen',
-        tasks=('semantic', 'instance', 'panoptic'),
         pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
     batch_size=8,
     num_workers=1,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='freeseg_mm.OpenVocabPanopticDataset',
         data_root=data_root,
         ann_file='annotations/panoptic_val.json',
         data_prefix=dict(
@@ -86,8 +52,6 @@ val_dataloader = dict(
             sem='annotations/semantic_val/',
         ),
         vocabulary=vocabulary,
-        split='all',
-        test_mode=True,
         pipeline=test_pipeline,
     ),
 )

@@ -1,0 +1,59 @@
+"""PASCAL VOC 2012, 20 classes, 15 of them seen (Sec. 4.1), at 512 x 512.
+
+Semantic segmentation only; background is ignored.
+Prepare it with ``tools/prepare_voc.py SRC data/voc20``.
+"""
+
+_base_ = 'open_vocab.py'
+
+data_root = 'data/voc20/'
+vocabulary = 'voc20'
+crop_size = (512, 512)
+test_scale = (2048, 512)
+
+train_pipeline = [
+    *_base_.load_truth,
+    dict(
+        type='RandomChoiceResize',
+        # the authors' release keeps COCO's 320 ... 960 here
+        scales=[(2048, side) for side in _base_.short_sides],
+        resize_type='Resize',
+        keep_ratio=True,
+    ),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='PhotoMetricDistortion'),
+    *_base_.pack_truth,
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=test_scale, keep_ratio=True),
+    _base_.pack_test,
+]
+
+train_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        ann_file='annotations/panoptic_train.json',
+        data_prefix=dict(img='train/', seg='annotations/panoptic_train/'),
+        vocabulary=vocabulary,
+        tasks=('semantic',),
+        pipeline=train_pipeline,
+    )
+)
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        ann_file='annotations/panoptic_val.json',
+        data_prefix=dict(
+            img='val/',
+            seg='annotations/panoptic_val/',
+            sem='annotations/semantic_val/',
+        ),
+        vocabulary=vocabulary,
+        pipeline=test_pipeline,
+    )
+)
+test_dataloader = val_dataloader
+
+val_evaluator = [dict(type='freeseg_mm.OpenVocabSemMetric')]
+test_evaluator = val_evaluator

@@ -1,0 +1,27 @@
+"""FreeSeg on ADE20K: as on COCO, at 512 x 512.
+
+Paper: Sec. 4.2; Tables 1-3, columns ADE20K (without self-training).
+Train: tools/dist_train.sh configs/freeseg/ade20k.py 8
+"""
+
+_base_ = [
+    '../_base_/models/freeseg_r101c.py',
+    '../_base_/datasets/ade20k150.py',
+    '../_base_/schedules/adamw_60k.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    data_preprocessor=dict(
+        batch_augments=[
+            dict(
+                type='BatchFixedSizePad',
+                size=_base_.crop_size,
+                pad_mask=False,
+                pad_seg=True,
+                seg_pad_value=0,
+            ),
+            dict(type='freeseg_mm.TaskPerBatch'),
+        ]
+    )
+)
