@@ -10,12 +10,13 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from freeseg_mm.registry import DATASETS
-from freeseg_mm.structures import Segment, Task, Vocabulary
+from freeseg_mm.structures import Segment, Task, Vocabulary, teaches
 from freeseg_mm.utils.panoptic_png import VOID_ID
 
 from .preparation.images import check_image_file
 
 SPLITS = ('seen', 'all')
+SEEN = ('own', 'none')
 PREFIXES = ('img', 'seg', 'sem')
 
 
@@ -33,6 +34,9 @@ class OpenVocabPanopticDataset(BaseDataset):
         vocabulary: Built-in name or path; see :meth:`Vocabulary.load`.
         split: ``seen`` hides the unseen classes (training), ``all`` keeps
             every class (testing, full supervision).
+        seen: Which classes count as seen: ``own``, those the vocabulary
+            says, or ``none``, to test what was trained on another data set
+            (Tables 5 and 6). Ensemble and metrics follow it.
         tasks: Tasks that ``MultiTaskSampler`` may draw (Table 7).
         data_root: Folder that relative paths start from; a relative
             vocabulary path that exists there is taken from there.
@@ -51,8 +55,9 @@ class OpenVocabPanopticDataset(BaseDataset):
             exist.
         ValueError: If the annotation file is no COCO-panoptic JSON, has a
             category the vocabulary lacks, or keeps no labelled image; the
-            message names the file. Also for an unknown ``split``, task or
-            key of ``data_prefix``.
+            message names the file. Also for an unknown ``split``, ``seen``,
+            task or key of ``data_prefix``, and for ``split='seen'`` where
+            no class is seen.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class OpenVocabPanopticDataset(BaseDataset):
         ann_file: str,
         vocabulary: str,
         split: str,
+        seen: str = 'own',
         tasks: Sequence[str] = ('semantic', 'instance', 'panoptic'),
         data_root: str = '',
         data_prefix: dict[str, str] | None = None,
@@ -73,6 +79,8 @@ class OpenVocabPanopticDataset(BaseDataset):
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f'split {split!r} is none of {SPLITS}')
+        if seen not in SEEN:
+            raise ValueError(f'seen {seen!r} is none of {SEEN}')
         data_prefix = {'img': '', 'seg': ''} | (data_prefix or {})
         unknown = sorted(set(data_prefix) - set(PREFIXES))
         if unknown:
@@ -80,6 +88,8 @@ class OpenVocabPanopticDataset(BaseDataset):
                 f'data_prefix has unknown keys {unknown}; known are {PREFIXES}'
             )
         self.vocabulary = _load_vocabulary(vocabulary, data_root)
+        if seen == 'none':
+            self.vocabulary = self.vocabulary.all_unseen()
         self.sample_vocabulary = (
             self.vocabulary.seen_only() if split == 'seen' else self.vocabulary
         )
@@ -198,13 +208,14 @@ class OpenVocabPanopticDataset(BaseDataset):
                 )
             label = label_of[info['category_id']]
             if label is not None:
-                segments.append(
-                    {
-                        'id': info['id'],
-                        'label': label,
-                        'iscrowd': info.get('iscrowd', 0),
-                    }
-                )
+                segment: Segment = {
+                    'id': info['id'],
+                    'label': label,
+                    'iscrowd': info.get('iscrowd', 0),
+                }
+                if info.get('exact'):
+                    segment['exact'] = 1
+                segments.append(segment)
         prefix = self.data_prefix
         record = {
             'img_id': image['id'],
@@ -230,10 +241,14 @@ class OpenVocabPanopticDataset(BaseDataset):
         """Leave out training images on which no label remains."""
         if self.test_mode:
             return self.data_list
+
+        def is_usable(segment: Segment) -> bool:
+            return any(teaches(segment, task) for task in self.tasks)
+
         kept = [
             record
             for record in self.data_list
-            if any(not segment['iscrowd'] for segment in record['segments'])
+            if any(is_usable(segment) for segment in record['segments'])
         ]
         if not kept:
             raise ValueError(

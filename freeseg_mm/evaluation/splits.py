@@ -28,8 +28,9 @@ def split_means(
     """Mean of each quantity over the seen, the unseen and all classes.
 
     A set in which no class has a value gives NaN and is logged as a warning,
-    once for all quantities. So a vocabulary without seen classes (the
-    cross-dataset protocol) needs nothing special.
+    once for all quantities. A vocabulary without seen classes (the
+    cross-dataset protocol) or without unseen ones has one set only: the
+    other gives NaN without a word.
 
     Args:
         values: Per quantity, one value per class, (C,) float, NaN where the
@@ -59,7 +60,7 @@ def split_means(
             f'{quantity}{suffix}': class_mean(array[member])
             for quantity, array in arrays.items()
         }
-        if np.isnan(list(found.values())).any():
+        if member.any() and np.isnan(list(found.values())).any():
             print_log(
                 f'{", ".join(arrays)} over the set {name!r} of classes: none '
                 f'of its {int(member.sum())} classes occurs here, so the mean '

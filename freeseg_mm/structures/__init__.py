@@ -1,4 +1,10 @@
-from .targets import FIRST_SEGMENT_ID, Segment, TaskTargets, task_targets
+from .targets import (
+    FIRST_SEGMENT_ID,
+    Segment,
+    TaskTargets,
+    task_targets,
+    teaches,
+)
 from .task import Task
 from .vocabulary import Vocabulary
 
@@ -9,4 +15,5 @@ __all__ = [
     'TaskTargets',
     'Vocabulary',
     'task_targets',
+    'teaches',
 ]

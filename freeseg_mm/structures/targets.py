@@ -18,16 +18,22 @@ segment, so that padding is always ignored.
 """
 
 
-class Segment(TypedDict):
-    """One labelled region of an image.
-
-    ``label`` is an index of the sample's vocabulary; ``iscrowd`` is 1 for a
-    region that holds several objects that were not told apart.
-    """
-
+class _Region(TypedDict):
     id: int
     label: int
     iscrowd: int
+
+
+class Segment(_Region, total=False):
+    """One labelled region of an image.
+
+    ``label`` is an index of the sample's vocabulary; ``iscrowd`` is 1 for a
+    region that holds several objects that were not told apart. COCO's crowds
+    are drawn roughly, so no task uses them; where ``exact`` is 1, every
+    pixel of the crowd belongs to the class and semantic segmentation may.
+    """
+
+    exact: int
 
 
 @dataclass
@@ -47,6 +53,13 @@ class TaskTargets:
     valid: Tensor
 
 
+def teaches(segment: Segment, task: Task) -> bool:
+    """Whether a task may be trained on the pixels of a segment."""
+    if not segment['iscrowd']:
+        return True
+    return task is Task.SEMANTIC and bool(segment.get('exact', 0))
+
+
 def task_targets(
     segment_map: Tensor,
     segments: Sequence[Segment],
@@ -63,7 +76,7 @@ def task_targets(
         segment_map: Segment id of each pixel, (H, W), integer. Ids that are
             not in ``segments`` are ignored.
         segments: The segments that may be used; crowds among them are
-            ignored regions.
+            ignored regions, but for semantic segmentation if exact.
         vocabulary: Names the labels refer to.
         task: The task drawn for this iteration.
 
@@ -71,7 +84,7 @@ def task_targets(
         The targets, on the device of ``segment_map``; segments without a
         pixel (cropped away) are left out.
     """
-    usable = [segment for segment in segments if not segment['iscrowd']]
+    usable = [segment for segment in segments if teaches(segment, task)]
     device = segment_map.device
     ids = torch.tensor(
         [segment['id'] for segment in usable],

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -287,6 +287,10 @@ class Vocabulary:
                 'seen (the others are listed as unseen)'
             )
         return self.subset(indices, f'{self.name}/seen')
+
+    def all_unseen(self) -> 'Vocabulary':
+        """The same classes, all unseen: names of another data set."""
+        return replace(self, is_seen=(False,) * len(self))
 
 
 def _require_strings(words: Iterable[Any], vocabulary: str) -> None:

@@ -124,6 +124,34 @@ def test_tasks_reach_the_sample(pets):
     assert one == (Task.PANOPTIC,)
 
 
+@pytest.mark.parametrize(
+    ('tasks', 'images'),
+    [
+        (['semantic'], {1, 2, 3, 4}),
+        (['instance', 'panoptic'], {1, 2, 4}),
+        (['semantic', 'instance'], {1, 2, 3, 4}),
+    ],
+)
+def test_exact_crowd_is_something_to_learn_for_semantic(pets, tasks, images):
+    pets.content['annotations'][2]['segments_info'][0]['exact'] = 1
+    pets.write_json()
+    dataset = pets.dataset(split='all', tasks=tasks)
+    assert set(segments_of(dataset)) == images
+    last = pets.dataset(split='all', test_mode=True).get_data_info(2)
+    assert [segment['exact'] for segment in last['segments']] == [1]
+
+
+def test_all_classes_may_be_unseen(pets):
+    dataset = pets.dataset(split='all', seen='none', test_mode=True)
+    record = dataset.get_data_info(0)
+    # what the ensemble reads, and what the metrics read
+    assert record['vocabulary'].is_seen == (False,) * 5
+    assert dataset.metainfo['vocabulary']['is_seen'] == [False] * 5
+    own = pets.dataset(split='all', test_mode=True)
+    assert record['vocabulary'].names == own.vocabulary.names
+    assert record['segments'] == own.get_data_info(0)['segments']
+
+
 def test_vocabulary_may_be_built_in(pets):
     names = {'sky': 'sky-other', 'grass': 'grass'}
     for category in pets.content['categories']:
@@ -200,6 +228,8 @@ def test_builds_by_its_name_in_a_config(pets):
     ('changes', 'expected'),
     [
         ({'split': 'train'}, "split 'train' is none of ('seen', 'all')"),
+        ({'seen': 'all'}, "seen 'all' is none of ('own', 'none')"),
+        ({'seen': 'none'}, "'pets': all 5 classes are unseen, so training"),
         ({'tasks': ['panoptik']}, "unknown task ['panoptik']"),
         ({'tasks': []}, 'expected one to three different tasks'),
         (

@@ -79,6 +79,21 @@ def test_masks_of_each_task_by_hand(task):
 
 
 @pytest.mark.parametrize('task', list(Task))
+def test_exact_crowd_teaches_its_class_but_no_object(task):
+    exact = [s | {'exact': s['iscrowd']} for s in segments()]
+
+    targets = task_targets(SEGMENT_MAP, exact, VOCABULARY, task)
+
+    if task is Task.SEMANTIC:
+        assert targets.labels.tolist() == [CAT, DOG, GRASS]
+        assert torch.equal(targets.masks[1], mask('0000 0001 0001 0000'))
+        assert torch.equal(targets.valid, mask('1111 1111 1111 1100'))
+    else:
+        assert targets.labels.tolist() == EXPECTED[task][0]
+        assert torch.equal(targets.valid, VALID)
+
+
+@pytest.mark.parametrize('task', list(Task))
 def test_masks_do_not_overlap_and_lie_in_valid(task):
     targets = task_targets(SEGMENT_MAP, segments(), VOCABULARY, task)
 

@@ -362,3 +362,12 @@ class TestLoad:
             match=f'^vocabulary file {re.escape(str(path))}: .*{message}',
         ):
             Vocabulary.load(path)
+
+
+def test_all_unseen_changes_nothing_else(tiny_vocabulary):
+    unseen = tiny_vocabulary.all_unseen()
+    assert unseen.is_seen == (False,) * 4
+    assert unseen.to_dict() == {
+        **tiny_vocabulary.to_dict(),
+        'is_seen': [False] * 4,
+    }
