@@ -2,14 +2,17 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -46,12 +49,15 @@ def parallel_map(
         items: What to call it with.
         workers: How many processes; 1 stays in this one.
         description: What the progress bar says.
-        name: How messages call an item.
+        name: How messages call an item; any function, it stays in this
+            process.
 
     Yields:
         What the function returned.
 
     Raises:
+        TypeError: If the function or an item cannot be sent to another
+            process, as a lambda.
         ValueError: If there is no worker, or the function raised ValueError
             or OSError; the message names the item.
         RuntimeError: If it raised anything else, likewise.
@@ -61,17 +67,19 @@ def parallel_map(
         raise ValueError(f'expected at least 1 worker, got {workers}')
     if not items:
         return
-    call = partial(_call, function, name)
+    call = partial(_call, function)
     with tqdm(total=len(items), desc=description, unit='file') as bar:
         if workers == 1 or len(items) < 2:
             for item in items:
-                yield call(item)
+                yield _result(call(item), name, item)
                 bar.update()
             return
+        _check_sendable(function, items, description)
         pool = ProcessPoolExecutor(workers, initializer=_obey_parent)
         try:
-            for result in pool.map(call, items, chunksize=_ITEMS_PER_MESSAGE):
-                yield result
+            outcomes = pool.map(call, items, chunksize=_ITEMS_PER_MESSAGE)
+            for item, outcome in zip(items, outcomes, strict=True):
+                yield _result(outcome, name, item)
                 bar.update()
         except BrokenProcessPool:
             raise ChildProcessError(
@@ -82,18 +90,46 @@ def parallel_map(
             pool.shutdown(cancel_futures=True)
 
 
-def _call(
-    function: Callable[[Item], Result],
-    name: Callable[[Item], str],
-    item: Item,
-) -> Result:
+@dataclass(frozen=True)
+class _Failure:
+    """An error on its way to the parent, which knows how to name the item."""
+
+    is_of_data: bool
+    message: str
+    trace: str
+
+
+def _call(function: Callable[[Item], Result], item: Item) -> Result | _Failure:
     try:
         return function(item)
     except (OSError, ValueError) as error:
-        raise ValueError(f'{name(item)}: {error}') from error
+        return _Failure(True, str(error), traceback.format_exc())
     except Exception as error:
-        raise RuntimeError(
-            f'{name(item)}: {type(error).__name__}: {error}'
+        message = f'{type(error).__name__}: {error}'
+        return _Failure(False, message, traceback.format_exc())
+
+
+def _result(
+    outcome: Result | _Failure, name: Callable[[Item], str], item: Item
+) -> Result:
+    if not isinstance(outcome, _Failure):
+        return outcome
+    kind = ValueError if outcome.is_of_data else RuntimeError
+    cause = RuntimeError(f'\n{outcome.trace}')
+    raise kind(f'{name(item)}: {outcome.message}') from cause
+
+
+def _check_sendable(
+    function: Callable, items: Sequence[Any], description: str
+) -> None:
+    """Raise where the executor, whose shutdown then waits, would hang."""
+    try:
+        pickle.dumps((function, list(items)))
+    except Exception as error:
+        raise TypeError(
+            f'{description}: the function or an item cannot be sent to '
+            f'another process ({error}); use functions of a module, no '
+            'lambda, or one worker'
         ) from error
 
 

@@ -113,6 +113,45 @@ def test_other_errors_keep_their_type_in_the_message(workers):
         list(results)
 
 
+@pytest.mark.parametrize('workers', [1, 3])
+def test_name_may_be_a_lambda(workers):
+    """It was sent to the workers once, and the pool hung for ever."""
+    results = parallel_map(
+        partial(fail, ValueError),
+        range(100),
+        workers=workers,
+        description='numbers',
+        name=lambda number: f'lambda {number}',
+    )
+    with pytest.raises(ValueError, match='^lambda 5: cannot take 5$'):
+        list(results)
+
+
+@pytest.mark.parametrize(
+    ('function', 'items'),
+    [(lambda number: number, range(100)), (square, [lambda: 0] * 100)],
+)
+def test_what_cannot_be_sent_is_refused(function, items):
+    results = parallel_map(function, items, workers=2, description='numbers')
+    with pytest.raises(
+        TypeError, match='^numbers: the function or an item cannot be sent'
+    ):
+        list(results)
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_where_an_error_came_from_is_kept(workers):
+    results = parallel_map(
+        partial(fail, KeyError),
+        range(12),
+        workers=workers,
+        description='numbers',
+    )
+    with pytest.raises(RuntimeError) as caught:
+        list(results)
+    assert 'in fail' in str(caught.value.__cause__)
+
+
 def test_killed_worker():
     results = parallel_map(die, range(4), workers=2, description='numbers')
     with pytest.raises(
