@@ -7,9 +7,21 @@ from torch import Tensor
 
 from .frozen_clip import FrozenCLIP
 
+# What all masks of an image hold where a batch pads it.
+PADDING_LOGIT = -1e4
+
 
 class MaskClassifier(BaseModule, metaclass=ABCMeta):
     """Embeds the region of each mask into CLIP's joint space."""
+
+    def check(self, clip: FrozenCLIP) -> None:  # noqa: B027
+        """Refuse a CLIP whose image tower this cannot use.
+
+        Most towers suit: by default none is refused.
+
+        Raises:
+            TypeError: If the tower is of the wrong kind.
+        """
 
     @abstractmethod
     def forward(
@@ -21,8 +33,8 @@ class MaskClassifier(BaseModule, metaclass=ABCMeta):
             clip: The frozen CLIP.
             images: RGB in [0, 255], (B, 3, H, W).
             mask_logits: Masks of each image, (B, M, h, w), at any
-                resolution of the same frame; very negative where an image
-                is padding.
+                resolution of the same frame; ``PADDING_LOGIT`` where an
+                image is padding.
 
         Returns:
             Unit-norm embeddings, (B, M, D), zero for masks that are empty;
