@@ -15,11 +15,12 @@ class CropMaskClassifier(MaskClassifier):
     """Embed the box of a mask with everything outside of the mask blanked.
 
     Boxes are stretched to CLIP's input size; blanked pixels hold CLIP's
-    mean colour.
+    mean colour. Masks of an image that leave the same crop (the same thing
+    in two tasks, often) are encoded once.
 
     Args:
         mask_thr: Mask probability from which a pixel belongs to the mask.
-        max_crops: Crops encoded at once, a bound on memory.
+        max_crops: Crops made and encoded at once, a bound on memory.
 
     Raises:
         ValueError: If ``mask_thr`` is not inside (0, 1) or ``max_crops``
@@ -45,62 +46,135 @@ class CropMaskClassifier(MaskClassifier):
         valid = inside.flatten(2).any(-1)  # (B, M)
         embeds = images.new_zeros((*valid.shape, clip.embed_dim))
         image_index, mask_index = valid.nonzero(as_tuple=True)
+        if len(image_index) == 0:
+            return embeds, valid
         boxes = unit_boxes(inside[image_index, mask_index])
+        crop_masks = torch.cat(
+            [
+                self._crop_masks(
+                    mask_logits[image_index[part], mask_index[part]],
+                    boxes[part],
+                    clip.image_size,
+                )
+                for part in self._chunks(len(boxes))
+            ]
+        )
+        shown, crop_of_mask = _distinct(image_index, boxes, crop_masks)
         images = clip.normalize(images)
-        for start in range(0, len(boxes), self.max_crops):
-            part = slice(start, start + self.max_crops)
-            where = image_index[part], mask_index[part]
-            crops = self._crops(
-                images[image_index[part]],
-                mask_logits[where][:, None],
-                boxes[part],
-                clip.image_size,
+        crop_embeds = [
+            clip.encode_images(
+                _cut(images, image_index[part], boxes[part], clip.image_size)
+                * crop_masks[part]
             )
-            embeds[where] = clip.encode_images(crops).to(embeds.dtype)
+            for part in shown.split(self.max_crops)
+        ]
+        embeds[valid] = torch.cat(crop_embeds)[crop_of_mask].to(embeds.dtype)
         return embeds, valid
 
-    def _crops(
-        self,
-        images: Tensor,
-        mask_logits: Tensor,
-        boxes: Tensor,
-        size: tuple[int, int],
+    def _chunks(self, length: int) -> list[slice]:
+        size = self.max_crops
+        return [slice(i, i + size) for i in range(0, length, size)]
+
+    def _crop_masks(
+        self, mask_logits: Tensor, boxes: Tensor, size: tuple[int, int]
     ) -> Tensor:
-        """Cut boxes out of images and blank what the masks leave out.
+        """What is inside of (K, h, w) masks in their crops, (K, 1, *size)."""
+        grid = _grid(boxes, size)
+        logits = mask_logits[:, None].to(grid.dtype)
+        return _sample(logits, grid) > self.threshold_logit
 
-        Args:
-            images: Normalised, (K, 3, H, W).
-            mask_logits: (K, 1, h, w).
-            boxes: As :func:`unit_boxes` returns them, (K, 4).
-            size: Size of a crop, (H, W).
 
-        Returns:
-            (K, 3, *size); zero, the mean colour, outside of the masks.
-        """
-        left, top, right, bottom = (2 * boxes - 1).unbind(-1)
-        nought = torch.zeros_like(left)
-        affine = torch.stack(
-            [
-                torch.stack(
-                    [(right - left) / 2, nought, (left + right) / 2], -1
-                ),
-                torch.stack(
-                    [nought, (bottom - top) / 2, (top + bottom) / 2], -1
-                ),
-            ],
-            dim=1,
-        )
-        grid = F.affine_grid(affine, [len(boxes), 3, *size], False)
-        pixels = F.grid_sample(
-            images, grid, padding_mode='border', align_corners=False
-        )
-        mask = F.grid_sample(
-            mask_logits.to(grid.dtype),
-            grid,
-            padding_mode='border',
-            align_corners=False,
-        )
-        return pixels * (mask > self.threshold_logit)
+def _distinct(
+    image_index: Tensor, boxes: Tensor, crop_masks: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Find the crops that differ.
+
+    Crop masks are told apart by a sum of random 64-bit numbers over their
+    pixels: two that differ pass for equal with a probability of 2^-64.
+
+    Args:
+        image_index: Image of each crop, (K,), ascending.
+        boxes: (K, 4).
+        crop_masks: (K, 1, H, W), bool.
+
+    Returns:
+        One of each set of equal crops, ascending, (U,); and for each crop
+        the place of its equal among those, (K,).
+    """
+    numbers = torch.randint(
+        -(2**63),
+        2**63 - 1,
+        crop_masks.shape[-2:],
+        generator=torch.Generator().manual_seed(0),
+    ).to(crop_masks.device)
+    sums = [
+        (part * numbers).flatten(1).sum(1) for part in crop_masks.split(16)
+    ]
+    digests = torch.stack(
+        [
+            image_index,
+            *boxes.double().view(torch.int64).unbind(-1),
+            torch.cat(sums),
+        ],
+        dim=1,
+    )
+    distinct, place = digests.unique(dim=0, return_inverse=True)
+    chosen = place.new_empty(len(distinct))
+    chosen[place] = torch.arange(len(place), device=place.device)
+    # in the order of the images
+    chosen, order = chosen.sort()
+    return chosen, order.argsort()[place]
+
+
+def _cut(
+    images: Tensor,
+    image_index: Tensor,
+    boxes: Tensor,
+    size: tuple[int, int],
+) -> Tensor:
+    """Cut boxes out of images.
+
+    Args:
+        images: (B, 3, H, W).
+        image_index: Image of each box, (K,), ascending.
+        boxes: As :func:`unit_boxes` returns them, (K, 4).
+        size: Size of a crop, (H, W).
+
+    Returns:
+        (K, 3, *size).
+    """
+    grid = _grid(boxes, size)
+    per_image = torch.bincount(image_index, minlength=len(images)).tolist()
+    # the crops of an image are one tall crop, so that no image is copied
+    crops = [
+        _sample(image[None], part.flatten(0, 1)[None])
+        .unflatten(2, (-1, size[0]))
+        .squeeze(0)
+        .transpose(0, 1)
+        for image, part in zip(images, grid.split(per_image), strict=True)
+        if len(part)
+    ]
+    return torch.cat(crops)
+
+
+def _grid(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Where the pixels of crops lie, (K, *size, 2)."""
+    left, top, right, bottom = (2 * boxes - 1).unbind(-1)
+    nought = torch.zeros_like(left)
+    affine = torch.stack(
+        [
+            torch.stack([(right - left) / 2, nought, (left + right) / 2], -1),
+            torch.stack([nought, (bottom - top) / 2, (top + bottom) / 2], -1),
+        ],
+        dim=1,
+    )
+    return F.affine_grid(affine, [len(boxes), 1, *size], False)
+
+
+def _sample(maps: Tensor, grid: Tensor) -> Tensor:
+    return F.grid_sample(
+        maps, grid.to(maps.dtype), padding_mode='border', align_corners=False
+    )
 
 
 def unit_boxes(masks: Tensor) -> Tensor:

@@ -293,6 +293,37 @@ def test_padding_of_the_batch_changes_nothing(tiny_clip):
     assert_close(padded, embeds, rtol=1e-3, atol=1e-4)
 
 
+def test_repeated_crops_are_encoded_once():
+    masks = ['0000 0110 0110 0000', '1000 0000 0000 0000']
+    logits = mask_logits(*masks, masks[0]).expand(2, -1, -1, -1).clone()
+    logits[:, 2] *= 2  # other values, the same crop
+    images = torch.rand(2, 3, 4, 4) + 1.0
+    camera = Camera()
+
+    embeds, valid = CropMaskClassifier()(camera, images, logits)
+
+    assert valid.all()
+    assert len(camera.crops) == 4  # two of each image
+    assert torch.equal(embeds[:, 0], embeds[:, 2])
+    for image, embed in zip(images, embeds, strict=True):
+        assert_close(embed[0], image[:, 1:3, 1:3].mean((1, 2)))
+        assert_close(embed[1], image[:, 0, 0])
+
+
+def test_crops_that_differ_in_a_pixel_are_both_encoded():
+    # one box; the corner belongs to one mask only
+    logits = mask_logits('1111 1111 1111 1111', '1111 1111 1111 1110')
+    # and crops that are equal, of boxes that are not
+    logits = torch.cat(
+        [logits, mask_logits('1000 0000 0000 0000', '0100 0000 0000 0000')], 1
+    )
+    camera = Camera()
+
+    CropMaskClassifier()(camera, CHECKER, logits)
+
+    assert len(camera.crops) == 4
+
+
 def test_gives_no_gradient(tiny_clip):
     logits = torch.randn(1, 2, 8, 8, requires_grad=True)
 
