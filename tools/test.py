@@ -46,6 +46,8 @@ def main() -> None:
             config_path=args.config,
             checkpoint=args.checkpoint,
             test_cfg=config.model.test_cfg,
+            options=args.cfg_options or {},
+            images=len(runner.test_dataloader.dataset),
         )
 
 

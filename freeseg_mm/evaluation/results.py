@@ -20,6 +20,8 @@ def write_results(
     config_path: str,
     checkpoint: str,
     test_cfg: Mapping[str, Any],
+    options: Mapping[str, Any],
+    images: int,
 ) -> None:
     """Write metrics with all that is needed to tell what they are of.
 
@@ -33,6 +35,8 @@ def write_results(
         config_path: The config that ran.
         checkpoint: The weights that ran.
         test_cfg: The model's test settings.
+        options: Entries of the config that the command line changed.
+        images: Number of images tested.
     """
     vocabulary = Vocabulary.from_dict(metainfo['vocabulary'])
     content = {
@@ -45,6 +49,8 @@ def write_results(
             'classes': len(vocabulary),
         },
         'test_cfg': test_cfg,
+        'options': options,
+        'images': images,
         'per_class': {
             evaluator.prefix: {
                 name: _finite(values)

@@ -33,6 +33,8 @@ def write(path, vocabulary, evaluators, metrics):
         config_path='configs/freeseg/coco.py',
         checkpoint='work_dirs/coco/iter_60000.pth',
         test_cfg={'tasks': ['panoptic'], 'overlap_thr': 0.8},
+        options={'model.test_cfg.overlap_thr': 0.8},
+        images=7,
     )
 
 
@@ -61,6 +63,8 @@ def test_content(tmp_path, vocabulary, evaluators):
             'classes': 4,
         },
         'test_cfg': {'tasks': ['panoptic'], 'overlap_thr': 0.8},
+        'options': {'model.test_cfg.overlap_thr': 0.8},
+        'images': 7,
         'per_class': {
             'panoptic': {
                 'cat': {'is_seen': True, 'is_thing': True, 'PQ': 12.5},

@@ -88,6 +88,8 @@ def test_writes_results(
             'hash': vocabulary.content_hash,
             'classes': 45,
         },
+        'options': {},
+        'images': 4,
     }
     assert set(metrics) == METRICS
     assert metrics == pytest.approx(dict.fromkeys(METRICS, 100.0))
@@ -117,6 +119,10 @@ def test_options_reach_the_test(config_file, checkpoint, run_tool, tmp_path):
     )
     results = json.loads(out.read_text())
     assert results['test_cfg']['ensemble']['mode'] == 'clip'
+    assert results['options'] == {
+        'model.test_cfg.ensemble.mode': 'clip',
+        'resume': True,
+    }
     assert set(results['metrics']) == METRICS
 
 

@@ -1,0 +1,17 @@
+"""Tables 1-7 of the paper with our results beside them."""
+
+from .csv_report import csv_report
+from .markdown import markdown_report
+from .paper_tables import TABLES
+from .result_files import Result, read_results
+from .row_configs import RowConfig, load_rows
+
+__all__ = [
+    'TABLES',
+    'Result',
+    'RowConfig',
+    'csv_report',
+    'load_rows',
+    'markdown_report',
+    'read_results',
+]

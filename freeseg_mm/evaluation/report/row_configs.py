@@ -1,0 +1,130 @@
+"""The configs of the tables' rows: printed numbers, and what they run."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from tqdm import tqdm
+
+from freeseg_mm.structures import Vocabulary
+
+_NOTES = ('paper', 'lacks', 'weights')
+_TESTED = ('model', 'test_dataloader', 'test_evaluator', 'test_cfg')
+
+
+@dataclass(frozen=True)
+class RowConfig:
+    """One file under ``configs/tables``.
+
+    Attributes:
+        name: Folder and stem, as ``table1/semantic_coco_ours``.
+        paper: Printed numbers by metric, percent.
+        lacks: Parts of the paper's method that the row does without, since
+            they are not there yet.
+        weights: The row whose training gives the weights; its own name if
+            it is trained itself.
+        num_things: Number of seen and of unseen thing classes in the test.
+        training: Digest of all that a training depends on.
+        test: Digest of all that a test depends on, weights aside.
+    """
+
+    name: str
+    paper: dict[str, float]
+    lacks: tuple[str, ...]
+    weights: str
+    num_things: tuple[int, int]
+    training: str
+    test: str
+
+
+def load_rows(folder: Path) -> dict[str, RowConfig]:
+    """Read the configs of all rows, with a progress bar.
+
+    Args:
+        folder: ``configs/tables``, with one folder for each table.
+
+    Returns:
+        The rows by name.
+
+    Raises:
+        FileNotFoundError: If the folder has no row.
+        ValueError: If a row has no ``paper`` or takes its weights from a row
+            that does not exist or is not trained.
+    """
+    paths = sorted(folder.glob('table*/*.py'))
+    if not paths:
+        raise FileNotFoundError(
+            f'no row of a table in {folder}; expected table1/*.py and so on'
+        )
+    bar = tqdm(paths, desc='reading rows', unit='row', leave=False)
+    rows = {row.name: row for row in map(_load_row, bar)}
+    for row in rows.values():
+        origin = rows.get(row.weights)
+        if origin is None or origin.weights != origin.name:
+            raise ValueError(
+                f'{folder / row.name}.py: weights of {row.weights!r}, which '
+                'is no row that is trained'
+            )
+    return rows
+
+
+def same_results(
+    row: RowConfig, other: RowConfig, rows: dict[str, RowConfig]
+) -> bool:
+    """Whether two rows train alike and test alike."""
+    first, second = (rows[each.weights].training for each in (row, other))
+    return first == second and row.test == other.test
+
+
+def row_name(config_path: str) -> str:
+    """Folder and stem of a config file, which name a row if it is one."""
+    path = Path(config_path)
+    return f'{path.parent.name}/{path.stem}'
+
+
+def _load_row(path: Path) -> RowConfig:
+    content = Config.fromfile(path, import_custom_modules=False).to_dict()
+    if not isinstance(content.get('paper'), dict):
+        raise ValueError(
+            f"{path}: no 'paper' with the printed numbers, by metric"
+        )
+    notes = {key: content.pop(key, None) for key in _NOTES}
+    vocabulary = Vocabulary.load(
+        content['test_dataloader']['dataset']['vocabulary']
+    )
+    seen = [
+        is_seen
+        for is_seen, is_thing in zip(
+            vocabulary.is_seen, vocabulary.is_thing, strict=True
+        )
+        if is_thing
+    ]
+    name = row_name(str(path))
+    trained = {
+        key: value
+        for key, value in content.items()
+        if not key.startswith(('test_', 'val_'))
+    }
+    # how results are combined does not change the weights
+    trained['model'] = {
+        key: value
+        for key, value in content['model'].items()
+        if key not in ('test_cfg', 'mask_classifier', 'clip_prompt')
+    }
+    return RowConfig(
+        name=name,
+        paper=notes['paper'],
+        lacks=tuple(notes['lacks'] or ()),
+        weights=notes['weights'] or name,
+        num_things=(sum(seen), len(seen) - sum(seen)),
+        training=_digest(trained),
+        test=_digest({key: content.get(key) for key in _TESTED}),
+    )
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode('utf-8')).hexdigest()
