@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -44,9 +43,9 @@ def parallel_map(
     The order and the first error do not depend on the number of workers.
 
     Args:
-        function: What to call; a function of a module (or a partial of one)
-            when there is more than one worker.
-        items: What to call it with.
+        function: What to call; sent once to each worker, so that it may be
+            a partial that holds much.
+        items: What to call it with; sent to the workers.
         workers: How many processes; 1 stays in this one.
         description: What the progress bar says.
         name: How messages call an item; any function, it stays in this
@@ -56,8 +55,7 @@ def parallel_map(
         What the function returned.
 
     Raises:
-        TypeError: If the function or an item cannot be sent to another
-            process, as a lambda.
+        TypeError: If an item cannot be sent to another process.
         ValueError: If there is no worker, or the function raised ValueError
             or OSError; the message names the item.
         RuntimeError: If it raised anything else, likewise.
@@ -67,17 +65,20 @@ def parallel_map(
         raise ValueError(f'expected at least 1 worker, got {workers}')
     if not items:
         return
-    call = partial(_call, function)
     with tqdm(total=len(items), desc=description, unit='file') as bar:
         if workers == 1 or len(items) < 2:
             for item in items:
-                yield _result(call(item), name, item)
+                yield _result(_call(function, item), name, item)
                 bar.update()
             return
-        _check_sendable(function, items, description)
-        pool = ProcessPoolExecutor(workers, initializer=_obey_parent)
+        _check_sendable(items, description)
+        pool = ProcessPoolExecutor(
+            workers, initializer=_start_worker, initargs=(function,)
+        )
         try:
-            outcomes = pool.map(call, items, chunksize=_ITEMS_PER_MESSAGE)
+            outcomes = pool.map(
+                _call_in_worker, items, chunksize=_ITEMS_PER_MESSAGE
+            )
             for item, outcome in zip(items, outcomes, strict=True):
                 yield _result(outcome, name, item)
                 bar.update()
@@ -119,18 +120,29 @@ def _result(
     raise kind(f'{name(item)}: {outcome.message}') from cause
 
 
-def _check_sendable(
-    function: Callable, items: Sequence[Any], description: str
-) -> None:
+def _check_sendable(items: Sequence[Any], description: str) -> None:
     """Raise where the executor, whose shutdown then waits, would hang."""
     try:
-        pickle.dumps((function, list(items)))
+        pickle.dumps(list(items))
     except Exception as error:
         raise TypeError(
-            f'{description}: the function or an item cannot be sent to '
-            f'another process ({error}); use functions of a module, no '
-            'lambda, or one worker'
+            f'{description}: an item cannot be sent to another process '
+            f'({error}); take plain data or one worker'
         ) from error
+
+
+_worker_function: Callable[[Any], Any]
+"""What a worker calls on each item, set when it starts."""
+
+
+def _call_in_worker(item: Any) -> Any:
+    return _call(_worker_function, item)
+
+
+def _start_worker(function: Callable[[Any], Any]) -> None:
+    global _worker_function
+    _worker_function = function
+    _obey_parent()
 
 
 def _obey_parent() -> None:
