@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .shared_prefix import PackedPrompts, can_share, run_blocks
+
 
 class TextTower:
     """Run CLIP's text transformer on prompts made of vectors and words.
@@ -92,27 +94,56 @@ class TextTower:
         """Where the tower is."""
         return self._tower.positional_embedding.device
 
-    def encode(self, embeddings: Tensor, end: Tensor) -> Tensor:
+    def encode(
+        self, embeddings: Tensor, end: Tensor, prefix: Tensor | None = None
+    ) -> Tensor:
         """Encode prompts given as token embeddings (Eq. 4-5, Psi).
 
-        The attention is causal and the feature is read at the end token, so
-        whatever stands behind it has no influence and a batch need only be
-        as long as its longest prompt.
+        The attention is causal and the feature is read at the end token. So
+        whatever stands behind it has no influence, a batch need only be as
+        long as its longest prompt, and what all prompts begin with need
+        only pass once: with a ``prefix`` L + sum(end + 1) tokens pass the
+        transformer instead of P x (L + S), with the same result. Blocks
+        that :func:`can_share` does not know get the whole prompts.
 
         Args:
-            embeddings: Token embeddings without positions, (P, L, width),
-                L at most :attr:`context_length`.
-            end: Position of each prompt's end token, (P,), int64.
+            embeddings: Token embeddings without positions, (P, S, width).
+            end: Position of each prompt's end token among the S, (P,),
+                int64. With a prefix it is read on the CPU.
+            prefix: Token embeddings that stand before all of them, (L,
+                width); L + S is at most :attr:`context_length`.
 
         Returns:
             Unit-norm text embeddings, (P, D), float32.
         """
-        tower, length = self._tower, embeddings.shape[1]
-        x = embeddings + tower.positional_embedding[:length]
-        x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
-        x = x[torch.arange(len(x), device=x.device), end]
-        x = tower.ln_final(x)
-        projection = tower.text_projection
+        tower = self._tower
+        if prefix is None:
+            length = embeddings.shape[1]
+            x = embeddings + tower.positional_embedding[:length]
+            mask = tower.attn_mask[:length, :length]
+            x = tower.transformer(x, attn_mask=mask)
+            return self._project(
+                x[torch.arange(len(x), device=x.device), end.to(x.device)]
+            )
+        if not can_share(tower.transformer):
+            whole = [prefix.expand(len(embeddings), -1, -1), embeddings]
+            return self.encode(torch.cat(whole, dim=1), end + len(prefix))
+        prompts = PackedPrompts.layout(
+            [last + 1 for last in end.tolist()],
+            embeddings.shape[1],
+            len(prefix),
+            self.device,
+        )
+        own = embeddings.flatten(0, 1).index_select(0, prompts.slots)
+        x = torch.cat([prefix, own])
+        x = x + tower.positional_embedding[prompts.positions]
+        x = run_blocks(tower.transformer, x, prompts)
+        return self._project(x[prompts.ends])
+
+    def _project(self, x: Tensor) -> Tensor:
+        """Hidden states at the end tokens to unit-norm embeddings."""
+        x = self._tower.ln_final(x)
+        projection = self._tower.text_projection
         if isinstance(projection, nn.Linear):
             x = projection(x)
         elif projection is not None:

@@ -10,7 +10,7 @@ from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task
 
-from .prompt_learner import PromptLearner, encode_suffixes
+from .prompt_learner import PromptLearner, embed_ids, encode_suffixes
 
 FUSIONS = ('task_first', 'start_first', 'embed')
 
@@ -76,6 +76,11 @@ class AdaptivePromptLearner(PromptLearner):
             with torch.no_grad():
                 self.join.weight.copy_(torch.eye(embed_dim, 2 * embed_dim))
 
+    @property
+    def depends_on_task(self) -> bool:
+        """Whether there is a task part."""
+        return self.use_task_prompt
+
     def encode_task(
         self, text_tower: TextTower, prompts: Sequence[str], task: Task
     ) -> Tensor:
@@ -88,7 +93,10 @@ class AdaptivePromptLearner(PromptLearner):
         task_embed = encode_suffixes(
             text_tower,
             torch.cat(
-                [_embed(text_tower, [text_tower.start_id]), self.task_prompt]
+                [
+                    embed_ids(text_tower, [text_tower.start_id]),
+                    self.task_prompt,
+                ]
             ),
             [(*text_tower.token_ids(task.text), text_tower.end_id)],
         )
@@ -106,10 +114,10 @@ class AdaptivePromptLearner(PromptLearner):
         return length + len(self._suffix(text_tower, prompt))
 
     def _prefix(self, text_tower: TextTower, task: Task) -> Tensor:
-        start = _embed(text_tower, [text_tower.start_id])
+        start = embed_ids(text_tower, [text_tower.start_id])
         if not self.use_task_prompt or self.fusion == 'embed':
             return torch.cat([start, self.class_prompt])
-        name = _embed(text_tower, text_tower.token_ids(task.text))
+        name = embed_ids(text_tower, text_tower.token_ids(task.text))
         if self.fusion == 'start_first':
             parts = [start, name, self.task_prompt, self.class_prompt]
         else:
@@ -119,7 +127,3 @@ class AdaptivePromptLearner(PromptLearner):
     @staticmethod
     def _suffix(text_tower: TextTower, prompt: str) -> tuple[int, ...]:
         return (*text_tower.token_ids(f'{prompt}.'), text_tower.end_id)
-
-
-def _embed(text_tower: TextTower, ids: Sequence[int]) -> Tensor:
-    return text_tower.embed_tokens(torch.tensor(ids, device=text_tower.device))

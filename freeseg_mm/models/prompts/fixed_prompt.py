@@ -9,7 +9,7 @@ from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task
 
-from .prompt_learner import PromptLearner, encode_suffixes
+from .prompt_learner import PromptLearner, embed_ids, encode_suffixes
 
 
 @MODELS.register_module()
@@ -41,15 +41,19 @@ class FixedPrompt(PromptLearner):
         self.class_template = class_template
         self.task_template = task_template
 
+    @property
+    def depends_on_task(self) -> bool:
+        """Whether there is a task sentence."""
+        return self.task_template is not None
+
     def encode_task(
         self, text_tower: TextTower, prompts: Sequence[str], task: Task
     ) -> Tensor:
         """Encode the names for one task, (P, D), without gradient."""
-        start = torch.tensor([text_tower.start_id], device=text_tower.device)
         with torch.no_grad():
             return encode_suffixes(
                 text_tower,
-                text_tower.embed_tokens(start),
+                embed_ids(text_tower, [text_tower.start_id]),
                 [self._suffix(text_tower, prompt, task) for prompt in prompts],
             )
 

@@ -34,13 +34,23 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
         Raises:
             ValueError: If a name is too long for CLIP's context.
         """
-        self.check_lengths(text_tower, vocabulary, tasks)
-        return torch.stack(
+        different = tasks if self.depends_on_task else tasks[:1]
+        self.check_lengths(text_tower, vocabulary, different)
+        embeds = torch.stack(
             [
                 self.encode_task(text_tower, vocabulary.prompts, task)
-                for task in tasks
+                for task in different
             ]
         )
+        return embeds.expand(len(tasks), -1, -1)
+
+    @property
+    def depends_on_task(self) -> bool:
+        """Whether a name's prompt differs from task to task.
+
+        If not, one encoding serves all tasks.
+        """
+        return True
 
     @abstractmethod
     def encode_task(
@@ -83,6 +93,8 @@ def encode_suffixes(
 ) -> Tensor:
     """Encode prompts that share their beginning.
 
+    Tokens that all suffixes begin with are encoded once, as the prefix is.
+
     Args:
         text_tower: CLIP's text tower.
         prefix: Token embeddings all prompts begin with, (L, width).
@@ -92,20 +104,28 @@ def encode_suffixes(
     Returns:
         Unit-norm embeddings, (P, D).
     """
-    longest = max(len(ids) for ids in suffixes)
-    padded = torch.tensor(
-        [[*ids, *[0] * (longest - len(ids))] for ids in suffixes],
-        device=text_tower.device,
+    shared = _num_shared(suffixes)
+    own = [ids[shared:] for ids in suffixes]
+    longest = max(len(ids) for ids in own)
+    padded = [[*ids, *[0] * (longest - len(ids))] for ids in own]
+    return text_tower.encode(
+        embed_ids(text_tower, padded),
+        # stays on the CPU: the tower lays out the tokens there
+        torch.tensor([len(ids) - 1 for ids in own]),
+        torch.cat([prefix, embed_ids(text_tower, suffixes[0][:shared])]),
     )
-    end = torch.tensor(
-        [len(prefix) + len(ids) - 1 for ids in suffixes],
-        device=text_tower.device,
+
+
+def embed_ids(text_tower: TextTower, ids: Sequence) -> Tensor:
+    """Token embeddings of ids, nested or not, any number of them."""
+    return text_tower.embed_tokens(
+        torch.tensor(ids, dtype=torch.long, device=text_tower.device)
     )
-    embeddings = torch.cat(
-        [
-            prefix.expand(len(suffixes), *prefix.shape),
-            text_tower.embed_tokens(padded),
-        ],
-        dim=1,
-    )
-    return text_tower.encode(embeddings, end)
+
+
+def _num_shared(suffixes: Sequence[tuple[int, ...]]) -> int:
+    """How many ids all lists begin with, the last of the shortest not."""
+    # what the first and the last in order share, those between share too
+    pairs = zip(min(suffixes), max(suffixes), strict=False)
+    differ = (i for i, (one, other) in enumerate(pairs) if one != other)
+    return next(differ, min(map(len, suffixes)) - 1)

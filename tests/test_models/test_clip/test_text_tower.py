@@ -1,26 +1,9 @@
-import json
-
-import open_clip
 import pytest
 import torch
 
 from freeseg_mm.models.clip import TextTower
 
 TEXTS = ['cat', 'A photo of a traffic light.', 'sky-other']
-
-
-def make_towers(tiny_clip_config, folder, name, **changes):
-    """A randomly initialised open_clip model and our way into it."""
-    with open(tiny_clip_config.model) as file:
-        content = json.load(file)
-    content['text_cfg'].update(changes.pop('text_cfg', {}))
-    content.update(changes)
-    path = folder / f'{name}.json'
-    path.write_text(json.dumps(content))
-    open_clip.add_model_config(path)
-    clip = open_clip.create_model(name).eval().requires_grad_(False)
-    tokenizer = open_clip.get_tokenizer(name)
-    return clip, tokenizer, TextTower(clip, tokenizer)
 
 
 def padded_ids(tower, length=None):
@@ -44,12 +27,8 @@ def padded_ids(tower, length=None):
     ],
     ids=['plain', 'custom', 'linear', 'no projection', 'short'],
 )
-def test_encode_equals_open_clip(
-    changes, embed_dim, tiny_clip_config, tmp_path
-):
-    clip, tokenizer, tower = make_towers(
-        tiny_clip_config, tmp_path, 'variant_clip', **changes
-    )
+def test_encode_equals_open_clip(changes, embed_dim, make_tower):
+    clip, tokenizer, tower = make_tower(**changes)
     ids, end = padded_ids(tower)
 
     embeds = tower.encode(tower.embed_tokens(ids), end)

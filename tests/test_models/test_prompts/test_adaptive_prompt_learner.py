@@ -31,13 +31,14 @@ def spelled(spell):
 
 @pytest.fixture
 def encoded(monkeypatch, tiny_clip):
-    """Record what the text tower is given."""
+    """Record the whole prompts that the text tower is given."""
     calls = []
     encode = tiny_clip.text.encode
 
-    def record(embeddings, end):
-        calls.append((embeddings.detach().clone(), end.clone()))
-        return encode(embeddings, end)
+    def record(embeddings, end, prefix):
+        begin = prefix.detach().expand(len(end), -1, -1)
+        calls.append((torch.cat([begin, embeddings], 1), end + len(prefix)))
+        return encode(embeddings, end, prefix)
 
     monkeypatch.setattr(tiny_clip.text, 'encode', record)
     return calls
