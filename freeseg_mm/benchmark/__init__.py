@@ -1,0 +1,1 @@
+"""What a model costs: counts, MACs, seconds and bytes of its parts."""

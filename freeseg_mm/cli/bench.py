@@ -2,7 +2,9 @@
 
 from typing import Any
 
-PARTS: tuple = ()
+from . import bench_infer
+
+PARTS: tuple = (bench_infer,)
 """Modules that add one measurement each."""
 
 

@@ -1,0 +1,251 @@
+"""``freeseg-mm bench infer``: what answering one batch costs, part by part."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.structures import SampleList
+from torch import Tensor
+
+from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.structures import Task
+from freeseg_mm.version import __version__
+
+from .building import build_model, read_config
+from .inputs import make_images, make_samples, make_vocabulary
+from .parts import PREDICT_PARTS, predict_places, released_places
+from .passes import Side, measure_sides
+from .reference import ReleasedFlow
+from .report import ratio_lines, ratios, sameness_lines, table
+from .sameness import Answer, recorded, sameness
+
+PRESETS = ('reference',)
+
+
+@dataclass(frozen=True)
+class InferOptions:
+    """What to measure.
+
+    Attributes:
+        config: Config file of the model.
+        against: A preset of :data:`PRESETS`, another config file, or
+            ``None``. ``reference`` is :class:`ReleasedFlow` on the same
+            weights.
+        checkpoint: Weights of both sides; ``None`` for random ones.
+        image_size: Longer side of the images.
+        batch: Images at once.
+        classes: A number of generated names, or a vocabulary.
+        queries: Mask proposals; ``None`` as configured.
+        tasks: Tasks to answer; ``None`` as configured.
+        images: Image files, or ``random``.
+        runs: Timed runs of each side.
+        warmup: Runs before them.
+        device: Where to run; ``None`` for CUDA if there is one.
+        cfg_options: Overrides of ``config``.
+        against_options: Overrides of ``against``, which is the same config
+            if not given.
+        threads: CPU threads; ``None`` for PyTorch's choice.
+        seed: Of weights and images.
+    """
+
+    config: str
+    against: str | None = None
+    checkpoint: str | None = None
+    image_size: int = 320
+    batch: int = 1
+    classes: str = '171'
+    queries: int | None = None
+    tasks: Sequence[str] | None = None
+    images: Sequence[str] = ('random',)
+    runs: int = 3
+    warmup: int = 1
+    device: str | None = None
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+    against_options: dict[str, Any] = field(default_factory=dict)
+    threads: int | None = None
+    seed: int = 0
+
+
+class InferBenchmark:
+    """Measure one or two sides in one run.
+
+    Args:
+        options: What to measure.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If a number is too small or a preset unknown.
+    """
+
+    def __init__(self, options: InferOptions) -> None:
+        _check(options)
+        self.options = options
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        self.device = torch.device(
+            options.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+        )
+        images = make_images(
+            options.images, options.image_size, options.batch, options.seed
+        )
+        self.vocabulary = make_vocabulary(options.classes)
+        self.model = self._build(options.config, options.cfg_options)
+        self.model.check_vocabulary(self.vocabulary)
+        data = self.model.data_preprocessor(
+            {
+                'inputs': images,
+                'data_samples': make_samples(images, self.vocabulary),
+            },
+            False,
+        )
+        self.inputs, self.samples = data['inputs'], data['data_samples']
+        self.answers: dict[str, Answer] = {}
+        self.sides = self._build_sides()
+
+    def run(self, show: Callable[[str], None] = print) -> dict[str, Any]:
+        """Measure counts, multiply-adds, seconds and bytes.
+
+        Args:
+            show: Takes each table as soon as it is known.
+
+        Returns:
+            ``settings``; ``sides``, the costs of each by name (see
+            :func:`measure_sides`); with two of them ``ratio`` and ``same``
+            (see :func:`sameness`).
+        """
+        options, sides = self.options, self.sides
+        measure_sides(
+            sides,
+            device=self.device,
+            runs=options.runs,
+            warmup=options.warmup,
+            show=lambda kind: show(table(kind, sides, PREDICT_PARTS) + '\n'),
+        )
+        result: dict[str, Any] = {
+            'settings': settings(options, self.device),
+            'sides': {side.name: side.costs for side in sides},
+        }
+        if len(sides) == 2:
+            this, against = sides
+            result['ratio'] = ratios(this, against)
+            result['same'] = sameness(
+                self.answers[this.name],
+                self.answers[against.name],
+                self.model.tasks,
+            )
+            show(ratio_lines(this, against, result['ratio']))
+            show(sameness_lines(result['same']))
+        return result
+
+    def _build_sides(self) -> list[Side]:
+        options = self.options
+        sides = [self._model_side('this', self.model)]
+        if options.against in PRESETS:
+            flow = ReleasedFlow(self.model)
+            sides.append(
+                Side(
+                    'reference',
+                    self._answering('reference', self.model, flow.predict),
+                    released_places(flow),
+                    clip=self.model.clip,
+                )
+            )
+        elif options.against or options.against_options:
+            other = self._build(
+                options.against or options.config, options.against_options
+            )
+            _share_weights(self.model, other)
+            sides.append(self._model_side('against', other))
+        return sides
+
+    def _model_side(self, name: str, model: FreeSeg) -> Side:
+        return Side(
+            name,
+            self._answering(name, model, model.predict),
+            predict_places(model),
+            clip=model.clip,
+            # setting a mode makes a model forget its text embeddings
+            forget=model.eval,
+        )
+
+    def _answering(
+        self,
+        name: str,
+        model: FreeSeg,
+        predict: Callable[[Tensor, SampleList], SampleList],
+    ) -> Callable[[], None]:
+        """A run of a side; its answer is kept until the next."""
+
+        def run() -> None:
+            with recorded(model) as answer:
+                answer.samples = predict(
+                    self.inputs, copy.deepcopy(self.samples)
+                )
+            self.answers[name] = answer
+
+        return run
+
+    def _build(self, path: str, changes: dict[str, Any]) -> FreeSeg:
+        options = self.options
+        config = read_config(path, changes).model
+        if options.queries is not None:
+            config.panoptic_head.num_queries = options.queries
+        if options.tasks is not None:
+            config.test_cfg.tasks = list(options.tasks)
+        Task.parse_many(config.test_cfg.tasks)
+        return build_model(
+            config,
+            device=self.device,
+            seed=options.seed,
+            checkpoint=options.checkpoint,
+        )
+
+
+def settings(options: Any, device: torch.device) -> dict[str, Any]:
+    """What a figure depends on, for the file that holds it."""
+    return {
+        **asdict(options),
+        'device': (
+            torch.cuda.get_device_name(device)
+            if device.type == 'cuda'
+            else device.type
+        ),
+        'threads': torch.get_num_threads(),
+        'torch': torch.__version__,
+        'version': __version__,
+    }
+
+
+def _check(options: InferOptions) -> None:
+    for name, least in (('runs', 1), ('warmup', 0)):
+        value = getattr(options, name)
+        if value < least:
+            raise ValueError(f'--{name} {value}: expected at least {least}')
+    against = options.against
+    if against in PRESETS:
+        if options.against_options:
+            raise ValueError(
+                f'--against-options change a config, and --against {against} '
+                'is none; it has the weights and settings of the first side'
+            )
+    elif against is not None and not Path(against).is_file():
+        raise FileNotFoundError(
+            f'--against {against!r} is neither a config file nor one of the '
+            f'presets {list(PRESETS)}'
+        )
+
+
+def _share_weights(model: FreeSeg, other: FreeSeg) -> None:
+    """Copy all weights that the two models have in common."""
+    weights, wanted = model.state_dict(), other.state_dict()
+    other.load_state_dict(
+        {
+            name: value
+            for name, value in weights.items()
+            if name in wanted and wanted[name].shape == value.shape
+        },
+        strict=False,
+    )

@@ -1,0 +1,121 @@
+"""How far two ways of computing the same thing agree."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from mmdet.structures import SampleList
+from torch import Tensor
+
+from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.structures import Task
+
+from .replacing import replaced
+
+
+@dataclass
+class Answer:
+    """What a model made of a batch.
+
+    Attributes:
+        class_probs: What post-processing was given, (B, T, N, C) each call.
+        mask_logits: Likewise, (B, T or 1, N, h, w) each call.
+        samples: The results.
+    """
+
+    class_probs: list[Tensor] = field(default_factory=list)
+    mask_logits: list[Tensor] = field(default_factory=list)
+    samples: SampleList = field(default_factory=list)
+
+
+@contextmanager
+def recorded(model: FreeSeg) -> Iterator[Answer]:
+    """Keep what the model's post-processing is given meanwhile."""
+    answer = Answer()
+
+    def keep(original: Callable) -> Callable:
+        def predict(
+            class_probs: Tensor, mask_logits: Tensor, *args: Any, **kwargs: Any
+        ) -> Any:
+            answer.class_probs.append(class_probs)
+            answer.mask_logits.append(mask_logits)
+            return original(class_probs, mask_logits, *args, **kwargs)
+
+        return predict
+
+    with replaced(model.panoptic_fusion_head, 'predict', keep):
+        yield answer
+
+
+def sameness(
+    one: Answer, other: Answer, tasks: Sequence[Task]
+) -> dict[str, Any]:
+    """Compare two answers to one batch.
+
+    Returns:
+        ``class_probs`` and ``mask_logits``: the largest difference as a
+        share of the largest magnitude, ``None`` where shapes differ;
+        ``pixels``: by task, the share of result pixels that are equal. Of
+        instances the masks of one rank count as equal only under one label;
+        an instance that the other side lacks is all unequal.
+    """
+    return {
+        'class_probs': _difference(one.class_probs, other.class_probs),
+        'mask_logits': _difference(one.mask_logits, other.mask_logits),
+        'pixels': {
+            task.value: _mean(
+                _equal_pixels(ours, theirs, task)
+                for ours, theirs in zip(
+                    one.samples, other.samples, strict=True
+                )
+            )
+            for task in tasks
+        },
+    }
+
+
+def _difference(one: list[Tensor], other: list[Tensor]) -> float | None:
+    ours, theirs = torch.cat(one, dim=1), torch.cat(other, dim=1)
+    if ours.dim() != theirs.dim() or any(
+        # tasks may share their masks
+        a != b and (dim != 1 or 1 not in (a, b))
+        for dim, (a, b) in enumerate(
+            zip(ours.shape, theirs.shape, strict=True)
+        )
+    ):
+        return None
+    scale = theirs.abs().max().clamp(min=torch.finfo(theirs.dtype).tiny)
+    return ((ours - theirs).abs().max() / scale).item()
+
+
+def _equal_pixels(ours: Any, theirs: Any, task: Task) -> float:
+    if task is Task.SEMANTIC:
+        return _share(ours.pred_sem_seg.sem_seg, theirs.pred_sem_seg.sem_seg)
+    if task is Task.PANOPTIC:
+        return _share(
+            ours.pred_panoptic_seg.sem_seg, theirs.pred_panoptic_seg.sem_seg
+        )
+    one, other = ours.pred_instances, theirs.pred_instances
+    count = max(len(one.labels), len(other.labels))
+    shares = [
+        _share(a, b) if label == other_label else 0.0
+        for a, b, label, other_label in zip(
+            one.masks,
+            other.masks,
+            one.labels.tolist(),
+            other.labels.tolist(),
+            strict=False,
+        )
+    ]
+    return sum(shares) / count if count else 1.0
+
+
+def _share(one: Tensor, other: Tensor) -> float:
+    return (one == other).float().mean().item()
+
+
+def _mean(values: Any) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed)
