@@ -6,7 +6,6 @@ The rule that merges COCO's two annotations is in ``coco_merge``.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,9 @@ from freeseg_mm.datasets.preparation.coco_report import build_merge_report
 from freeseg_mm.datasets.preparation.coco_source import CocoImage, CocoSource
 from freeseg_mm.datasets.preparation.files import (
     atomic_path,
-    copy_file,
-    copy_folder,
+    bytes_to_copy,
     file_sizes,
-    link,
-    read_json,
-    require_free_space,
+    place,
     write_json,
 )
 from freeseg_mm.datasets.preparation.images import (
@@ -39,9 +35,14 @@ from freeseg_mm.datasets.preparation.images import (
     require_size,
     write_label_map,
 )
-from freeseg_mm.datasets.preparation.journal import Journal
 from freeseg_mm.datasets.preparation.layout import DatasetLayout
-from freeseg_mm.datasets.preparation.parallel import parallel_map
+from freeseg_mm.datasets.preparation.split_preparation import (
+    Say,
+    SplitPreparation,
+)
+from freeseg_mm.datasets.preparation.target_vocabulary import (
+    write_builtin_vocabulary,
+)
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import (
     VOID_ID,
@@ -82,7 +83,7 @@ def prepare_coco(
     workers: int = 1,
     copy: bool = False,
     subset: bool = False,
-    say: Callable[[str], None] = print,
+    say: Say = print,
 ) -> list[PreparedSplit]:
     """Turn the public COCO 2017 download into the package's format.
 
@@ -120,81 +121,110 @@ def prepare_coco(
         say(f'reading {part.panoptic_json}')
         content.append(part.read(subset))
     target.mkdir(parents=True, exist_ok=True)
-    _write_vocabulary(target)
-    return [
-        _prepare_split(
-            part,
-            DatasetLayout(target, part.split),
-            official,
-            images,
-            workers=workers,
-            copy=copy,
-            say=say,
-        )
-        for part, (official, images) in zip(sources, content, strict=True)
-    ]
-
-
-def _prepare_split(
-    source: CocoSource,
-    target: DatasetLayout,
-    official: Mapping[str, Any],
-    images: Sequence[CocoImage],
-    *,
-    workers: int,
-    copy: bool,
-    say: Callable[[str], None],
-) -> PreparedSplit:
-    target.make_folders()
-    subject = {
-        'merge_rule': _MERGE_RULE,
-        'vocabulary': Vocabulary.load(VOCABULARY_NAME).content_hash,
-        'panoptic_json_sha256': source.digest(),
-    }
-    finished = _read_finished(target, subject)
-    with Journal(target.journal, subject) as journal:
-        done = {
-            record['image_id']: record
-            for record in [*finished, *journal.records]
-        }
-        todo = _unfinished(target, images, done)
-        num_bytes = _estimate_bytes(source, target, todo, copy)
-        say(
-            f'{source.split}: {len(todo):,} of {len(images):,} images to '
-            f'merge, about {num_bytes / 1e9:.3f} GB to write'
-        )
-        require_free_space(target.root, num_bytes)
-        _place_official_files(source, target, copy, workers)
-        records = parallel_map(
-            partial(_prepare_image, source, target),
-            todo,
-            workers=workers,
-            description=f'merging {source.split}',
-            name=_name_image,
-        )
-        for record in records:
-            journal.append(record)
-            done[record['image_id']] = record
-        annotations = [done[image.id] for image in images]
-        report = build_merge_report(
-            source.split,
-            sum(image.size[0] * image.size[1] for image in images),
-            annotations,
-            _count_kept_segments(images),
-        )
-        if todo or not finished or not target.merge_report.is_file():
-            write_json(report, target.merge_report, indent=1)
-            write_json(
-                _panoptic_json(official, annotations, subject),
-                target.panoptic_json,
+    write_builtin_vocabulary(VOCABULARY_NAME, target)
+    prepared = []
+    for part, (official, images) in zip(sources, content, strict=True):
+        layout = DatasetLayout(target, part.split)
+        split = CocoPreparation(part, layout, official, images, copy=copy)
+        records, num_written = split.run(workers, say)
+        prepared.append(
+            PreparedSplit(
+                report=split.report(records),
+                num_written=num_written,
+                num_unlisted=split.count_unlisted(),
             )
-        journal.remove()
-    listed = {image.file_name for image in images}
-    return PreparedSplit(
-        report=report,
-        num_written=len(todo),
-        num_unlisted=len(set(file_sizes(source.images)) - listed),
-    )
+        )
+    return prepared
+
+
+class CocoPreparation(SplitPreparation[CocoImage]):
+    """One split of COCO, its two annotations merged.
+
+    Args:
+        source: The download.
+        layout: Where everything goes.
+        official: Content of the panoptic JSON.
+        images: The images it lists.
+        copy: Copy images and instances JSON rather than link to them.
+    """
+
+    verb = 'merge'
+
+    def __init__(
+        self,
+        source: CocoSource,
+        layout: DatasetLayout,
+        official: Mapping[str, Any],
+        images: Sequence[CocoImage],
+        *,
+        copy: bool,
+    ) -> None:
+        subject = {
+            'merge_rule': _MERGE_RULE,
+            'vocabulary': Vocabulary.load(VOCABULARY_NAME).content_hash,
+            'panoptic_json_sha256': source.digest(),
+        }
+        super().__init__(layout, images, subject)
+        self.source = source
+        self.official = official
+        self.copy = copy
+
+    def image_worker(self) -> Callable[[CocoImage], dict[str, Any]]:
+        """Merge one image; its record is its panoptic annotation."""
+        return partial(_prepare_image, self.source, self.layout)
+
+    def estimate_bytes(self, todo: Sequence[CocoImage]) -> int:
+        """As much as is read, and a bit."""
+        panoptic = file_sizes(self.source.panoptic_pngs)
+        labels = file_sizes(self.source.stuffthingmaps)
+        num_bytes = _GROWTH * sum(
+            panoptic[image.png_name] + labels[image.label_name]
+            for image in todo
+        )
+        if todo:
+            # two files per image, each half a block on average
+            num_bytes += len(todo) * _BYTES_PER_BLOCK
+            num_bytes += _GROWTH * self.source.panoptic_json.stat().st_size
+        if self.copy:
+            num_bytes += self.source.instances_json.stat().st_size
+            num_bytes += bytes_to_copy(self.source.images, self.layout.images)
+        return int(num_bytes)
+
+    def place_files(self, workers: int) -> None:
+        """Link or copy images and instances JSON."""
+        place(self.source.images, self.layout.images, self.copy, workers)
+        place(
+            self.source.instances_json,
+            self.layout.instances_json,
+            self.copy,
+            workers,
+        )
+
+    def is_whole(self) -> bool:
+        """Whether the merge report is there too."""
+        return self.layout.merge_report.is_file() and super().is_whole()
+
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write the merge report and the panoptic JSON."""
+        write_json(self.report(records), self.layout.merge_report, indent=1)
+        write_json(
+            _panoptic_json(self.official, records, self.subject),
+            self.layout.panoptic_json,
+        )
+
+    def report(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Where the pixels came from."""
+        return build_merge_report(
+            self.source.split,
+            sum(image.size[0] * image.size[1] for image in self.images),
+            records,
+            _count_kept_segments(self.images),
+        )
+
+    def count_unlisted(self) -> int:
+        """Image files that the JSON does not list."""
+        listed = {image.file_name for image in self.images}
+        return len(set(file_sizes(self.source.images)) - listed)
 
 
 def _prepare_image(
@@ -270,90 +300,6 @@ def _index_of_label() -> np.ndarray:
     return indices
 
 
-def _write_vocabulary(target: Path) -> None:
-    packaged = resources.files('freeseg_mm') / 'vocabularies'
-    text = (packaged / f'{VOCABULARY_NAME}.json').read_text('utf-8')
-    path = target / 'vocabulary.json'
-    if path.exists():
-        if path.read_text('utf-8') != text:
-            raise FileExistsError(
-                f'{path} is not the built-in {VOCABULARY_NAME}; remove it or '
-                'choose another target'
-            )
-        return
-    with atomic_path(path) as name:
-        name.write_text(text, 'utf-8')
-
-
-def _read_finished(
-    target: DatasetLayout, subject: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """Annotations that an earlier run made from the same download."""
-    if not target.panoptic_json.exists():
-        return []
-    content = read_json(target.panoptic_json, ['annotations'])
-    prepared = content.get('info', {}).get('prepared')
-    if prepared is None:
-        raise FileExistsError(
-            f'{target.panoptic_json} was not written by this preparation; '
-            'choose another target'
-        )
-    return content['annotations'] if prepared == subject else []
-
-
-def _unfinished(
-    target: DatasetLayout,
-    images: Sequence[CocoImage],
-    done: Mapping[int, Any],
-) -> list[CocoImage]:
-    panoptic = file_sizes(target.panoptic_pngs)
-    semantic = file_sizes(target.semantic_pngs)
-    return [
-        image
-        for image in images
-        if image.id not in done
-        or image.png_name not in panoptic
-        or image.label_name not in semantic
-    ]
-
-
-def _estimate_bytes(
-    source: CocoSource,
-    target: DatasetLayout,
-    todo: Sequence[CocoImage],
-    copy: bool,
-) -> int:
-    """About how much this run will write."""
-    panoptic = file_sizes(source.panoptic_pngs)
-    labels = file_sizes(source.stuffthingmaps)
-    num_bytes = _GROWTH * sum(
-        panoptic[image.png_name] + labels[image.label_name] for image in todo
-    )
-    if todo:
-        # two files per image, each half a block on average
-        num_bytes += len(todo) * _BYTES_PER_BLOCK
-        num_bytes += _GROWTH * source.panoptic_json.stat().st_size
-    if copy:
-        there = file_sizes(target.images)
-        num_bytes += source.instances_json.stat().st_size + sum(
-            size
-            for name, size in file_sizes(source.images).items()
-            if there.get(name) != size
-        )
-    return int(num_bytes)
-
-
-def _place_official_files(
-    source: CocoSource, target: DatasetLayout, copy: bool, workers: int
-) -> None:
-    if copy:
-        copy_folder(source.images, target.images, workers)
-        copy_file(source.instances_json, target.instances_json)
-    else:
-        link(source.images, target.images)
-        link(source.instances_json, target.instances_json)
-
-
 def _count_kept_segments(images: Sequence[CocoImage]) -> int:
     return sum(
         segment['category_id'] in fine_categories()
@@ -381,7 +327,3 @@ def _panoptic_json(
             for id_, name in fine_categories().items()
         ],
     }
-
-
-def _name_image(image: CocoImage) -> str:
-    return f'image {image.file_name}'

@@ -141,7 +141,51 @@ def link(source: Path, target: Path) -> None:
     target.symlink_to(name, target_is_directory=source.is_dir())
 
 
-def copy_folder(source: Path, target: Path, workers: int) -> None:
+def place(
+    source: Path,
+    target: Path,
+    copy: bool,
+    workers: int,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Link a file or folder to where it belongs, or copy it there.
+
+    Args:
+        source: What to place.
+        target: Where.
+        copy: Whether to copy rather than link.
+        workers: How many processes copy a folder.
+        names: Which files of a folder to copy; all that lie in it directly
+            if not given.
+
+    Raises:
+        FileExistsError: If the target is there and is something else.
+    """
+    if not copy:
+        link(source, target)
+    elif source.is_dir():
+        copy_folder(source, target, workers, names)
+    else:
+        copy_file(source, target)
+
+
+def bytes_to_copy(
+    source: Path, target: Path, names: Sequence[str] | None = None
+) -> int:
+    """Bytes of a folder's files that :func:`copy_folder` would copy."""
+    names = list(file_sizes(source)) if names is None else names
+    return sum(
+        (source / name).stat().st_size
+        for name in _not_copied(source, target, names)
+    )
+
+
+def copy_folder(
+    source: Path,
+    target: Path,
+    workers: int,
+    names: Sequence[str] | None = None,
+) -> None:
     """Copy the files of a folder; those already there are left alone.
 
     Raises:
@@ -152,20 +196,26 @@ def copy_folder(source: Path, target: Path, workers: int) -> None:
             f'{target} exists and is no folder to copy into; remove it'
         )
     target.mkdir(parents=True, exist_ok=True)
-    there = file_sizes(target)
-    names = [
-        name
-        for name, size in sorted(file_sizes(source).items())
-        if there.get(name) != size
-    ]
-    if not names:
-        return
-    copy = partial(_copy_named, source, target)
-    description = f'copying {target.name}'
+    names = sorted(file_sizes(source)) if names is None else names
+    for folder in {(target / name).parent for name in names}:
+        folder.mkdir(parents=True, exist_ok=True)
     for _ in parallel_map(
-        copy, names, workers=workers, description=description
+        partial(_copy_named, source, target),
+        _not_copied(source, target, names),
+        workers=workers,
+        description=f'copying {target.name}',
     ):
         pass
+
+
+def _not_copied(source: Path, target: Path, names: Sequence[str]) -> list[str]:
+    """The files that the target lacks, or has in another length."""
+    return [
+        name
+        for name in names
+        if not (target / name).is_file()
+        or (target / name).stat().st_size != (source / name).stat().st_size
+    ]
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -113,3 +113,137 @@ def coco_tree(tmp_path):
 def fine_id():
     """Category id by name of the 171 classes."""
     return {name: id_ for id_, name in fine_categories().items()}
+
+
+class AdeTree:
+    """Writes a small ADE20K and knows where its files are."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / 'ADEChallengeData2016'
+
+    def image(self, split: str, number: int) -> Path:
+        return self._path('images', split, number, 'jpg')
+
+    def semantic(self, split: str, number: int) -> Path:
+        return self._path('annotations', split, number, 'png')
+
+    def instance(self, split: str, number: int) -> Path:
+        return self._path('annotations_instance', split, number, 'png')
+
+    def _path(self, kind, split, number, suffix) -> Path:
+        stem = f'ADE_{split[:-4]}_{number:08}'
+        return self.root / kind / split / f'{stem}.{suffix}'
+
+    def write(self, split: str, num_images: int) -> None:
+        rng = np.random.default_rng(0)
+        for number in range(1, num_images + 1):
+            image = self.image(split, number)
+            for path in (image, self.semantic(split, number)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 256, (*ADE_LABELS.shape, 3), np.uint8)
+            Image.fromarray(pixels).save(image)
+            Image.fromarray(ADE_LABELS).save(self.semantic(split, number))
+
+    def write_instances(self, split: str, num_images: int) -> None:
+        for number in range(1, num_images + 1):
+            path = self.instance(split, number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(ADE_INSTANCES).save(path)
+
+
+# other, wall (1), bed (8), person (13), flag (150)
+ADE_LABELS = np.array(
+    [
+        [0, 1, 1, 8, 8, 8],
+        [1, 1, 1, 8, 8, 8],
+        [13, 13, 1, 8, 8, 150],
+        [13, 13, 0, 0, 0, 150],
+    ],
+    dtype=np.uint8,
+)
+# Class and number: two beds (1), one of them onto the wall, and the flag
+# (100); nobody told the persons apart, and a part of a bed has no number.
+ADE_INSTANCES = np.stack(
+    [
+        [
+            [0, 0, 1, 1, 1, 1],
+            [0, 0, 1, 1, 1, 1],
+            [0, 0, 0, 1, 1, 100],
+            [0, 0, 0, 0, 0, 100],
+        ],
+        [
+            [0, 0, 1, 1, 2, 2],
+            [0, 0, 1, 1, 2, 2],
+            [0, 0, 0, 0, 0, 3],
+            [0, 0, 0, 0, 0, 3],
+        ],
+        [[0] * 6] * 4,
+    ],
+    axis=-1,
+).astype(np.uint8)
+
+
+@pytest.fixture
+def ade_tree(tmp_path):
+    """Twelve training and three validation images, without objects."""
+    tree = AdeTree(tmp_path / 'source')
+    tree.write('training', 12)
+    tree.write('validation', 3)
+    return tree
+
+
+class VocTree:
+    """Writes a small VOC 2012 and knows where its files are."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / 'VOCdevkit' / 'VOC2012'
+        self.masks = self.root / 'SegmentationClassAug'
+        self.lists = self.root / 'ImageSets' / 'Segmentation'
+
+    def image(self, number: int) -> Path:
+        return self.root / 'JPEGImages' / f'2007_{number:06}.jpg'
+
+    def mask(self, number: int) -> Path:
+        return self.masks / f'2007_{number:06}.png'
+
+    def write(self) -> None:
+        for folder in (self.root / 'JPEGImages', self.masks, self.lists):
+            folder.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        for number in range(12):
+            pixels = rng.integers(0, 256, (*VOC_LABELS.shape, 3), np.uint8)
+            Image.fromarray(pixels).save(self.image(number))
+            palette = Image.fromarray(VOC_LABELS, mode='P')
+            palette.putpalette(rng.integers(0, 256, 768).tolist())
+            palette.save(self.mask(number))
+        # the list of the augmented masks, and VOC's own kind of list
+        self.lists.joinpath('trainaug.txt').write_text(
+            '\n'.join(
+                f'/JPEGImages/2007_{number:06}.jpg '
+                f'/SegmentationClassAug/2007_{number:06}.png'
+                for number in range(8)
+            )
+        )
+        self.lists.joinpath('val.txt').write_text(
+            ''.join(f'2007_{number:06}\n' for number in range(8, 11))
+        )
+
+
+# background, aeroplane (1), cow (10), tvmonitor (20), void
+VOC_LABELS = np.array(
+    [
+        [0, 0, 255, 10, 10],
+        [0, 1, 255, 10, 10],
+        [0, 1, 0, 20, 255],
+        [0, 1, 0, 20, 255],
+    ],
+    dtype=np.uint8,
+)
+
+
+@pytest.fixture
+def voc_tree(tmp_path):
+    """Eight training and three validation images; one is in no list."""
+    tree = VocTree(tmp_path / 'source')
+    tree.write()
+    return tree

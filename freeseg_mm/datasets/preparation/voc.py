@@ -1,0 +1,223 @@
+"""PASCAL VOC 2012 in the format every dataset of this package has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from freeseg_mm.datasets.preparation.files import (
+    file_sizes,
+    require_files,
+)
+from freeseg_mm.datasets.preparation.image_truth import (
+    ImageTruth,
+    truth_of_labels,
+)
+from freeseg_mm.datasets.preparation.images import (
+    IGNORE_INDEX,
+    read_label_map,
+)
+from freeseg_mm.datasets.preparation.labelled_dataset import (
+    PreparedLabels,
+    numbered,
+    refuse_source_as_target,
+    require_count,
+    run_split,
+)
+from freeseg_mm.datasets.preparation.labelled_split import (
+    LabelledSplit,
+    SourceImage,
+)
+from freeseg_mm.datasets.preparation.layout import DatasetLayout
+from freeseg_mm.datasets.preparation.split_preparation import Say
+from freeseg_mm.datasets.preparation.target_vocabulary import (
+    write_builtin_vocabulary,
+)
+from freeseg_mm.structures import Task, Vocabulary
+
+VOCABULARY_NAME = 'voc20'
+NUM_IMAGES = {'train': 10_582, 'val': 1_449}
+# VOC's own 1,464 training images do not have SBD's labels.
+LIST_NAMES = {
+    'train': ('train_aug.txt', 'trainaug.txt'),
+    'val': ('val.txt',),
+}
+# With SBD's labels first.
+_MASK_FOLDERS = ('SegmentationClassAug', 'SegmentationClass')
+_BACKGROUND = 0
+_VOID = 255
+
+
+def find_root(source: Path) -> Path:
+    """The folder with ``JPEGImages``, given it or one above.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+    """
+    places = [source, source / 'VOC2012', source / 'VOCdevkit' / 'VOC2012']
+    for place in places:
+        if (place / 'JPEGImages').is_dir():
+            return place
+    raise FileNotFoundError(
+        f'no folder JPEGImages in any of {", ".join(map(str, places))}; '
+        'expected VOC2012 as unpacked from the public download'
+    )
+
+
+@dataclass(frozen=True)
+class VocSource:
+    """The download.
+
+    Attributes:
+        root: Folder with ``JPEGImages/``, ``ImageSets/Segmentation/`` and
+            ``SegmentationClassAug/`` or ``SegmentationClass/``.
+    """
+
+    root: Path
+
+    @property
+    def images(self) -> Path:
+        """Folder of the images."""
+        return self.root / 'JPEGImages'
+
+    @property
+    def masks(self) -> Path:
+        """Folder of the masks.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+        """
+        for name in _MASK_FOLDERS:
+            if (self.root / name).is_dir():
+                return self.root / name
+        raise FileNotFoundError(
+            f'no folder {" or ".join(_MASK_FOLDERS)} in {self.root}'
+        )
+
+    def read(self, split: str, subset: bool) -> list[SourceImage]:
+        """List the images of a split and check that their files are there.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If there are not as many images as there should be,
+                or one is listed twice.
+        """
+        path = self._find_list(split)
+        stems = [
+            Path(line.split()[0]).stem
+            for line in path.read_text('utf-8').splitlines()
+            if line.strip()
+        ]
+        twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+        if len(set(stems)) < len(stems):
+            raise ValueError(f'{path} lists {twice[:5]} more than once')
+        require_count(len(stems), NUM_IMAGES[split], subset, str(path))
+        names = [f'{stem}.jpg' for stem in stems]
+        masks = [f'{stem}.png' for stem in stems]
+        require_files(names, file_sizes(self.images), self.images)
+        require_files(masks, file_sizes(self.masks), self.masks)
+        return numbered(names, [(self.masks / name,) for name in masks])
+
+    def _find_list(self, split: str) -> Path:
+        folder = self.root / 'ImageSets' / 'Segmentation'
+        for name in LIST_NAMES[split]:
+            if (folder / name).is_file():
+                return folder / name
+        raise FileNotFoundError(
+            f'no list {" or ".join(LIST_NAMES[split])} in {folder}'
+            + (
+                "; it comes with SBD's augmented masks"
+                if split == 'train'
+                else ''
+            )
+        )
+
+
+@dataclass(frozen=True)
+class VocTruthReader:
+    """Reads the truth of one image.
+
+    Attributes:
+        is_thing: Per class of the vocabulary.
+    """
+
+    is_thing: tuple[bool, ...]
+
+    def __call__(self, image: SourceImage) -> ImageTruth:
+        """One region a class; background and void are ignored."""
+        (path,) = image.labels
+        labels = read_label_map(path)
+        known = (labels <= len(self.is_thing)) | (labels == _VOID)
+        if not known.all():
+            raise ValueError(
+                f'{path} has label {labels[~known].max()}; expected 0 '
+                f'(background), 1 to {len(self.is_thing)}, and 255 (void)'
+            )
+        ignored = (labels == _BACKGROUND) | (labels == _VOID)
+        classes = np.where(ignored, IGNORE_INDEX, labels - 1)
+        return truth_of_labels(classes.astype(np.uint8), self.is_thing)
+
+
+def prepare_voc(
+    source: Path,
+    target: Path,
+    *,
+    splits: Sequence[str] = tuple(NUM_IMAGES),
+    workers: int = 1,
+    copy: bool = False,
+    subset: bool = False,
+    say: Say = print,
+) -> list[PreparedLabels]:
+    """Turn the public VOC 2012 download into the package's format.
+
+    Semantic labels only: background and void are ignored, and the pixels of
+    each class become one exact crowd (see
+    :class:`~freeseg_mm.structures.Segment`).
+
+    Everything is listed before anything is written. What an earlier run
+    finished is not made again; the result does not depend on that, nor on
+    the number of workers.
+
+    Args:
+        source: ``VOC2012``, or ``VOCdevkit``, or the folder it is in.
+        target: Folder to write, see ``DatasetLayout``.
+        splits: Which of ``train`` (with SBD's) and ``val``.
+        workers: How many processes.
+        copy: Copy images rather than link to them.
+        subset: Accept another number of images than the official one.
+        say: Where to tell what comes next and how much disk it takes.
+
+    Raises:
+        FileNotFoundError: If a part of the download is missing.
+        FileExistsError: If the target holds something else already.
+        OSError: If the disk is too small.
+        ValueError: If a file is damaged or does not fit the others.
+    """
+    root = find_root(source)
+    for folder in (source, root):
+        refuse_source_as_target(folder, target)
+    vocabulary = Vocabulary.load(VOCABULARY_NAME)
+    part = VocSource(root)
+    contents = {split: part.read(split, subset) for split in splits}
+    target.mkdir(parents=True, exist_ok=True)
+    write_builtin_vocabulary(VOCABULARY_NAME, target)
+    return [
+        run_split(
+            LabelledSplit(
+                DatasetLayout(target, split),
+                images,
+                image_folder=part.images,
+                read_truth=VocTruthReader(vocabulary.is_thing),
+                vocabulary=vocabulary,
+                has_objects=False,
+                source={'dataset': 'voc', 'masks': part.masks.name},
+                copy=copy,
+            ),
+            workers=workers,
+            say=say,
+            tasks=[Task.SEMANTIC],
+            why='the masks tell no objects apart',
+        )
+        for split, images in contents.items()
+    ]
