@@ -1,0 +1,204 @@
+"""What is wrong with a panoptic JSON, all of it at once."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.panoptic_png import MAX_ID, VOID_ID
+
+from .preparation.files import read_json
+
+_LISTS = ('images', 'annotations', 'categories')
+_KEYS = {
+    'images': ('id', 'file_name', 'height', 'width'),
+    'annotations': ('image_id', 'file_name', 'segments_info'),
+    'categories': ('id', 'name'),
+}
+_SEGMENT_KEYS = ('id', 'category_id')
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        file: The file that is broken or missing.
+        reason: Why, for the user.
+    """
+
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        """One line that names the file once."""
+        if self.file in self.reason:
+            return self.reason
+        return f'{self.file}: {self.reason}'
+
+
+@dataclass
+class PanopticJson:
+    """A panoptic JSON, split into what can be used and what is wrong.
+
+    Attributes:
+        content: The file without the entries that have findings.
+        reasons: What is wrong, one sentence each.
+        without_annotation: Images that no annotation is of; they are not
+            read, which is no mistake.
+    """
+
+    content: dict[str, list[dict[str, Any]]]
+    reasons: list[str] = field(default_factory=list)
+    without_annotation: int = 0
+
+
+def check_panoptic_json(path: Path, vocabulary: Vocabulary) -> PanopticJson:
+    """Look through all entries of a panoptic JSON.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON object with the lists of the format.
+    """
+    content = read_json(path, _LISTS)
+    reasons: list[str] = []
+    whole = {key: _complete(content[key], key, reasons) for key in _LISTS}
+    categories = _check_categories(whole['categories'], vocabulary, reasons)
+    images = _check_images(whole['images'], reasons)
+    annotations = _check_annotations(
+        whole['annotations'],
+        images,
+        {entry['id'] for entry in whole['categories']},
+        reasons,
+    )
+    known = {entry['id'] for entry in categories}
+    usable = [
+        entry
+        for entry in annotations
+        if all(s['category_id'] in known for s in entry['segments_info'])
+    ]
+    if len(usable) < len(annotations):
+        reasons.append(
+            f'{len(annotations) - len(usable)} annotations have segments of '
+            'those categories and were not looked at further'
+        )
+    annotated = {entry['image_id'] for entry in whole['annotations']}
+    return PanopticJson(
+        {
+            'images': list(images.values()),
+            'annotations': usable,
+            'categories': categories,
+        },
+        reasons,
+        without_annotation=len(images.keys() - annotated),
+    )
+
+
+def _complete(
+    entries: list[Any], key: str, reasons: list[str]
+) -> list[dict[str, Any]]:
+    """The entries that have the keys of their list."""
+    kept = []
+    for place, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            reasons.append(f'{key}[{place}] is no JSON object: {entry!r}')
+            continue
+        missing = [name for name in _KEYS[key] if name not in entry]
+        if missing:
+            reasons.append(f'{key}[{place}] lacks the keys {missing}')
+        else:
+            kept.append(entry)
+    return kept
+
+
+def _check_categories(
+    categories: list[dict], vocabulary: Vocabulary, reasons: list[str]
+) -> list[dict]:
+    """The categories that are classes, each once."""
+    for key in ('id', 'name'):
+        times = Counter(entry[key] for entry in categories)
+        for value, count in times.items():
+            if count > 1:
+                reasons.append(f'{count} categories have the {key} {value!r}')
+    unknown = [
+        entry['name']
+        for entry in categories
+        if entry['name'] not in vocabulary.names
+    ]
+    if unknown:
+        reasons.append(
+            f'categories {unknown} are not in vocabulary {vocabulary.name!r}'
+        )
+    return [entry for entry in categories if entry['name'] not in unknown]
+
+
+def _check_images(
+    images: list[dict], reasons: list[str]
+) -> dict[int, dict[str, Any]]:
+    by_id: dict[int, dict[str, Any]] = {}
+    files: set[str] = set()
+    for entry in images:
+        where = f'image {entry["id"]} ({entry["file_name"]})'
+        if entry['id'] in by_id:
+            reasons.append(f'{where}: its id is listed before')
+            continue
+        if entry['file_name'] in files:
+            reasons.append(f'{where}: its file is listed before')
+        sides = entry['height'], entry['width']
+        if not all(isinstance(side, int) and side > 0 for side in sides):
+            reasons.append(f'{where}: height and width are {sides}')
+            continue
+        files.add(entry['file_name'])
+        by_id[entry['id']] = entry
+    return by_id
+
+
+def _check_annotations(
+    annotations: list[dict],
+    images: dict[int, dict[str, Any]],
+    category_ids: set[int],
+    reasons: list[str],
+) -> list[dict]:
+    kept = []
+    seen: set[int] = set()
+    for entry in annotations:
+        problems = _annotation_problems(entry, images, category_ids)
+        if entry['image_id'] in seen:
+            problems.append(
+                f'image id {entry["image_id"]} has an annotation before'
+            )
+        seen.add(entry['image_id'])
+        where = f'annotation {entry["file_name"]}'
+        reasons += [f'{where}: {problem}' for problem in problems]
+        if not problems:
+            kept.append(entry)
+    return kept
+
+
+def _annotation_problems(
+    entry: dict, images: dict[int, dict[str, Any]], category_ids: set[int]
+) -> list[str]:
+    problems = []
+    if entry['image_id'] not in images:
+        problems.append(f'no usable image has its id {entry["image_id"]}')
+    infos = entry['segments_info']
+    if not all(
+        isinstance(info, dict) and all(key in info for key in _SEGMENT_KEYS)
+        for info in infos
+    ):
+        return [*problems, f'a segment lacks one of {list(_SEGMENT_KEYS)}']
+    ids = [info['id'] for info in infos]
+    twice = sorted(i for i, count in Counter(ids).items() if count > 1)
+    if twice:
+        problems.append(f'segment ids {twice} are listed more than once')
+    outside = [i for i in ids if not VOID_ID < i <= MAX_ID]
+    if outside:
+        problems.append(
+            f'segment ids {outside} are not between 1 and {MAX_ID}, which '
+            'a PNG can hold'
+        )
+    unknown = sorted({info['category_id'] for info in infos} - category_ids)
+    if unknown:
+        problems.append(f'category ids {unknown} are not in the file')
+    return problems

@@ -1,0 +1,84 @@
+"""Data sets and metrics that a config names, for tools without a model."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from freeseg_mm.registry import DATASETS
+from freeseg_mm.utils.run_config import check_options
+
+from .open_vocab_panoptic import OpenVocabPanopticDataset
+
+LOADERS = ('train', 'val', 'test')
+
+
+def read_config(
+    path: str | Path, options: Mapping[str, Any] | None = None
+) -> Config:
+    """Read a config, apply ``--cfg-options`` and set the default scope.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        KeyError: If an option could have no effect.
+    """
+    config = Config.fromfile(path)
+    if options:
+        check_options(config, dict(options))
+        config.merge_from_dict(dict(options))
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    return config
+
+
+def dataset_configs(config: Config, loader: str) -> list[dict[str, Any]]:
+    """Configs of the data sets a loader reads, without their wrappers.
+
+    Args:
+        config: The config.
+        loader: ``train``, ``val`` or ``test``.
+
+    Raises:
+        ValueError: If the config has no such loader.
+    """
+    content = config.get(f'{loader}_dataloader')
+    if not content:
+        raise ValueError(
+            f'the config has no {loader}_dataloader; it has '
+            f'{[name for name in LOADERS if config.get(f"{name}_dataloader")]}'
+        )
+    return list(_leaves(content['dataset']))
+
+
+def metric_configs(config: Config, loader: str) -> list[dict[str, Any]]:
+    """Configs of the metrics that score what a loader reads."""
+    metrics = config.get(f'{loader}_evaluator') or []
+    return list(metrics) if isinstance(metrics, list | tuple) else [metrics]
+
+
+def build_dataset(config: Mapping[str, Any]) -> OpenVocabPanopticDataset:
+    """Build one data set of ours.
+
+    Raises:
+        ValueError: If it is of another type, and for what the type refuses.
+        FileNotFoundError: If its annotation file or vocabulary is missing.
+    """
+    kind = config['type']
+    built = DATASETS.get(kind) if isinstance(kind, str) else kind
+    if built is None or not issubclass(built, OpenVocabPanopticDataset):
+        raise ValueError(
+            f'the data set is a {kind}, expected a '
+            'freeseg_mm.OpenVocabPanopticDataset'
+        )
+    return DATASETS.build(dict(config))
+
+
+def _leaves(node: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if 'datasets' in node:
+        for inner in node['datasets']:
+            yield from _leaves(inner)
+    elif 'dataset' in node:
+        yield from _leaves(node['dataset'])
+    else:
+        yield dict(node)
