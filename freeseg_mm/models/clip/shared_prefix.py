@@ -126,17 +126,20 @@ def _attend(qkv: Tensor, prompts: PackedPrompts, visible: Tensor) -> Tensor:
         (L + N, width).
     """
     num_shared, num_prompts = prompts.num_shared, prompts.num_prompts
-    shared = qkv[:num_shared].permute(1, 2, 0, 3)[:, None]  # 3, 1, heads, L
+    # 3 of (1, heads, L, ...), and 3 of (P, heads, S, ...)
+    shared = qkv[:num_shared].permute(1, 2, 0, 3)[:, None].unbind()
     own = qkv.new_zeros(num_prompts * prompts.longest, *qkv.shape[1:])
     own = own.index_copy(0, prompts.slots, qkv[num_shared:])
     own = own.unflatten(0, (num_prompts, -1)).permute(2, 0, 3, 1, 4)
-    keys, values = (
-        torch.cat([one.expand(num_prompts, -1, -1, -1), other], dim=2)
-        for one, other in zip(shared[1:], own[1:], strict=True)
-    )
-    prefix = F.scaled_dot_product_attention(*shared, is_causal=True)
+    query, key, value = own.unbind()
     suffixes = F.scaled_dot_product_attention(
-        own[0], keys, values, attn_mask=visible
+        query,
+        torch.cat([shared[1].expand(num_prompts, -1, -1, -1), key], dim=2),
+        torch.cat([shared[2].expand(num_prompts, -1, -1, -1), value], dim=2),
+        attn_mask=visible,
+    )
+    prefix = F.scaled_dot_product_attention(
+        shared[0], shared[1], shared[2], is_causal=True
     )
     suffixes = suffixes.transpose(1, 2).flatten(0, 1)  # P * S, heads, ...
     return torch.cat(

@@ -1,5 +1,6 @@
 """The text half of an open_clip model, entered with embeddings."""
 
+import hashlib
 from functools import lru_cache
 from typing import Any
 
@@ -46,6 +47,7 @@ class TextTower:
             )
         self._tower = tower
         self._tokenizer = tokenizer
+        self._architecture = _architecture(tower, tokenizer)
         self._encode_words = lru_cache(maxsize=65536)(self._encode_uncached)
 
     @property
@@ -93,6 +95,19 @@ class TextTower:
     def device(self) -> torch.device:
         """Where the tower is."""
         return self._tower.positional_embedding.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the tower's weights."""
+        return self._tower.positional_embedding.dtype
+
+    @property
+    def architecture(self) -> str:
+        """Digest of what the weights do not tell: activations, heads ...
+
+        Towers with equal weights and equal architecture read alike.
+        """
+        return self._architecture
 
     def encode(
         self, embeddings: Tensor, end: Tensor, prefix: Tensor | None = None
@@ -149,3 +164,19 @@ class TextTower:
         elif projection is not None:
             x = x @ projection
         return F.normalize(x.float(), dim=-1)
+
+
+def _architecture(tower: Any, tokenizer: Any) -> str:
+    heads = [
+        getattr(block.attn, 'num_heads', None)
+        for block in tower.transformer.resblocks
+    ]
+    clean = getattr(tokenizer, 'clean_fn', None)
+    parts = (
+        repr(tower.transformer),
+        repr(tower.ln_final),
+        heads,
+        type(tokenizer).__qualname__,
+        getattr(clean, '__qualname__', None),
+    )
+    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()

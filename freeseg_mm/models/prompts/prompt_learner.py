@@ -52,6 +52,32 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
         """
         return True
 
+    @property
+    def settings(self) -> dict[str, str | int | float | None]:
+        """What decides the prompts beside the parameters.
+
+        These are all public attributes: whoever adds one need not think of
+        caches, which tell learners apart by them.
+
+        Raises:
+            TypeError: If one is no plain value.
+        """
+        settings = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ('training', 'init_cfg')
+            and not name.startswith('_')
+        }
+        for name, value in settings.items():
+            if not isinstance(value, str | int | float | None):
+                raise TypeError(
+                    f'{type(self).__name__}.{name}: expected a string, a '
+                    f'number or None, got {value!r}; caches tell learners '
+                    'apart by these, so keep other things in parameters, '
+                    'buffers or private attributes'
+                )
+        return settings
+
     @abstractmethod
     def encode_task(
         self, text_tower: TextTower, prompts: Sequence[str], task: Task

@@ -66,6 +66,8 @@ class FreeSeg(MaskFormer):
             :func:`ensemble_scores`), and what ``FreeSegFusionHead`` takes.
         data_preprocessor: Config of the preprocessor; its mean, std and
             channel order turn inputs back into RGB for CLIP.
+        text_cache_dir: Folder that keeps text embeddings between runs, so
+            that names once read cost nothing; see :class:`TextCache`.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
@@ -89,6 +91,7 @@ class FreeSeg(MaskFormer):
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
         data_preprocessor: OptConfigType = None,
+        text_cache_dir: str | None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         _refuse_unknown('train_cfg', train_cfg, TRAIN_KEYS)
@@ -120,7 +123,7 @@ class FreeSeg(MaskFormer):
                 f'ensemble mode {self.test_cfg.ensemble.mode!r} needs a '
                 "mask_classifier; without one set the mode to 'query'"
             )
-        self._text_cache = TextCache()
+        self._text_cache = TextCache(text_cache_dir)
 
     def _build_prompts(self, config: ConfigType) -> PromptLearner:
         """Build a prompt learner, with those of CLIP's widths it takes."""
@@ -277,7 +280,7 @@ class FreeSeg(MaskFormer):
     def _text(self, learner: PromptLearner, vocabulary: Vocabulary) -> Tensor:
         """Cached text embeddings of the asked-for tasks, (T, P, D)."""
         return self._text_cache.encode(
-            learner, self.clip.text, vocabulary, self.tasks
+            learner, self.clip, vocabulary, self.tasks
         )
 
     def _vocabulary(self, samples: SampleList) -> Vocabulary:

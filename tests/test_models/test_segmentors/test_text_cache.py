@@ -34,7 +34,7 @@ def encode(tiny_clip, monkeypatch):
         if clear:
             cache.clear()
         before = len(calls)
-        embeds = cache.encode(learner, tiny_clip.text, vocabulary, tasks)
+        embeds = cache.encode(learner, tiny_clip, vocabulary, tasks)
         return embeds, len(calls) - before
 
     return run
@@ -98,11 +98,22 @@ def test_loading_weights_is_noticed(encode, learner):
     assert encode(learner)[1] == 2
 
 
-def test_learners_do_not_share_embeddings(encode, learner):
+def test_learners_share_embeddings_if_their_content_is_the_same(
+    encode, learner
+):
     encode(learner)
 
-    assert encode(copy.deepcopy(learner))[1] == 2
+    assert encode(copy.deepcopy(learner))[1] == 0
+    other = AdaptivePromptLearner(text_width=32, embed_dim=16)
+    assert encode(other)[1] == 2
+    swapped = AdaptivePromptLearner(
+        text_width=32, embed_dim=16, fusion='start_first'
+    )
+    swapped.load_state_dict(learner.state_dict())
+    assert encode(swapped)[1] == 2
     assert encode(FixedPrompt())[1] == 2
+    assert encode(FixedPrompt())[1] == 0
+    assert encode(FixedPrompt(class_template='{}.'))[1] == 2
     assert encode(learner)[1] == 0
 
 
@@ -114,10 +125,10 @@ def test_clear_forgets(encode, learner):
 
 def test_fixed_prompts_follow_clip_to_another_device(tiny_clip):
     cache, prompt = TextCache(), FixedPrompt()
-    cache.encode(prompt, tiny_clip.text, PETS, TASKS)
+    cache.encode(prompt, tiny_clip, PETS, TASKS)
     moved = copy.deepcopy(tiny_clip).to('meta')
 
-    embeds = cache.encode(prompt, moved.text, PETS, TASKS)
+    embeds = cache.encode(prompt, moved, PETS, TASKS)
 
     assert embeds.device.type == 'meta'
 
@@ -131,3 +142,47 @@ def test_memory_is_bounded(encode, learner, monkeypatch):
     assert encode(learner, names[3], [Task.SEMANTIC])[1] == 0
     assert encode(learner, names[1], [Task.SEMANTIC])[1] == 0
     assert encode(learner, names[0], [Task.SEMANTIC])[1] == 1
+
+
+def test_what_depends_on_no_task_is_encoded_once(encode):
+    learner = AdaptivePromptLearner(
+        text_width=32, embed_dim=16, use_task_prompt=False
+    )
+    for prompts in (learner, FixedPrompt(task_template=None)):
+        embeds, cost = encode(prompts, tasks=list(Task))
+
+        assert cost == 1
+        assert embeds.shape == (3, 2, 16)
+        assert torch.equal(embeds[0], embeds[2])
+
+
+def test_full_precision_under_autocast(encode, learner):
+    with torch.autocast('cpu', torch.bfloat16):
+        low, _ = encode(learner)
+
+    assert torch.equal(encode(learner, clear=True)[0], low)
+
+
+def test_a_changed_setting_is_noticed(encode, learner):
+    encode(learner)
+    learner.fusion = 'start_first'
+
+    assert encode(learner)[1] == 2
+
+
+def test_nothing_is_hashed_for_the_second_image(encode, learner, monkeypatch):
+    encode(learner)
+    monkeypatch.setattr(module, 'learner_digest', lambda _: 1 / 0)
+
+    assert encode(learner)[1] == 0
+
+
+def test_a_new_learner_in_an_old_ones_place_is_not_taken_for_it(
+    encode, learner, monkeypatch
+):
+    monkeypatch.setattr(module, 'learner_state', lambda _: ())
+    monkeypatch.setattr(module, 'id', lambda _: 1, raising=False)
+    encode(learner)
+
+    other = AdaptivePromptLearner(text_width=32, embed_dim=16)
+    assert encode(other)[1] == 2
