@@ -176,6 +176,8 @@ model = dict(
             unseen_weight=0.2,
         ),
         max_per_image=100,
+        # what is hardly an object is neither shown to CLIP nor counted
+        min_object_prob=0.05,
         object_score_thr=0.5,
         overlap_thr=0.8,
     ),

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from freeseg_mm.registry import MODELS
+from freeseg_mm.utils.mask_boxes import mask_boxes
 
 from .frozen_clip import FrozenCLIP
 from .mask_classifier import MaskClassifier
@@ -187,11 +188,6 @@ def unit_boxes(masks: Tensor) -> Tensor:
         Left, top, right, bottom edges of the occupied cells in [0, 1],
         (K, 4), float32.
     """
-    edges = []
-    for occupied in (masks.any(1), masks.any(2)):  # columns, rows
-        length = occupied.shape[1]
-        first = occupied.float().argmax(1)
-        last = length - occupied.flip(1).float().argmax(1)
-        edges.append((first / length, last / length))
-    (left, right), (top, bottom) = edges
-    return torch.stack([left, top, right, bottom], dim=1)
+    height, width = masks.shape[-2:]
+    boxes = mask_boxes(masks).float()
+    return boxes / boxes.new_tensor([width, height, width, height])

@@ -38,8 +38,7 @@ def ensemble_scores(
     """
     if mode not in MODES:
         raise ValueError(f'ensemble mode {mode!r} is none of {MODES}')
-    # not 1 - p_no_object, which is zero for all but the likeliest objects
-    objectness = query_logits.softmax(-1)[..., :-1].sum(-1, keepdim=True)
+    objectness = object_probs(query_logits)[..., None]
     query = query_logits[..., :-1].log_softmax(-1)
     if mode == 'query':
         return query.exp() * objectness
@@ -58,3 +57,16 @@ def ensemble_scores(
         mixed = weight * query.exp() + (1 - weight) * clip.exp()
         classes = mixed / mixed.sum(-1, keepdim=True)
     return classes * objectness
+
+
+def object_probs(query_logits: Tensor) -> Tensor:
+    """Probability that a query is an object of any class.
+
+    Args:
+        query_logits: (..., C + 1), no-object last.
+
+    Returns:
+        (...).
+    """
+    # not 1 - p_no_object, which is zero for all but the likeliest objects
+    return query_logits.softmax(-1)[..., :-1].sum(-1)

@@ -4,29 +4,42 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmdet.evaluation.functional import INSTANCE_OFFSET
-from mmdet.models.seg_heads.panoptic_fusion_heads import MaskFormerFusionHead
-from mmdet.structures.mask import mask2bbox
+from mmdet.models.seg_heads.panoptic_fusion_heads import (
+    BasePanopticFusionHead,
+)
 from mmdet.utils import ConfigType, OptMultiConfig
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.fetch import fetch
+from freeseg_mm.utils.mask_boxes import mask_boxes
 
-PIXEL_BUDGET = 2**26
-"""Most (class, pixel) scores held at once: 256 MiB in float32."""
+from .mask_results import (
+    Instances,
+    PanopticSegments,
+    best_instances,
+    panoptic_segments,
+    semantic_labels,
+)
+
+Result = PixelData | InstanceData
+OnDevice = Tensor | Instances | PanopticSegments
 
 
 @MODELS.register_module()
-class FreeSegFusionHead(MaskFormerFusionHead):
+class FreeSegFusionHead(BasePanopticFusionHead):
     """Mask classification's standard post-processing, for any vocabulary.
 
     Thing and stuff come from the vocabulary, not from the order of classes.
+    The host waits for the device twice a batch: for how many masks are
+    worth enlarging, and for how many instances and segments there are.
 
     Args:
         test_cfg: ``max_per_image`` instances kept, ``object_score_thr`` and
-            ``overlap_thr`` of the panoptic result.
+            ``overlap_thr`` of the panoptic result, and optionally
+            ``min_object_prob`` (default 0), see :meth:`matters`.
         init_cfg: See mmengine's ``BaseModule``.
     """
 
@@ -40,6 +53,34 @@ class FreeSegFusionHead(MaskFormerFusionHead):
             init_cfg=init_cfg,
         )
 
+    def matters(self, object_probs: Tensor, tasks: Sequence[Task]) -> Tensor:
+        """Which masks can have a part in a result, whatever their classes.
+
+        By definition none whose probability of being an object, o, is not
+        over ``min_object_prob``. Nor, for the panoptic result, one with o
+        not over ``object_score_thr``: the class probabilities of a mask sum
+        to o, so the largest is at most o, and the panoptic result begins by
+        dropping masks whose largest is not over that threshold.
+
+        Args:
+            object_probs: (B, T, N).
+            tasks: The T tasks.
+
+        Returns:
+            (B, T, N), bool.
+        """
+        least = [
+            max(self.test_cfg.get('min_object_prob', 0.0), self._least(task))
+            for task in tasks
+        ]
+        return object_probs > object_probs.new_tensor(least)[:, None]
+
+    def _least(self, task: Task) -> float:
+        """What the best class probability of a mask has to exceed."""
+        if task is Task.PANOPTIC:
+            return self.test_cfg['object_score_thr']
+        return 0.0
+
     def predict(
         self,
         class_probs: Tensor,
@@ -48,7 +89,7 @@ class FreeSegFusionHead(MaskFormerFusionHead):
         vocabulary: Vocabulary,
         tasks: Sequence[Task],
         rescale: bool = True,
-    ) -> list[dict[Task, PixelData | InstanceData]]:
+    ) -> list[dict[Task, Result]]:
         """Build each image's result of each task.
 
         Args:
@@ -63,160 +104,127 @@ class FreeSegFusionHead(MaskFormerFusionHead):
                 rather than of the network's input.
 
         Returns:
-            One result per task and image; see the methods of each.
+            One result per task and image: of the semantic task ``sem_seg``
+            (and mmseg's ``data``), class indices, (1, H, W); of the
+            instance task ``masks`` (n, H, W) bool, ``labels``, ``scores``
+            and ``bboxes`` xyxy in pixels of the result, best first; of the
+            panoptic task ``sem_seg``, ids of mmdet's form ``label + offset
+            * k``, (1, H, W), C where there is no segment, and
+            ``segments_info`` with ``id``, ``label``, ``score`` of each.
         """
-        postprocess = {
-            Task.SEMANTIC: self.semantic_postprocess,
-            Task.INSTANCE: self.instance_postprocess,
-            Task.PANOPTIC: self.panoptic_postprocess,
-        }
         is_thing = torch.tensor(
             vocabulary.is_thing, dtype=torch.bool, device=class_probs.device
         )
-        results = []
-        for probs, logits, meta in zip(
-            class_probs, mask_logits, batch_img_metas, strict=True
-        ):
-            full = _full_resolution(logits, meta, rescale)
-            full = full.expand(len(tasks), -1, -1, -1)
-            results.append(
-                {
-                    task: postprocess[task](probs[t], full[t], is_thing)
-                    for t, task in enumerate(tasks)
-                }
+        order, counts = self._survivors(class_probs, is_thing, tasks)
+        mask_logits = mask_logits.expand(-1, len(tasks), -1, -1, -1)
+        on_device = [
+            self._result(
+                task,
+                class_probs[b, t, chosen],
+                _full_resolution(mask_logits[b, t, chosen], meta, rescale),
+                is_thing,
             )
-        return results
+            for b, meta in enumerate(batch_img_metas)
+            for t, task in enumerate(tasks)
+            for chosen in [order[b, t, : counts[b][t]]]
+        ]
+        known = fetch([_known(result) for result in on_device])
+        results = iter(map(_to_data, on_device, known))
+        return [{task: next(results) for task in tasks} for _ in class_probs]
 
-    def semantic_postprocess(
-        self, class_probs: Tensor, mask_logits: Tensor, is_thing: Tensor
-    ) -> PixelData:
-        """Class of each pixel: argmax over the masks' weighted sum.
+    def loss(self) -> dict[str, Tensor]:
+        """Nothing here is trained; mmdet's base class wants the method."""
+        return {}
 
-        Args:
-            class_probs: (N, C).
-            mask_logits: At result size, (N, H, W).
-            is_thing: Not used.
+    def _survivors(
+        self, class_probs: Tensor, is_thing: Tensor, tasks: Sequence[Task]
+    ) -> tuple[Tensor, list[list[int]]]:
+        """Queries by their best class probability, and how many count.
 
         Returns:
-            ``sem_seg`` (and mmseg's ``data``): class indices, (1, H, W).
+            (B, T, N), and for each image and task the number of queries
+            from the front that have any part in the result.
         """
-        masks = mask_logits.flatten(1).sigmoid()
-        chunk = max(1, PIXEL_BUDGET // class_probs.shape[1])
-        labels = torch.cat(
+        best = torch.stack(
             [
-                (class_probs.T @ part).argmax(0)
-                for part in masks.split(chunk, dim=1)
-            ]
-        ).view(1, *mask_logits.shape[-2:])
-        return PixelData(sem_seg=labels, data=labels)
+                (probs * is_thing if task is Task.INSTANCE else probs).amax(-1)
+                for task, probs in zip(
+                    tasks, class_probs.unbind(1), strict=True
+                )
+            ],
+            dim=1,
+        )
+        best, order = best.sort(dim=-1, descending=True, stable=True)
+        least = best.new_tensor([self._least(task) for task in tasks])
+        return order, (best > least[:, None]).sum(-1).tolist()
 
-    def instance_postprocess(
-        self, class_probs: Tensor, mask_logits: Tensor, is_thing: Tensor
-    ) -> InstanceData:
-        """Best (query, thing class) pairs as instances.
+    def _result(
+        self, task: Task, probs: Tensor, masks: Tensor, is_thing: Tensor
+    ) -> OnDevice:
+        if task is Task.SEMANTIC:
+            return semantic_labels(probs, masks)
+        if task is Task.INSTANCE:
+            return best_instances(
+                probs, masks, is_thing, self.test_cfg['max_per_image']
+            )
+        return panoptic_segments(
+            probs, masks, is_thing, self.test_cfg['overlap_thr']
+        )
 
-        A score is class probability times the mean mask probability inside
-        the mask.
 
-        Args:
-            class_probs: (N, C).
-            mask_logits: At result size, (N, H, W).
-            is_thing: (C,), bool.
+def _known(result: OnDevice) -> Tensor:
+    """What the host has to know of a result; a small tensor."""
+    if isinstance(result, Instances):
+        return (result.scores > 0).sum()
+    if isinstance(result, PanopticSegments):
+        return torch.stack(
+            [
+                x.double()
+                for x in (
+                    result.begins,
+                    result.ids,
+                    result.labels,
+                    result.scores,
+                )
+            ],
+            dim=1,
+        )
+    return result.new_zeros(0)
 
-        Returns:
-            ``masks`` (n, H, W) bool, ``labels``, ``scores``, and ``bboxes``
-            xyxy in pixels of the result, best first, n at most
-            ``test_cfg.max_per_image``.
-        """
-        masks = mask_logits > 0
-        area = masks.flatten(1).sum(1)
-        certainty = (mask_logits.sigmoid() * masks).flatten(1).sum(1)
-        certainty = certainty / area.clamp(min=1)
-        scores = class_probs * certainty[:, None] * is_thing
-        count = min(self.test_cfg['max_per_image'], scores.numel())
-        top_scores, pairs = scores.flatten().topk(count)
-        pairs, top_scores = pairs[top_scores > 0], top_scores[top_scores > 0]
-        top_masks = masks[pairs // scores.shape[1]]
+
+def _to_data(result: OnDevice, known: Tensor) -> Result:
+    """Wrap a result as mmdet does."""
+    if isinstance(result, Instances):
+        count = int(known)
+        masks = result.masks[:count]
         return InstanceData(
-            bboxes=mask2bbox(top_masks),
-            labels=pairs % scores.shape[1],
-            scores=top_scores,
-            masks=top_masks,
+            bboxes=mask_boxes(masks).float(),
+            labels=result.labels[:count],
+            scores=result.scores[:count],
+            masks=masks,
         )
-
-    def panoptic_postprocess(
-        self, class_probs: Tensor, mask_logits: Tensor, is_thing: Tensor
-    ) -> PixelData:
-        """Non-overlapping segments, better masks first.
-
-        Each confident query claims the pixels where its score times mask
-        probability is highest; it keeps its segment if enough of its mask
-        is won. Stuff of one class is one segment.
-
-        Args:
-            class_probs: (N, C).
-            mask_logits: At result size, (N, H, W).
-            is_thing: (C,), bool.
-
-        Returns:
-            ``sem_seg``: ids of mmdet's form ``label + offset * k``, (1, H,
-            W), C where there is no segment; and ``segments_info`` with
-            ``id``, ``label``, ``score`` of each segment.
-        """
-        num_classes = class_probs.shape[1]
-        offset = max(INSTANCE_OFFSET, num_classes + 1)
-        scores, labels = class_probs.max(dim=1)
-        order = scores.argsort(descending=True)
-        order = order[scores[order] > self.test_cfg['object_score_thr']]
-        panoptic = torch.full(
-            mask_logits.shape[-2:], num_classes, device=mask_logits.device
-        )
-        segments: list[dict] = []
-        if len(order):
-            scores, labels = scores[order], labels[order]
-            logits = mask_logits[order]
-            winner = (logits.sigmoid() * scores[:, None, None]).argmax(0)
-            won = winner == torch.arange(
-                len(order), device=winner.device
-            ).view(-1, 1, 1)
-            won &= logits > 0
-            won_area = won.flatten(1).sum(1)
-            area = (logits > 0).flatten(1).sum(1)
-            kept = won_area >= self.test_cfg['overlap_thr'] * area
-            kept &= won_area > 0
-            for mask, label, score, countable in zip(
-                won[kept],
-                labels[kept].tolist(),
-                scores[kept].tolist(),
-                is_thing[labels[kept]].tolist(),
-                strict=True,
-            ):
-                segment = None if countable else _of_class(segments, label)
-                if segment is None:
-                    segment = {
-                        'id': label + offset * (len(segments) + 1),
-                        'label': label,
-                        'score': score,
-                    }
-                    segments.append(segment)
-                panoptic[mask] = segment['id']
+    if isinstance(result, PanopticSegments):
+        segments = [
+            {'id': int(id_), 'label': int(label), 'score': score}
+            for begins, id_, label, score in known.tolist()
+            if begins
+        ]
         return PixelData(
-            metainfo={'segments_info': segments}, sem_seg=panoptic[None]
+            metainfo={'segments_info': segments}, sem_seg=result.sem_seg
         )
-
-
-def _of_class(segments: list[dict], label: int) -> dict | None:
-    """The segment that stuff of this class already has."""
-    return next((s for s in segments if s['label'] == label), None)
+    return PixelData(sem_seg=result, data=result)
 
 
 def _full_resolution(logits: Tensor, meta: dict, rescale: bool) -> Tensor:
-    """Upsample (T, N, h, w), cut the padding, go to the result's size."""
-    full = F.interpolate(
-        logits.float(), meta['batch_input_shape'], mode='bilinear'
-    )
+    """Upsample (n, h, w), cut the padding, go to the result's size."""
     height, width = meta['img_shape'][:2]
-    full = full[..., :height, :width]
-    if rescale and meta['ori_shape'][:2] != (height, width):
-        full = F.interpolate(full, meta['ori_shape'][:2], mode='bilinear')
-    return full
+    size = tuple(meta['ori_shape'][:2]) if rescale else (height, width)
+    if len(logits) == 0:
+        return logits.new_zeros((0, *size), dtype=torch.float32)
+    full = _resize(logits.float(), meta['batch_input_shape'])
+    full = full[:, :height, :width]
+    return full if size == (height, width) else _resize(full, size)
+
+
+def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(maps[None], size, mode='bilinear')[0]

@@ -10,7 +10,8 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor
 
 from freeseg_mm.models.clip import FrozenCLIP, MaskClassifier
-from freeseg_mm.models.heads.ensemble import ensemble_scores
+from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
+from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
 from freeseg_mm.models.layers import best_of_prompts
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.registry import MODELS
@@ -18,7 +19,6 @@ from freeseg_mm.structures import Task, Vocabulary, task_targets
 
 from .text_cache import TextCache
 
-PADDING_LOGIT = -1e4
 TRAIN_KEYS = (
     'assigner',
     'num_points',
@@ -30,6 +30,7 @@ TEST_KEYS = (
     'tasks',
     'ensemble',
     'max_per_image',
+    'min_object_prob',
     'object_score_thr',
     'overlap_thr',
 )
@@ -219,40 +220,55 @@ class FreeSeg(MaskFormer):
             batch_inputs, batch_data_samples
         )
         _blank_padding(mask_logits, metas)
+        query_logits = query_logits.float()
+        matters = self.panoptic_fusion_head.matters(
+            object_probs(query_logits), self.tasks
+        )
         clip_logits = None
         if self._use_clip_scores:
             clip_logits, valid = self.clip_scores(
-                batch_inputs, mask_logits, vocabulary
+                batch_inputs, mask_logits, vocabulary, matters
             )
-        class_probs = ensemble_scores(
-            query_logits.float(),
+            matters = matters & valid
+        class_probs = matters[..., None] * ensemble_scores(
+            query_logits,
             clip_logits,
             torch.tensor(vocabulary.is_seen, device=query_logits.device),
             **self.test_cfg.ensemble,
         )
-        if clip_logits is not None:
-            class_probs = class_probs * valid[..., None]
         results = self.panoptic_fusion_head.predict(
             class_probs, mask_logits, metas, vocabulary, self.tasks, rescale
         )
         return self.add_pred_to_datasample(batch_data_samples, results)
 
     def clip_scores(
-        self, batch_inputs: Tensor, mask_logits: Tensor, vocabulary: Vocabulary
+        self,
+        batch_inputs: Tensor,
+        mask_logits: Tensor,
+        vocabulary: Vocabulary,
+        matters: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Let CLIP score every mask.
+        """Let CLIP score masks.
 
         Args:
             batch_inputs: Normalised images, (B, 3, H, W).
             mask_logits: (B, T or 1, N, h, w).
             vocabulary: The C classes.
+            matters: Masks whose scores are wanted, (B, T, N), bool; none
+                of the others is shown to CLIP. ``None`` wants all.
 
         Returns:
-            Logits, (B, T, N, C), and whether a mask is not empty, (B, T or
-            1, N), bool: an empty one has nothing to show to CLIP.
+            Logits, (B, T, N, C), and whether a mask was wanted and is not
+            empty, (B, T or 1, N), bool: an empty one has nothing to show.
         """
         assert self.mask_classifier is not None  # checked when built
         tasks = mask_logits.shape[1]
+        if matters is not None:
+            if tasks == 1:  # one mask for all tasks
+                matters = matters.any(1, keepdim=True)
+            mask_logits = mask_logits.masked_fill(
+                ~matters[..., None, None], PADDING_LOGIT
+            )
         embeds, valid = self.mask_classifier(
             self.clip, self._to_rgb(batch_inputs), mask_logits.flatten(1, 2)
         )

@@ -5,7 +5,8 @@ from mmengine.config import ConfigDict
 from torch.testing import assert_close
 
 from freeseg_mm.models import FreeSegFusionHead
-from freeseg_mm.models.heads import freeseg_fusion_head as module
+from freeseg_mm.models.heads import freeseg_fusion_head as head_module
+from freeseg_mm.models.heads import mask_results as module
 from freeseg_mm.structures import Task, Vocabulary
 
 
@@ -17,6 +18,30 @@ def build(**changes):
         **changes,
     }
     return FreeSegFusionHead(test_cfg=ConfigDict(test_cfg))
+
+
+def run(task, probs, masks, is_thing, **changes):
+    """One task's result of one image that needs no resizing."""
+    size = tuple(masks.shape[-2:])
+    meta = {'batch_input_shape': size, 'img_shape': size, 'ori_shape': size}
+    names = [f'class {i}' for i in range(len(is_thing))]
+    things = [name for name, x in zip(names, is_thing, strict=True) if x]
+    (result,) = build(**changes).predict(
+        probs[None, None],
+        masks[None, None],
+        [meta],
+        Vocabulary.from_names(names, things=things),
+        [task],
+    )
+    return result[task]
+
+
+def semantic(probs, masks):
+    return run(Task.SEMANTIC, probs, masks, [True] * probs.shape[1])
+
+
+def instances(probs, masks, is_thing, **changes):
+    return run(Task.INSTANCE, probs, masks, is_thing, **changes)
 
 
 def logits(*masks):
@@ -41,7 +66,7 @@ def test_semantic_by_hand():
     probs = torch.tensor([[0.9, 0.05, 0.05], [0.1, 0.6, 0.3]])
     masks = logits('9999 9999 0000 0000', '0099 0099 0990 0990')
 
-    result = build().semantic_postprocess(probs, masks, torch.ones(3).bool())
+    result = semantic(probs, masks)
 
     # top left (0.9, 0.05): .81 + .005, .045 + .03, ...: class 0
     # top right (0.9, 0.9): .81 + .09, .045 + .54, ...: class 0
@@ -59,19 +84,18 @@ def test_semantic_sums_the_masks_of_a_class():
     probs = torch.tensor([[0.7, 0.0], [0.0, 0.4], [0.0, 0.4]])
     masks = logits('99', '99', '90')
 
-    result = build().semantic_postprocess(probs, masks, torch.ones(2).bool())
+    result = semantic(probs, masks)
 
     assert result.sem_seg.tolist() == [[[1, 0]]]
 
 
 def test_semantic_in_chunks_changes_nothing(monkeypatch):
     probs, masks = torch.rand(5, 7), torch.randn(5, 6, 8)
-    is_thing = torch.ones(7).bool()
-    whole = build().semantic_postprocess(probs, masks, is_thing).sem_seg
+    whole = semantic(probs, masks).sem_seg
 
     for budget in (1, 70):  # one pixel and ten pixels at once
         monkeypatch.setattr(module, 'PIXEL_BUDGET', budget)
-        parts = build().semantic_postprocess(probs, masks, is_thing).sem_seg
+        parts = semantic(probs, masks).sem_seg
         assert torch.equal(parts, whole)
 
 
@@ -83,7 +107,7 @@ MASKS = logits('0000 0970 0000 0000', '0000 0000 0000 6666')
 
 
 def test_instances_by_hand():
-    result = build().instance_postprocess(PROBS, MASKS, THINGS)
+    result = instances(PROBS, MASKS, THINGS)
 
     # certainty 0.8 and 0.6 inside the masks; class 1 is stuff
     scores = [0.5 * 0.8, 0.3 * 0.6, 0.2 * 0.6, 0.1 * 0.8]
@@ -98,7 +122,7 @@ def test_instances_by_hand():
 
 
 def test_best_instances_are_kept():
-    result = build(max_per_image=2).instance_postprocess(PROBS, MASKS, THINGS)
+    result = instances(PROBS, MASKS, THINGS, max_per_image=2)
 
     assert result.labels.tolist() == [0, 2]
 
@@ -106,12 +130,12 @@ def test_best_instances_are_kept():
 def test_empty_masks_and_no_things_are_no_instances():
     empty = logits('0000', '0040')
 
-    result = build().instance_postprocess(PROBS, empty, THINGS)
+    result = instances(PROBS, empty, THINGS)
     assert len(result) == 0
     assert result.masks.shape == (0, 1, 4)
     assert result.bboxes.shape == (0, 4)
 
-    result = build().instance_postprocess(PROBS, MASKS, torch.zeros(3).bool())
+    result = instances(PROBS, MASKS, torch.zeros(3).bool())
     assert len(result) == 0
 
 
@@ -119,8 +143,8 @@ def test_empty_masks_and_no_things_are_no_instances():
 
 
 def panoptic(probs, masks, is_thing=THINGS, **changes):
-    result = build(**changes).panoptic_postprocess(
-        torch.tensor(probs), masks, is_thing
+    result = run(
+        Task.PANOPTIC, torch.tensor(probs), masks, is_thing, **changes
     )
     return result.sem_seg, result.segments_info
 
@@ -213,7 +237,8 @@ def test_ids_stay_apart_with_more_classes_than_mmdets_offset():
     probs = torch.zeros(2, 1500)
     probs[0, 1200] = probs[1, 200] = 0.9
 
-    result = build().panoptic_postprocess(
+    result = run(
+        Task.PANOPTIC,
         probs,
         logits('9900', '0090').view(2, 1, 4),
         torch.ones(1500, dtype=torch.bool),
@@ -355,6 +380,88 @@ def test_masks_grow_bilinearly_before_the_threshold(vocabulary):
     assert result[Task.INSTANCE].bboxes.tolist() == [[5, 0, 16, 16]]
 
 
+# ---- what is worth computing ------------------------------------------------
+
+
+def test_what_matters_by_hand():
+    object_probs = torch.tensor([0.02, 0.3, 0.5, 0.51]).expand(1, 3, 4)
+    tasks = [Task.PANOPTIC, Task.SEMANTIC, Task.INSTANCE]
+
+    floored = build(min_object_prob=0.1).matters(object_probs, tasks)
+    default = build().matters(object_probs, tasks)
+
+    assert floored.int().tolist() == [
+        [[0, 0, 0, 1], [0, 1, 1, 1], [0, 1, 1, 1]]
+    ]
+    assert default.int().tolist() == [
+        [[0, 0, 0, 1], [1, 1, 1, 1], [1, 1, 1, 1]]
+    ]
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_what_does_not_matter_changes_no_result(vocabulary, seed):
+    torch.manual_seed(seed)
+    object_probs = torch.rand(1, 3, 9)
+    probs = torch.rand(1, 3, 9, 3).softmax(-1) * object_probs[..., None]
+    masks = torch.randn(1, 3, 9, 6, 6)
+    head = build(object_score_thr=0.3, overlap_thr=0.1)
+    meta = metas((16, 16), (16, 16))
+    matters = head.matters(object_probs, list(Task))
+    assert 0 < (~matters).sum() < matters.numel()
+
+    every, some = [
+        head.predict(x, masks, [meta], vocabulary, list(Task))[0]
+        for x in (probs, probs * matters[..., None])
+    ]
+
+    assert torch.equal(
+        every[Task.PANOPTIC].sem_seg, some[Task.PANOPTIC].sem_seg
+    )
+    assert len(every[Task.PANOPTIC].segments_info) > 0
+    for task in (Task.SEMANTIC, Task.INSTANCE):
+        assert matters[0, list(Task).index(task)].all()
+
+
+def test_only_masks_that_count_are_enlarged(vocabulary, monkeypatch):
+    probs = torch.zeros(1, 3, 5, 3)
+    probs[0, 0, 1:, 1] = 0.2  # semantic: four of five
+    probs[0, 1, :3, 1] = 0.9  # instance: grass is no thing
+    probs[0, 1, 4, 0] = 0.1
+    probs[0, 2, :, 2] = torch.tensor([0.9, 0.5, 0.7, 0.2, 0.6])  # over 0.5
+    enlarged = []
+    resize = head_module._resize
+
+    def watched(maps, size):
+        enlarged.append(len(maps))
+        return resize(maps, size)
+
+    monkeypatch.setattr(head_module, '_resize', watched)
+    build().predict(
+        probs,
+        torch.randn(1, 3, 5, 4, 4),
+        [metas((16, 16), (16, 16))],
+        vocabulary,
+        list(Task),
+    )
+
+    assert enlarged == [4, 1, 3]
+
+
+def test_nothing_at_all(vocabulary):
+    (result,) = build().predict(
+        torch.zeros(1, 3, 4, 3),
+        torch.randn(1, 3, 4, 4, 4),
+        [metas((16, 12), (31, 23))],
+        vocabulary,
+        list(Task),
+    )
+
+    assert result[Task.SEMANTIC].sem_seg.shape == (1, 31, 23)
+    assert result[Task.INSTANCE].masks.shape == (0, 31, 23)
+    assert result[Task.PANOPTIC].sem_seg.unique().tolist() == [3]
+    assert result[Task.PANOPTIC].segments_info == []
+
+
 # ---- parity with mmdet ------------------------------------------------------
 
 NUM_THINGS, NUM_STUFF = 4, 3
@@ -392,10 +499,12 @@ def test_panoptic_equals_mmdet(seed):
             object_mask_thr=0.5, iou_thr=0.6, filter_low_score=True
         ),
     ).panoptic_postprocess(class_logits, mask_logits)
-    ours = build(overlap_thr=0.6).panoptic_postprocess(
+    ours = run(
+        Task.PANOPTIC,
         class_logits.softmax(-1)[:, :-1],
         mask_logits,
         torch.arange(NUM_THINGS + NUM_STUFF) < NUM_THINGS,
+        overlap_thr=0.6,
     )
 
     # Same partition, same classes; only the numbering differs.
@@ -417,7 +526,7 @@ def test_instances_equal_mmdet(seed):
         # all pairs: mmdet cuts before it leaves the stuff out
         test_cfg=ConfigDict(max_per_image=42),
     ).instance_postprocess(class_logits, mask_logits)
-    ours = build().instance_postprocess(
+    ours = instances(
         class_logits.softmax(-1)[:, :-1],
         mask_logits,
         torch.arange(NUM_THINGS + NUM_STUFF) < NUM_THINGS,

@@ -224,11 +224,11 @@ def test_second_image_needs_no_text_encoder(
     model, images, samples, text_calls
 ):
     model.predict(images[:1], samples[:1])
-    # three tasks for the network, three for CLIP's own prompts
-    assert len(text_calls) == 6
+    # three tasks for the network, one for CLIP's own prompt, without task
+    assert len(text_calls) == 4
 
     model.predict(images[1:], samples[1:])
-    assert len(text_calls) == 6
+    assert len(text_calls) == 4
 
 
 @pytest.mark.parametrize('change', ['step', 'train'])
@@ -241,7 +241,7 @@ def test_changed_prompts_are_encoded_again(
         model.prompt_learner.class_prompt.data.add_(1.0)
         model.train()
         model.eval()
-        expected = 6
+        expected = 4
     else:
         prompt = model.prompt_learner.class_prompt
         prompt.grad = torch.ones_like(prompt)
@@ -323,6 +323,85 @@ def test_empty_masks_have_no_weight(model, images, samples, monkeypatch):
     assert (probs[:, :, 0] > 0).any()
 
 
+@pytest.fixture
+def crops(model, monkeypatch):
+    """Count the images that CLIP encodes."""
+    counts = []
+    encode = model.clip.encode_images
+
+    def counted(images):
+        counts.append(len(images))
+        return encode(images)
+
+    monkeypatch.setattr(model.clip, 'encode_images', counted)
+    return counts
+
+
+@pytest.mark.parametrize('min_object_prob', [0.0, 0.5])
+def test_masks_that_cannot_matter_are_not_shown_to_clip(
+    model, images, samples, monkeypatch, crops, min_object_prob
+):
+    model.panoptic_fusion_head.test_cfg.update(
+        min_object_prob=min_object_prob, object_score_thr=0.6
+    )
+    seen = watch_fusion(model, monkeypatch)
+    probs = []
+    matters = model.panoptic_fusion_head.matters
+
+    def watched(object_probs, tasks):
+        probs.append(object_probs)
+        return matters(object_probs, tasks)
+
+    monkeypatch.setattr(model.panoptic_fusion_head, 'matters', watched)
+    few = model.predict(images, deepcopy(samples))
+    shown = sum(crops)
+    crops.clear()
+    # every mask is shown; then those that do not count are dropped
+    monkeypatch.setattr(
+        model.panoptic_fusion_head,
+        'matters',
+        lambda object_probs, tasks: torch.ones_like(object_probs).bool(),
+    )
+    predict = model.panoptic_fusion_head.predict
+
+    def floored(class_probs, *arguments):
+        keep = probs[0] > min_object_prob
+        return predict(class_probs * keep[..., None], *arguments)
+
+    monkeypatch.setattr(model.panoptic_fusion_head, 'predict', floored)
+    all_ = model.predict(images, deepcopy(samples))
+
+    least = torch.tensor([min_object_prob, min_object_prob, 0.6])
+    wanted = probs[0] > least[:, None]
+    assert 0 < shown == wanted.sum() < sum(crops) == wanted.numel()
+    assert (seen[0][0][~wanted] == 0).all()
+    for one, other in zip(few, all_, strict=True):
+        assert torch.equal(
+            one.pred_sem_seg.sem_seg, other.pred_sem_seg.sem_seg
+        )
+        assert torch.equal(
+            one.pred_instances.masks, other.pred_instances.masks
+        )
+        assert_close(one.pred_instances.scores, other.pred_instances.scores)
+        assert torch.equal(
+            one.pred_panoptic_seg.sem_seg, other.pred_panoptic_seg.sem_seg
+        )
+
+
+def test_mask_of_all_tasks_is_shown_if_it_matters_to_one(
+    model, images, tiny_vocabulary, crops
+):
+    shared = torch.full((2, 1, 2, 16, 16), -9.0)
+    shared[:, 0, 0, :8] = shared[:, 0, 1, 8:] = 9.0
+    matters = torch.zeros(2, 3, 2, dtype=torch.bool)
+    matters[0, 1, 1] = True
+
+    _, valid = model.clip_scores(images, shared, tiny_vocabulary, matters)
+
+    assert valid.tolist() == [[[False, True]], [[False, False]]]
+    assert crops == [1]
+
+
 def test_mode_query_leaves_clips_image_tower_alone(
     build_tiny_model, model_config, images, samples
 ):
@@ -377,6 +456,9 @@ def test_clip_gets_the_image_that_was_read(
 
 def test_padding_is_shown_to_nobody(model, images, samples, monkeypatch):
     seen = watch_fusion(model, monkeypatch)
+    model.panoptic_fusion_head.test_cfg.update(
+        min_object_prob=0.0, object_score_thr=0.0
+    )
     shown = []
     model.mask_classifier.register_forward_pre_hook(
         lambda _, arguments: shown.append(arguments[2].clone())

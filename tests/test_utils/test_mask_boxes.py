@@ -1,0 +1,26 @@
+import torch
+from mmdet.structures.mask import mask2bbox
+
+from freeseg_mm.utils.mask_boxes import mask_boxes
+
+
+def test_by_hand():
+    masks = torch.zeros(3, 4, 6, dtype=torch.bool)
+    masks[0, 1, 2:4] = True
+    masks[1, 0, 0] = masks[1, 3, 5] = True
+    masks[2, 2:, 5] = True
+
+    expected = [[2, 1, 4, 2], [0, 0, 6, 4], [5, 2, 6, 4]]
+    assert mask_boxes(masks).tolist() == expected
+
+
+def test_equals_mmdet():
+    masks = torch.rand(20, 13, 17) > 0.97
+    masks = masks[masks.flatten(1).any(1)]
+    assert len(masks) > 10
+
+    assert torch.equal(mask_boxes(masks).float(), mask2bbox(masks))
+
+
+def test_no_mask():
+    assert mask_boxes(torch.zeros(0, 3, 4, dtype=torch.bool)).shape == (0, 4)
