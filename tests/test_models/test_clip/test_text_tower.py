@@ -74,6 +74,27 @@ def test_token_ids_are_the_tokenizers_without_frame(tiny_clip, open_clip_twin):
     assert tiny_clip.text.token_ids('a cat') == (320, 2368)
 
 
+def test_architecture_is_what_the_weights_do_not_tell(make_tower):
+    def architecture(name, **changes):
+        return make_tower(name, **changes)[2].architecture
+
+    plain = architecture('one')
+    others = [
+        {'quick_gelu': True},
+        {'text_cfg': {'heads': 4}},
+        {'text_cfg': {'norm_kwargs': {'eps': 0.1}}},
+        {'text_cfg': {'tokenizer_kwargs': {'clean': 'canonicalize'}}},
+    ]
+
+    assert architecture('two') == plain
+    assert architecture('three', vision_cfg={'width': 64}) == plain
+    different = {
+        architecture(f'other{i}', **changes)
+        for i, changes in enumerate(others)
+    }
+    assert len({plain, *different}) == 1 + len(others)
+
+
 def test_embeddings_have_unit_length(tiny_clip):
     ids, end = padded_ids(tiny_clip.text)
 
