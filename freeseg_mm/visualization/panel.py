@@ -24,6 +24,7 @@ def panel(
     vocabulary: Vocabulary,
     *,
     scale: int | None = None,
+    title: str = 'image',
 ) -> np.ndarray:
     """Draw an image beside the regions of each task, a row for each source.
 
@@ -37,6 +38,7 @@ def panel(
             each task that occurs.
         vocabulary: What the labels refer to.
         scale: Enlargement; chosen by the image's size if not given.
+        title: What stands over the image.
 
     Returns:
         RGB, (H', W', 3), uint8.
@@ -73,7 +75,7 @@ def panel(
         ),
         GROUND,
     )
-    _put(canvas, enlarge_image(image, scale), (_GAP, 0), 'image')
+    _put(canvas, enlarge_image(image, scale), (_GAP, 0), title)
     canvas.paste(Image.fromarray(key), (_GAP, row_height))
     for row, (title, views) in enumerate(rows.items()):
         for column, task in enumerate(tasks):

@@ -101,3 +101,12 @@ def test_same_inputs_give_the_same_bytes(image, regions, vocabulary):
     np.testing.assert_array_equal(
         panel(image, rows, vocabulary), panel(image, rows, vocabulary)
     )
+
+
+def test_title_stands_over_the_image(image, regions, vocabulary):
+    rows = {'truth': {Task.SEMANTIC: regions}}
+    plain = panel(image, rows, vocabulary, scale=1)
+    titled = panel(image, rows, vocabulary, scale=1, title='crop')
+    rows_that_differ = np.flatnonzero((plain != titled).any(axis=(1, 2)))
+    assert len(rows_that_differ)
+    assert rows_that_differ.max() < CAPTION

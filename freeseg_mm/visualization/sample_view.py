@@ -1,0 +1,102 @@
+"""What the network is shown of an image, and what is asked of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mmdet.structures import DetDataSample
+from PIL import Image
+from torch import Tensor
+
+from freeseg_mm.structures import Task, Vocabulary, task_targets
+
+from .regions import Region, TaskRegions, truth_regions
+
+
+@dataclass(frozen=True)
+class SampleView:
+    """A sample as it leaves its pipeline.
+
+    Attributes:
+        image: RGB, (H, W, 3), uint8.
+        regions: What each task asks for; pixels without supervision are
+            ignored.
+        vocabulary: What the labels refer to.
+        note: What the pipeline did, in words.
+    """
+
+    image: np.ndarray
+    regions: dict[Task, TaskRegions]
+    vocabulary: Vocabulary
+    note: str
+
+
+def sample_view(packed: Mapping[str, Any]) -> SampleView:
+    """Turn what a pipeline packed into what can be drawn.
+
+    A training sample shows the targets of :func:`task_targets`, which the
+    losses are computed from. A test sample carries no targets: it shows the
+    truth its label files hold, and the image is brought back to their size.
+
+    Args:
+        packed: ``inputs``, BGR, (3, H, W), [0, 255], and ``data_samples``,
+            as ``PackDetInputs`` makes them.
+
+    Raises:
+        ValueError: If the sample has neither targets nor label files.
+        FileNotFoundError: If a label file of a test sample is missing.
+    """
+    sample: DetDataSample = packed['data_samples']
+    image = _to_rgb(packed['inputs'])
+    vocabulary: Vocabulary = sample.vocabulary
+    if 'gt_sem_seg' in sample:
+        regions = _target_regions(sample, vocabulary)
+    elif 'seg_map_path' in sample:
+        regions = truth_regions(sample.metainfo, vocabulary)
+        height, width = sample.ori_shape
+        image = np.asarray(Image.fromarray(image).resize((width, height)))
+    else:
+        raise ValueError(
+            'the pipeline packs neither gt_sem_seg nor seg_map_path, so there '
+            'is nothing to draw; load the truth with '
+            'freeseg_mm.LoadPanopticSegments, or keep seg_map_path and '
+            'segments in the meta_keys of PackDetInputs'
+        )
+    return SampleView(image, regions, vocabulary, _note(packed))
+
+
+def _to_rgb(inputs: Tensor) -> np.ndarray:
+    # colour distortion leaves floats, and some beyond the range
+    image = inputs.float().round().clamp(0, 255).byte()
+    return np.ascontiguousarray(image.flip(0).permute(1, 2, 0).numpy())
+
+
+def _target_regions(
+    sample: DetDataSample, vocabulary: Vocabulary
+) -> dict[Task, TaskRegions]:
+    segment_map = sample.gt_sem_seg.sem_seg.squeeze(0)
+    regions = {}
+    for task in Task:
+        targets = task_targets(segment_map, sample.segments, vocabulary, task)
+        regions[task] = TaskRegions(
+            [
+                Region(mask, label)
+                for mask, label in zip(
+                    targets.masks.numpy(), targets.labels.tolist(), strict=True
+                )
+            ],
+            ~targets.valid.numpy(),
+        )
+    return regions
+
+
+def _note(packed: Mapping[str, Any]) -> str:
+    sample = packed['data_samples']
+    height, width = packed['inputs'].shape[-2:]
+    parts = [f'{width} x {height}']
+    if sample.get('flip'):
+        parts.append('flipped')
+    if sample.get('task') is not None:
+        parts.append(f'{sample.task.value} drawn')
+    return ', '.join(parts)

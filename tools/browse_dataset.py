@@ -1,0 +1,109 @@
+#!/usr/bin/env python
+"""Draw what the network is shown: images after their pipeline, with targets.
+
+Crop, flip and colours are those of training; the targets of each task are
+those its losses are computed from. What is ignored is hatched.
+
+    python tools/browse_dataset.py configs/freeseg/shapes.py --num 4
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+from PIL import Image
+from tqdm import tqdm
+
+from freeseg_mm.datasets.from_config import (
+    LOADERS,
+    build_dataset,
+    dataset_configs,
+    read_config,
+)
+from freeseg_mm.structures import Task
+from freeseg_mm.visualization.browsing import sample_pictures, spread_indices
+
+
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--split',
+        choices=LOADERS,
+        default='train',
+        help='whose data to draw (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--num',
+        type=int,
+        default=8,
+        help='pictures, evenly over the data (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--task',
+        nargs='+',
+        choices=[task.value for task in Task],
+        default=[task.value for task in Task],
+        help='tasks to draw the targets of (default: all)',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/browse'),
+        help='folder of the pictures (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='of the first picture, the next ones follow (default: 0)',
+    )
+    parser.add_argument(
+        '--show-seed',
+        action='store_true',
+        help='write the seed on each picture',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override config entries, e.g. '
+        'train_dataloader.dataset.data_root=/data/coco',
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = parse_args(arguments)
+    try:
+        config = read_config(args.config, args.cfg_options)
+        for dataset_config in dataset_configs(config, args.split):
+            dataset = build_dataset(dataset_config)
+            pictures = sample_pictures(
+                dataset,
+                args.num,
+                tasks=Task.parse_many(args.task),
+                seed=args.seed,
+                show_seed=args.show_seed,
+            )
+            args.out.mkdir(parents=True, exist_ok=True)
+            count = len(spread_indices(len(dataset), args.num))
+            for name, picture in tqdm(pictures, 'drawing', total=count):
+                Image.fromarray(picture).save(args.out / name)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        # str() of a KeyError is its message in quotes
+        message = error.args[0] if isinstance(error, KeyError) else error
+        print(f'browse_dataset: {message}', file=sys.stderr)
+        return 1
+    print(f'pictures are in {args.out}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
