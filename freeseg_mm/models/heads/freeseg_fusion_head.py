@@ -1,6 +1,7 @@
 """From classified masks to the three results of an image."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +25,8 @@ from .mask_results import (
     semantic_labels,
 )
 
-Result = PixelData | InstanceData
-OnDevice = Tensor | Instances | PanopticSegments
+Result: TypeAlias = PixelData | InstanceData
+OnDevice: TypeAlias = Tensor | Instances | PanopticSegments
 
 
 @MODELS.register_module()

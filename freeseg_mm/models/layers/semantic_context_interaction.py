@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from freeseg_mm.registry import MODELS
 
+SCORE_BUDGET = 2**25
+"""Most attention scores held at once: 128 MiB in float32."""
+
 
 @MODELS.register_module()
 class SemanticContextInteraction(BaseModule):
@@ -16,6 +19,12 @@ class SemanticContextInteraction(BaseModule):
     serves the decoder's three maps and the mask features; the text is
     normalised once for all (the authors' release normalises it anew for
     each map, see ``docs/reproduction.md``).
+
+    With P prompts, c channels, and heads of d channels, projecting all
+    pixels costs 2 d (c + P) multiplications a pixel and head; a query's and
+    an output's projection moved to the text side leave 2 c P. The cheaper
+    one is taken: with the paper's d = c always the second, which also makes
+    no tensor of pixels x ``attention_channels``. Both give the same result.
 
     Args:
         feat_channels: Width of the visual features.
@@ -72,13 +81,20 @@ class SemanticContextInteraction(BaseModule):
         """
         text = self.text_norm(text_embeds)
         key, value = self._split(self.key(text)), self._split(self.value(text))
+        if self._folding_pays(text.shape[1]):
+            folded = self._fold(key, value)
+            return [self._attend_folded(x, *folded) for x in feature_maps]
         return [self._attend(x, key, value) for x in feature_maps]
+
+    def _folding_pays(self, prompts: int) -> bool:
+        channels = self.query.in_features
+        width = self.query.out_features // self.num_heads
+        return prompts * channels < width * (channels + prompts)
 
     def _attend(
         self, feature_map: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        height, width = feature_map.shape[-2:]
-        pixels = feature_map.flatten(2).transpose(1, 2)  # (B, hw, c)
+        pixels = feature_map.flatten(2).mT  # (B, hw, c)
         query = self._split(self.query(self.visual_norm(pixels)))
         batch, tasks = len(query), len(key)
         # every image with every task: (B, T, heads, hw or P, c / heads)
@@ -89,8 +105,62 @@ class SemanticContextInteraction(BaseModule):
             dropout_p=self.dropout if self.training else 0.0,
         )
         attended = attended.transpose(2, 3).flatten(3)  # (B, T, hw, heads*c)
-        enhanced = pixels[:, None] + self.gamma * self.output(attended)
-        return enhanced.transpose(2, 3).unflatten(3, (height, width))
+        return self._add(feature_map, self.output(attended))
+
+    def _fold(
+        self, key: Tensor, value: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Let keys and values take over the projections of the pixels.
+
+        Args:
+            key: (T, heads, P, d).
+            value: (T, heads, P, d).
+
+        Returns:
+            Keys (T, heads * P, c) and their biases (T, heads * P), to be
+            met by normalised pixels, and values (T, heads * P, c).
+        """
+        scale = key.shape[-1] ** -0.5
+        query_weight = self.query.weight.unflatten(0, (self.num_heads, -1))
+        query_bias = self.query.bias.unflatten(0, (self.num_heads, -1, 1))
+        output_weight = self.output.weight.unflatten(1, (self.num_heads, -1))
+        keys = scale * key @ query_weight  # per head (P, d) @ (d, c)
+        biases = scale * key @ query_bias
+        values = value @ output_weight.permute(1, 2, 0)
+        return keys.flatten(1, 2), biases.flatten(1), values.flatten(1, 2)
+
+    def _attend_folded(
+        self, feature_map: Tensor, keys: Tensor, biases: Tensor, values: Tensor
+    ) -> Tensor:
+        pixels = self.visual_norm(feature_map.flatten(2).mT)
+        # without gradients the scores of few pixels have to exist at a time
+        chunk = pixels.shape[1]
+        if not torch.is_grad_enabled():
+            chunk = max(1, SCORE_BUDGET // (len(pixels) * keys.shape[1]))
+        attended = [
+            torch.cat(
+                [
+                    self._weigh(F.linear(part, key, bias)) @ value
+                    for part in pixels.split(chunk, dim=1)
+                ],
+                dim=1,
+            )
+            for key, bias, value in zip(keys, biases, values, strict=True)
+        ]
+        return self._add(
+            feature_map, torch.stack(attended, dim=1) + self.output.bias
+        )
+
+    def _weigh(self, scores: Tensor) -> Tensor:
+        """Attention weights of (B, L, heads * P) scores."""
+        weights = scores.unflatten(-1, (self.num_heads, -1)).softmax(-1)
+        return F.dropout(weights, self.dropout, self.training).flatten(-2)
+
+    def _add(self, feature_map: Tensor, attended: Tensor) -> Tensor:
+        """Add what (B, T, hw, c) pixels attended to to a (B, c, h, w) map."""
+        attended = (self.gamma * attended).mT
+        size = feature_map.shape[-2:]
+        return feature_map[:, None] + attended.unflatten(-1, size)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, L, heads * c) to (B, heads, L, c)."""

@@ -4,8 +4,13 @@ import torch
 from torch.testing import assert_close
 
 from freeseg_mm.models import SemanticContextInteraction
+from freeseg_mm.models.layers import (
+    semantic_context_interaction as module_file,
+)
 
 HEADS, CHANNELS, VISUAL, TEXT = 2, 8, 6, 4
+# Projections are folded into the text while P * 6 < 4 * (6 + P).
+FEW, MANY = 5, 12
 
 
 @pytest.fixture
@@ -59,8 +64,14 @@ def by_the_paper(module, feature_map, text):
     return enhanced.T.reshape(feature_map.shape)
 
 
+def random_texts(count):
+    return torch.nn.functional.normalize(torch.randn(3, count, TEXT), dim=-1)
+
+
 @torch.no_grad()
-def test_equals_the_papers_equations(interaction, maps, texts):
+@pytest.mark.parametrize('count', [1, FEW, MANY])
+def test_equals_the_papers_equations(interaction, maps, count):
+    texts = random_texts(count)
     enhanced = interaction(maps, texts)
 
     for feature_map, result in zip(maps, enhanced, strict=True):
@@ -78,6 +89,65 @@ def test_equals_the_papers_equations(interaction, maps, texts):
                     rtol=1e-4,
                     atol=1e-4,  # float32 against double
                 )
+
+
+@pytest.mark.parametrize(('count', 'folded'), [(FEW, True), (MANY, False)])
+def test_pixels_are_projected_only_where_that_is_cheaper(
+    interaction, maps, count, folded
+):
+    projections = []
+    interaction.query.register_forward_hook(lambda *_: projections.append(1))
+
+    interaction(maps, random_texts(count))
+
+    assert len(projections) == (0 if folded else len(maps))
+
+
+def run_with_gradients(module, maps, texts):
+    leaves = [x.clone().requires_grad_() for x in (*maps, texts)]
+    module.zero_grad()
+    enhanced = module(leaves[:-1], leaves[-1])
+    sum((x**3).sum() for x in enhanced).backward()
+    learned = [*leaves, *module.parameters()]
+    return [*enhanced, *(x.grad for x in learned)]
+
+
+def test_both_ways_give_the_same_results_and_gradients(
+    interaction, maps, texts, monkeypatch
+):
+    interaction.double()
+    maps, texts = [x.double() for x in maps], texts.double()
+    results = []
+    for folded in (True, False):
+        monkeypatch.setattr(
+            interaction, '_folding_pays', lambda _, folded=folded: folded
+        )
+        results.append(run_with_gradients(interaction, maps, texts))
+
+    for one, other in zip(*results, strict=True):
+        assert_close(one, other)
+
+
+@torch.no_grad()
+def test_few_scores_at_a_time_change_nothing(
+    interaction, maps, texts, monkeypatch
+):
+    whole = interaction(maps, texts)
+    held = []
+    weigh = interaction._weigh
+    monkeypatch.setattr(
+        interaction,
+        '_weigh',
+        lambda scores: held.append(scores.numel()) or weigh(scores),
+    )
+    monkeypatch.setattr(module_file, 'SCORE_BUDGET', 100)
+
+    parts = interaction(maps, texts)
+
+    # 2 images x 2 heads x 5 prompts a pixel
+    assert max(held) == 100
+    for one, other in zip(whole, parts, strict=True):
+        assert_close(one, other)
 
 
 def test_zero_output_projection_leaves_the_features(interaction, maps, texts):
