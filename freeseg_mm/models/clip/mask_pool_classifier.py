@@ -35,7 +35,8 @@ class MaskPoolClassifier(OnePassMaskClassifier):
 
     For open_clip's ResNets and timm's ConvNeXt. Cells near a mask's edge, or
     near padding, have seen some of what lies beyond. Arguments and errors
-    are those of :class:`OnePassMaskClassifier`.
+    are those of :class:`OnePassMaskClassifier`; an ``image_size`` of
+    ``None`` leaves images their size, as convolutions bear it well.
     """
 
     def check(self, clip: FrozenCLIP) -> None:
@@ -54,6 +55,11 @@ class MaskPoolClassifier(OnePassMaskClassifier):
                 'CropMaskClassifier takes any tower, MaskTokenClassifier '
                 'vision transformers'
             )
+
+    def _usual_short_side(
+        self, frame: tuple[int, int], trained: tuple[int, int]
+    ) -> int:
+        return min(frame)
 
     def _stride(self, visual: Any) -> int:
         return _STRIDE

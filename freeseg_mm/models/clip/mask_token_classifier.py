@@ -20,6 +20,10 @@ from .one_pass_classifier import OnePassMaskClassifier
 from .regions import Regions
 from .resizing import resize_positions
 
+# A little beyond the trained size more masks have patches of their own; far
+# beyond it, positions and the number of tokens are strange to the tower.
+_USUAL_SCALE = 1.5
+
 
 @MODELS.register_module()
 class MaskTokenClassifier(OnePassMaskClassifier):
@@ -34,7 +38,8 @@ class MaskTokenClassifier(OnePassMaskClassifier):
     are not attended to.
 
     For vision transformers with a class token. Arguments and errors are
-    those of :class:`OnePassMaskClassifier`.
+    those of :class:`OnePassMaskClassifier`; an ``image_size`` of ``None``
+    means one and a half times the short side the tower was trained at.
     """
 
     def check(self, clip: FrozenCLIP) -> None:
@@ -53,6 +58,11 @@ class MaskTokenClassifier(OnePassMaskClassifier):
                 'ViT-B-16. CropMaskClassifier takes any tower, '
                 'MaskPoolClassifier convolutional ones'
             )
+
+    def _usual_short_side(
+        self, frame: tuple[int, int], trained: tuple[int, int]
+    ) -> int:
+        return round(_USUAL_SCALE * min(trained))
 
     def _stride(self, visual: Any) -> int:
         return visual.patch_size[0]

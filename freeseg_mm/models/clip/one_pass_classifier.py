@@ -22,7 +22,7 @@ class OnePassMaskClassifier(MaskClassifier):
     Args:
         image_size: Size the images are shown at: the short side, keeping
             the aspect; or (height, width), stretching. Rounded to whole
-            patches. ``None`` takes the short side the tower was trained at.
+            patches. ``None`` takes what suits the kind of tower.
         mask_thr: Mask probability from which a pixel belongs to the mask.
 
     Raises:
@@ -53,12 +53,11 @@ class OnePassMaskClassifier(MaskClassifier):
         self.check(clip)
         visual = clip.clip.visual
         stride = self._stride(visual)
-        height, width = size = tower_size(
-            (images.shape[-2], images.shape[-1]),
-            self.image_size,
-            clip.image_size,
-            stride,
-        )
+        frame = (images.shape[-2], images.shape[-1])
+        image_size = self.image_size
+        if image_size is None:
+            image_size = self._usual_short_side(frame, clip.image_size)
+        height, width = size = tower_size(frame, image_size, stride)
         regions = Regions.from_logits(
             mask_logits,
             (height // stride, width // stride),
@@ -69,6 +68,17 @@ class OnePassMaskClassifier(MaskClassifier):
         embeds = self._embed(visual, pixels.to(weight.dtype), regions)
         embeds = F.normalize(embeds.float(), dim=-1)
         return embeds * regions.valid[..., None], regions.valid
+
+    @abstractmethod
+    def _usual_short_side(
+        self, frame: tuple[int, int], trained: tuple[int, int]
+    ) -> int:
+        """Short side to show a frame at unless told otherwise, pixels.
+
+        Args:
+            frame: Height and width of the images.
+            trained: Those the tower was trained at.
+        """
 
     @abstractmethod
     def _stride(self, visual: Any) -> int:

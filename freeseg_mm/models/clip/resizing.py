@@ -32,26 +32,20 @@ def check_image_size(image_size: ImageSize) -> None:
 
 
 def tower_size(
-    frame: tuple[int, int],
-    image_size: ImageSize,
-    trained: tuple[int, int],
-    stride: int,
+    frame: tuple[int, int], image_size: int | Sequence[int], stride: int
 ) -> tuple[int, int]:
     """Size at which to show a frame to an image tower.
 
     Args:
         frame: Height and width of what there is.
         image_size: The short side, the other one keeping the aspect; or
-            height and width; ``None`` for the short side ``trained`` has.
-        trained: Height and width the tower was trained at.
+            height and width.
         stride: Pixels per patch or cell. Sides are rounded to multiples of
             it, at least one.
 
     Returns:
         Height and width in pixels.
     """
-    if image_size is None:
-        image_size = min(trained)
     if isinstance(image_size, int):
         sides = [image_size * side / min(frame) for side in frame]
     else:

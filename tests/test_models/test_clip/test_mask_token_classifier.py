@@ -54,7 +54,7 @@ def test_full_mask_has_clips_own_embedding(tower, build_clip):
     clip = build_clip(**TOWERS[tower])
     images = images_of(2, 3, 32, 32)
 
-    embeds, valid = MaskTokenClassifier()(
+    embeds, valid = MaskTokenClassifier(image_size=32)(
         clip, images, torch.full((2, 3, 8, 8), 9.0)
     )
 
@@ -72,7 +72,7 @@ def test_equals_open_clips_blocks_under_one_big_mask(tower, build_clip):
     images = images_of(2, 3, 32, 32)
     logits = 3 * torch.randn(2, 5, 16, 16)
 
-    embeds, _ = MaskTokenClassifier()(clip, images, logits)
+    embeds, _ = MaskTokenClassifier(image_size=32)(clip, images, logits)
 
     coverage = F.avg_pool2d((logits > 0).float(), 4).flatten(2)
     expected = through_open_clip(clip, images, coverage)
@@ -89,7 +89,7 @@ def test_patches_and_class_token_stay_clips_own(build_clip):
         lambda _, inputs: seen.append(inputs[0].clone())
     )
 
-    MaskTokenClassifier()(clip, images, torch.randn(2, 4, 8, 8))
+    MaskTokenClassifier(image_size=32)(clip, images, torch.randn(2, 4, 8, 8))
     clip.encode_images(clip.normalize(images))
     hook.remove()
 
@@ -111,7 +111,7 @@ def test_one_layer_sees_nothing_beyond_the_mask(build_clip, rectangle):
     for layers in (1, 2):
         clip = build_clip(layers=layers)
         before, after = (
-            MaskTokenClassifier()(clip, x, logits)[0]
+            MaskTokenClassifier(image_size=32)(clip, x, logits)[0]
             for x in (images, changed)
         )
         differences.append((before - after).abs().max().item())
@@ -127,7 +127,7 @@ def test_one_layer_sees_what_is_inside(build_clip, rectangle):
     changed[..., 8:24, :16] = 255
 
     before, after = (
-        MaskTokenClassifier()(build_clip(layers=1), x, logits)[0]
+        MaskTokenClassifier(image_size=32)(build_clip(layers=1), x, logits)[0]
         for x in (images, changed)
     )
 
@@ -140,7 +140,7 @@ def test_mask_smaller_than_a_patch_is_that_patch(build_clip, rectangle):
     pixel = rectangle((32, 32), (9, 10), (18, 19))
     patch = rectangle((32, 32), (8, 16), (16, 24))
 
-    embeds, valid = MaskTokenClassifier()(
+    embeds, valid = MaskTokenClassifier(image_size=32)(
         clip, images, torch.stack([pixel, patch])[None]
     )
 
@@ -158,7 +158,7 @@ def test_each_mask_is_alone(build_clip):
     images = images_of(2, 3, 32, 32)
     logits = torch.randn(2, 6, 8, 8)
     order = torch.tensor([3, 0, 5, 1, 3, 2])
-    classify = MaskTokenClassifier()
+    classify = MaskTokenClassifier(image_size=32)
 
     embeds, valid = classify(clip, images, logits)
     shuffled, shuffled_valid = classify(clip, images, logits[:, order])
@@ -172,7 +172,7 @@ def test_each_mask_is_alone(build_clip):
 
 @pytest.mark.parametrize(
     ('image_size', 'expected'),
-    [(None, (32, 48)), (64, (64, 96)), ((16, 24), (16, 24)), ([40, 8],) * 2],
+    [(None, (48, 72)), (64, (64, 96)), ((16, 24), (16, 24)), ([40, 8],) * 2],
 )
 def test_shows_images_at_the_asked_size(image_size, expected, build_clip):
     clip = build_clip()
@@ -216,7 +216,7 @@ def test_one_pass_whatever_the_masks(build_clip):
         lambda *_: passes.append(1)
     )
     for num_masks in (0, 1, 40):
-        MaskTokenClassifier()(
+        MaskTokenClassifier(image_size=32)(
             clip, images_of(3, 3, 32, 32), torch.randn(3, num_masks, 8, 8)
         )
     hook.remove()
@@ -230,8 +230,10 @@ def test_empty_masks_are_zero_and_not_valid(build_clip):
     logits = torch.randn(1, 4, 8, 8)
     logits[0, 2] = -1.0
 
-    embeds, valid = MaskTokenClassifier()(clip, images, logits)
-    others, _ = MaskTokenClassifier()(clip, images, logits[:, [0, 1, 3]])
+    embeds, valid = MaskTokenClassifier(image_size=32)(clip, images, logits)
+    others, _ = MaskTokenClassifier(image_size=32)(
+        clip, images, logits[:, [0, 1, 3]]
+    )
 
     assert valid.tolist() == [[True, True, False, True]]
     assert not embeds[0, 2].any()
@@ -239,7 +241,7 @@ def test_empty_masks_are_zero_and_not_valid(build_clip):
 
 
 def test_no_masks_at_all(build_clip):
-    embeds, valid = MaskTokenClassifier()(
+    embeds, valid = MaskTokenClassifier(image_size=32)(
         build_clip(), images_of(2, 3, 32, 32), torch.zeros(2, 0, 8, 8)
     )
 
@@ -276,19 +278,25 @@ def test_threshold_decides_what_is_inside(build_clip):
     logits = torch.tensor([0.6, 0.7, 0.8, 0.9]).logit().expand(1, 1, 4, 4)
     at_75 = torch.where(logits > torch.tensor(0.75).logit(), 9.0, -9.0)
 
-    embeds, _ = MaskTokenClassifier(mask_thr=0.75)(clip, images, logits)
+    embeds, _ = MaskTokenClassifier(image_size=32, mask_thr=0.75)(
+        clip, images, logits
+    )
 
-    assert_close(embeds, MaskTokenClassifier()(clip, images, at_75)[0])
-    assert not MaskTokenClassifier(mask_thr=0.95)(clip, images, logits)[
-        1
-    ].any()
+    assert_close(
+        embeds, MaskTokenClassifier(image_size=32)(clip, images, at_75)[0]
+    )
+    assert not MaskTokenClassifier(image_size=32, mask_thr=0.95)(
+        clip, images, logits
+    )[1].any()
 
 
 def test_gives_no_gradient(build_clip):
     logits = torch.randn(1, 2, 8, 8, requires_grad=True)
     images = images_of(1, 3, 32, 32).requires_grad_()
 
-    embeds, _ = MaskTokenClassifier()(build_clip(), images, logits)
+    embeds, _ = MaskTokenClassifier(image_size=32)(
+        build_clip(), images, logits
+    )
 
     assert not embeds.requires_grad
 
@@ -297,7 +305,7 @@ def test_gives_no_gradient(build_clip):
 def test_half_precision_is_close(way, build_clip):
     clip = build_clip()
     images, logits = images_of(1, 3, 48, 40), torch.randn(1, 4, 12, 10)
-    classify = MaskTokenClassifier()
+    classify = MaskTokenClassifier(image_size=32)
     expected, _ = classify(clip, images, logits)
     dtypes = []
     if way == 'weights':
@@ -321,12 +329,14 @@ def test_half_precision_is_close(way, build_clip):
 def test_equals_itself_on_a_gpu(build_clip):
     clip = deepcopy(build_clip())
     images, logits = images_of(2, 3, 48, 40), torch.randn(2, 4, 12, 10)
-    expected, _ = MaskTokenClassifier()(clip, images, logits)
+    expected, _ = MaskTokenClassifier(image_size=32)(clip, images, logits)
 
     clip.cuda()
     torch.cuda.set_sync_debug_mode('error')
     try:
-        embeds, _ = MaskTokenClassifier()(clip, images.cuda(), logits.cuda())
+        embeds, _ = MaskTokenClassifier(image_size=32)(
+            clip, images.cuda(), logits.cuda()
+        )
     finally:
         torch.cuda.set_sync_debug_mode('default')
 
@@ -357,7 +367,7 @@ def test_refuses_towers_without_a_class_token(problem, build_clip):
     with pytest.raises(TypeError, match=message):
         MaskTokenClassifier().check(clip)
     with pytest.raises(TypeError, match=message):
-        MaskTokenClassifier()(
+        MaskTokenClassifier(image_size=32)(
             clip, images_of(1, 3, 32, 32), torch.zeros(1, 1, 8, 8)
         )
 
@@ -372,7 +382,7 @@ def test_refuses_patches_that_are_not_square(build_clip):
 
 def test_checks_its_arguments():
     with pytest.raises(ValueError, match='expected 0 < mask_thr < 1, got 1'):
-        MaskTokenClassifier(mask_thr=1)
+        MaskTokenClassifier(image_size=32, mask_thr=1)
     with pytest.raises(ValueError, match='expected a positive image_size'):
         MaskTokenClassifier(image_size=0)
 

@@ -14,7 +14,7 @@ from freeseg_mm.models.clip.resizing import (
 @pytest.mark.parametrize(
     ('frame', 'image_size', 'expected'),
     [
-        ((640, 960), None, (224, 336)),
+        ((640, 960), 224, (224, 336)),
         ((960, 640), 320, (480, 320)),
         ((640, 960), [448, 448], (448, 448)),
         ((640, 1000), 224, (224, 352)),  # 350 is nearest to 22 patches
@@ -23,7 +23,7 @@ from freeseg_mm.models.clip.resizing import (
     ],
 )
 def test_tower_size_by_hand(frame, image_size, expected):
-    assert tower_size(frame, image_size, (224, 256), 16) == expected
+    assert tower_size(frame, image_size, 16) == expected
 
 
 @pytest.mark.parametrize('image_size', [None, 1, (3, 4), [3, 4]])
