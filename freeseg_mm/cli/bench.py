@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from . import bench_infer
+from . import bench_infer, bench_metrics
 
-PARTS: tuple = (bench_infer,)
+PARTS: tuple = (bench_infer, bench_metrics)
 """Modules that add one measurement each."""
 
 
