@@ -1,3 +1,4 @@
+from .negatives import check_num_negatives, with_negatives
 from .targets import (
     FIRST_SEGMENT_ID,
     Segment,
@@ -14,6 +15,8 @@ __all__ = [
     'Task',
     'TaskTargets',
     'Vocabulary',
+    'check_num_negatives',
     'task_targets',
     'teaches',
+    'with_negatives',
 ]

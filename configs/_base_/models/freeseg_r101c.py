@@ -159,6 +159,7 @@ model = dict(
         oversample_ratio=3.0,
         importance_sample_ratio=0.75,
         ignore_query_overlap=0.5,
+        num_negative_classes=None,  # a step reads all names
         assigner=dict(
             type='HungarianAssigner',
             match_costs=[

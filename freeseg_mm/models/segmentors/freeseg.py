@@ -15,7 +15,14 @@ from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
 from freeseg_mm.models.layers import best_of_prompts
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.registry import MODELS
-from freeseg_mm.structures import Task, Vocabulary, task_targets
+from freeseg_mm.structures import (
+    Segment,
+    Task,
+    Vocabulary,
+    check_num_negatives,
+    task_targets,
+    with_negatives,
+)
 
 from .text_cache import TextCache
 
@@ -25,6 +32,7 @@ TRAIN_KEYS = (
     'oversample_ratio',
     'importance_sample_ratio',
     'ignore_query_overlap',
+    'num_negative_classes',
 )
 TEST_KEYS = (
     'tasks',
@@ -62,7 +70,10 @@ class FreeSeg(MaskFormer):
         clip_prompt: Config of the prompts that CLIP's view is compared
             with; ``None`` takes those of ``prompt_learner``.
         neck: Config of a neck, usually none.
-        train_cfg: See ``FreeSegHead``.
+        train_cfg: See ``FreeSegHead``; further ``num_negative_classes``, how
+            many classes beside a batch's own a step is trained against,
+            drawn anew each time (``None``: all classes of the vocabulary,
+            as in the paper).
         test_cfg: ``tasks`` answered by one call, ``ensemble`` (arguments of
             :func:`ensemble_scores`), and what ``FreeSegFusionHead`` takes.
         data_preprocessor: Config of the preprocessor; its mean, std and
@@ -75,7 +86,8 @@ class FreeSeg(MaskFormer):
         TypeError: If ``train_cfg`` or ``test_cfg`` has an unknown key, which
             would have no effect.
         ValueError: If CLIP scores are asked for without a
-            ``mask_classifier``.
+            ``mask_classifier``, or a number in ``train_cfg`` is out of
+            range.
     """
 
     def __init__(
@@ -119,11 +131,17 @@ class FreeSeg(MaskFormer):
         self.mask_classifier: MaskClassifier | None = None
         if mask_classifier is not None:
             self.mask_classifier = MODELS.build(mask_classifier)
+            self.mask_classifier.check(self.clip)
         elif self._use_clip_scores:
             raise ValueError(
                 f'ensemble mode {self.test_cfg.ensemble.mode!r} needs a '
                 "mask_classifier; without one set the mode to 'query'"
             )
+        self.num_negative_classes = (train_cfg or {}).get(
+            'num_negative_classes'
+        )
+        if self.num_negative_classes is not None:
+            check_num_negatives(self.num_negative_classes)
         self._text_cache = TextCache(text_cache_dir)
 
     def _build_prompts(self, config: ConfigType) -> PromptLearner:
@@ -178,11 +196,18 @@ class FreeSeg(MaskFormer):
         """
         vocabulary = self._vocabulary(batch_data_samples)
         task = Task(_shared('task', batch_data_samples))
+        batch_segments = [sample.segments for sample in batch_data_samples]
+        if self.num_negative_classes is not None:
+            vocabulary, batch_segments = _against_negatives(
+                vocabulary, batch_segments, self.num_negative_classes
+            )
         targets = [
             task_targets(
-                sample.gt_sem_seg.sem_seg[0], sample.segments, vocabulary, task
+                sample.gt_sem_seg.sem_seg[0], segments, vocabulary, task
             )
-            for sample in batch_data_samples
+            for sample, segments in zip(
+                batch_data_samples, batch_segments, strict=True
+            )
         ]
         text_embeds = self.prompt_learner(self.clip.text, vocabulary, [task])
         return self.panoptic_head.loss(
@@ -332,6 +357,22 @@ class FreeSeg(MaskFormer):
             for task, result in results.items():
                 setattr(sample, RESULT_FIELDS[task], result)
         return data_samples
+
+
+def _against_negatives(
+    vocabulary: Vocabulary,
+    batch_segments: list[list[Segment]],
+    num_negatives: int,
+) -> tuple[Vocabulary, list[list[Segment]]]:
+    """Bring a batch to the smaller vocabulary of :func:`with_negatives`."""
+    labels = {
+        segment['label'] for segments in batch_segments for segment in segments
+    }
+    vocabulary, place = with_negatives(vocabulary, labels, num_negatives)
+    return vocabulary, [
+        [{**segment, 'label': place[segment['label']]} for segment in segments]
+        for segments in batch_segments
+    ]
 
 
 def _refuse_unknown(

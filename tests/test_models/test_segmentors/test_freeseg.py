@@ -659,6 +659,56 @@ def test_tasks_train_different_masks(model, images, make_sample):
         assert not torch.allclose(values[one], values[other], rtol=1e-2)
 
 
+def test_a_step_against_all_negatives_is_the_ordinary_step(
+    build_tiny_model, model_config, images, make_sample
+):
+    losses = []
+    for number in (None, 2):  # two of four classes occur
+        model_config.train_cfg.num_negative_classes = number
+        model = build_tiny_model(model_config)
+        torch.manual_seed(1)
+        if number is None:
+            torch.randperm(2)  # what the draw takes from the generator
+        losses.append(model.loss(images, train_samples(make_sample)))
+
+    assert losses[0].keys() == losses[1].keys()
+    for key, value in losses[0].items():
+        assert_close(losses[1][key], value)
+
+
+def test_a_step_against_few_negatives_reads_fewer_names(
+    build_tiny_model, model_config, images, make_sample, monkeypatch
+):
+    model_config.train_cfg.num_negative_classes = 1
+    model = build_tiny_model(model_config)
+    names, targets = [], []
+    encode, loss = model.prompt_learner.forward, model.panoptic_head.loss
+
+    def encoded(text_tower, vocabulary, tasks):
+        names.append(vocabulary.names)
+        return encode(text_tower, vocabulary, tasks)
+
+    def judged(feats, text, class_of_prompt, batch_targets):
+        targets.extend(batch_targets)
+        return loss(feats, text, class_of_prompt, batch_targets)
+
+    monkeypatch.setattr(model.prompt_learner, 'forward', encoded)
+    monkeypatch.setattr(model.panoptic_head, 'loss', judged)
+    losses = model.loss(images, train_samples(make_sample))
+
+    (read,) = names
+    assert len(read) == 3
+    for target in targets:
+        assert {read[i] for i in target.labels.tolist()} == {'cat', 'grass'}
+    assert all(value.isfinite() for value in losses.values())
+
+
+def test_no_negatives_are_refused_when_built(build_tiny_model, model_config):
+    model_config.train_cfg.num_negative_classes = 0
+    with pytest.raises(ValueError, match='num_negative_classes >= 1'):
+        build_tiny_model(model_config)
+
+
 def test_image_without_a_label_trains_without_harm(model, images, make_sample):
     model.train()
     samples = [
