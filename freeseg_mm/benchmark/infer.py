@@ -69,6 +69,11 @@ class InferOptions:
     seed: int = 0
 
 
+def _print(text: str) -> None:
+    # a long measurement may be written to a file that someone watches
+    print(text, flush=True)
+
+
 class InferBenchmark:
     """Measure one or two sides in one run.
 
@@ -105,7 +110,7 @@ class InferBenchmark:
         self.answers: dict[str, Answer] = {}
         self.sides = self._build_sides()
 
-    def run(self, show: Callable[[str], None] = print) -> dict[str, Any]:
+    def run(self, show: Callable[[str], None] = _print) -> dict[str, Any]:
         """Measure counts, multiply-adds, seconds and bytes.
 
         Args:

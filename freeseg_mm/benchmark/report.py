@@ -87,6 +87,11 @@ def sameness_lines(found: dict[str, Any]) -> str:
             ('mask_logits', 'mask logits'),
         )
     ]
+    if found['left_out']:
+        lines.append(
+            f'{100 * found["left_out"]:.1f} % of the masks are classified by '
+            'one side only'
+        )
     shares = [
         f'{task} {100 * share:.3f} %'
         for task, share in found['pixels'].items()

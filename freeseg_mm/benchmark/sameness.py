@@ -56,14 +56,28 @@ def sameness(
 
     Returns:
         ``class_probs`` and ``mask_logits``: the largest difference as a
-        share of the largest magnitude, ``None`` where shapes differ;
-        ``pixels``: by task, the share of result pixels that are equal. Of
-        instances the masks of one rank count as equal only under one label;
-        an instance that the other side lacks is all unequal.
+        share of the largest magnitude, ``None`` where shapes differ; the
+        former over masks that both sides classify. ``left_out``: share of
+        masks that only one side classifies (the other knows that they
+        cannot matter). ``pixels``: by task, the share of result pixels that
+        are equal. Of instances the masks of one rank count as equal only
+        under one label; an instance that the other side lacks is all
+        unequal.
     """
+    ours, theirs = _common(one.class_probs, other.class_probs)
+    kept, kept_there = ours.any(-1), theirs.any(-1)
+    alike = kept.shape == kept_there.shape
+    both = kept & kept_there if alike else None
     return {
-        'class_probs': _difference(one.class_probs, other.class_probs),
-        'mask_logits': _difference(one.mask_logits, other.mask_logits),
+        'class_probs': (
+            None if both is None else _difference(ours[both], theirs[both])
+        ),
+        'left_out': (
+            (kept != kept_there).float().mean().item() if alike else None
+        ),
+        'mask_logits': _difference(
+            *_common(one.mask_logits, other.mask_logits)
+        ),
         'pixels': {
             task.value: _mean(
                 _equal_pixels(ours, theirs, task)
@@ -76,16 +90,22 @@ def sameness(
     }
 
 
-def _difference(one: list[Tensor], other: list[Tensor]) -> float | None:
+def _common(one: list[Tensor], other: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """All tasks of both sides, (B, T, N, ...) each."""
     ours, theirs = torch.cat(one, dim=1), torch.cat(other, dim=1)
-    if ours.dim() != theirs.dim() or any(
-        # tasks may share their masks
-        a != b and (dim != 1 or 1 not in (a, b))
-        for dim, (a, b) in enumerate(
-            zip(ours.shape, theirs.shape, strict=True)
-        )
+    if 1 in (ours.shape[1], theirs.shape[1]) and (
+        ours.shape[2:] == theirs.shape[2:]
     ):
+        # one side's tasks share their masks
+        ours, theirs = torch.broadcast_tensors(ours, theirs)
+    return ours, theirs
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> float | None:
+    if ours.shape != theirs.shape:
         return None
+    if not ours.numel():
+        return 0.0
     scale = theirs.abs().max().clamp(min=torch.finfo(theirs.dtype).tiny)
     return ((ours - theirs).abs().max() / scale).item()
 
