@@ -1,6 +1,6 @@
 """The one panoptic truth of an image, from label maps, and its files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +28,14 @@ class ImageTruth:
             :class:`~freeseg_mm.structures.Segment`.
         classes: Position in the vocabulary of each pixel, (H, W) uint8, 255
             is ignored; ``None`` where 8 bits are too few.
+        objects: COCO instance annotations where objects overlap, so that the
+            segments do not hold them whole; see :func:`encode_objects`.
     """
 
     ids: np.ndarray
     segments: list[dict[str, Any]]
     classes: np.ndarray | None
+    objects: list[dict[str, Any]] | None = None
 
 
 def truth_of_labels(
@@ -106,24 +109,51 @@ def write_truth(
 def encode_objects(
     truth: ImageTruth, is_thing: Sequence[bool]
 ) -> list[dict[str, Any]]:
-    """Thing segments as COCO instance annotations, without their ids.
+    """The things as COCO instance annotations, without their ids.
 
     Exact crowds are left out, as in the official files: where nobody told
     objects apart, there are none to find.
     """
+    if truth.objects is not None:
+        return truth.objects
     return [
-        {
-            'category_id': segment['label'] + 1,
-            'iscrowd': segment['iscrowd'],
-            'area': int(mask.sum()),
-            'bbox': segment_box(mask),
-            'segmentation': encode_mask(mask),
-        }
+        describe_object(mask, segment['label'], segment['iscrowd'])
         for segment in truth.segments
         if is_thing[segment['label']]
         and not segment.get('exact')
         and (mask := truth.ids == segment['id']).any()
     ]
+
+
+def describe_object(
+    mask: np.ndarray, label: int, iscrowd: int
+) -> dict[str, Any]:
+    """COCO instance annotation of a mask, (H, W) bool, without its id."""
+    return {
+        'category_id': label + 1,
+        'iscrowd': iscrowd,
+        'area': int(mask.sum()),
+        'bbox': segment_box(mask),
+        'segmentation': encode_mask(mask),
+    }
+
+
+def classes_of_segments(
+    ids: np.ndarray, segments: Sequence[Mapping[str, Any]], num_classes: int
+) -> np.ndarray | None:
+    """Semantic map of segments; void and crowds that are not exact ignored.
+
+    Returns:
+        Position in the vocabulary, (H, W) uint8, 255 is ignored; ``None``
+        if the classes are too many for 8 bits.
+    """
+    if num_classes > IGNORE_INDEX:
+        return None
+    classes = np.full(ids.shape, IGNORE_INDEX, np.uint8)
+    for segment in segments:
+        if not segment['iscrowd'] or segment.get('exact'):
+            classes[ids == segment['id']] = segment['label']
+    return classes
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:

@@ -32,6 +32,8 @@ _RULE = 1
 # are not full, JSON): a bit more than on 34 images of ADE20K and 16 of VOC.
 _GROWTH = 2.3
 _BYTES_PER_IMAGE = 6144
+# Besides, where polygons become PNGs: as on 100 images of COCO.
+_BYTES_PER_PAINTED_IMAGE = 8192
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class LabelledSplit(SplitPreparation[SourceImage]):
         num_bytes = _GROWTH * labels + _BYTES_PER_IMAGE * len(todo)
         if todo:
             num_bytes += self.num_bytes
+        if not labels:
+            num_bytes += _BYTES_PER_PAINTED_IMAGE * len(todo)
         if self.copy:
             num_bytes += bytes_to_copy(
                 self.image_folder, self.layout.images, self._file_names()

@@ -1,9 +1,15 @@
 """The vocabulary file that a prepared data set carries."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from freeseg_mm.datasets.preparation.files import atomic_path
+from freeseg_mm.datasets.preparation.files import atomic_path, write_json
+from freeseg_mm.structures import Vocabulary
+
+_MAX_SHOWN = 8
 
 
 def write_builtin_vocabulary(name: str, root: Path) -> None:
@@ -24,3 +30,112 @@ def write_builtin_vocabulary(name: str, root: Path) -> None:
         return
     with atomic_path(path) as partial_path:
         partial_path.write_text(text, 'utf-8')
+
+
+def settle_vocabulary(
+    root: Path,
+    wanted: Vocabulary,
+    *,
+    unseen: Sequence[str] | None,
+    in_order: bool = False,
+) -> Vocabulary:
+    """The vocabulary of one's own data, checked against the one there.
+
+    The first split that is imported decides; what its user writes into the
+    file by hand (synonyms, unseen classes) stays.
+
+    Args:
+        root: Folder of the data set.
+        wanted: The classes of this split.
+        unseen: Those that training may not use; ``None`` for what the file
+            that is there says, or ``wanted``.
+        in_order: Whether labels are positions, so that the order counts.
+
+    Returns:
+        The vocabulary in the folder or, where there is none, what
+        :func:`write_vocabulary` has to write.
+
+    Raises:
+        FileExistsError: If the vocabulary that is there does not fit.
+        ValueError: If an unseen class is none of the classes.
+    """
+    if unseen is not None:
+        wanted = _with_unseen(wanted, unseen)
+    path = root / 'vocabulary.json'
+    if not path.exists():
+        return wanted
+    found = Vocabulary.load(path)
+    missing = [name for name in wanted.names if name not in found.names]
+    if in_order and found.names != wanted.names:
+        problem = f'has the classes {_shown(found.names)}'
+    elif missing:
+        problem = f'lacks the classes {_shown(missing)}'
+    else:
+        problem = _other_marks(found, wanted, unseen is not None)
+    if problem:
+        raise FileExistsError(
+            f'{path}, from an earlier import, {problem}; this one has '
+            f'{_shown(wanted.names)}. Correct the options or the file, or '
+            'choose another target'
+        )
+    return found
+
+
+def write_vocabulary(root: Path, vocabulary: Vocabulary) -> None:
+    """Write a vocabulary file, unless there is one."""
+    path = root / 'vocabulary.json'
+    if not path.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        write_json(_as_file(vocabulary), path, indent=1)
+
+
+def _with_unseen(wanted: Vocabulary, unseen: Sequence[str]) -> Vocabulary:
+    unknown = [name for name in unseen if name not in wanted.names]
+    if unknown:
+        raise ValueError(
+            f'unseen classes {unknown} are none of the {len(wanted)} classes '
+            f'{_shown(wanted.names)}'
+        )
+    flags = tuple(name not in unseen for name in wanted.names)
+    return replace(wanted, is_seen=flags)
+
+
+def _as_file(vocabulary: Vocabulary) -> dict[str, Any]:
+    """What :meth:`Vocabulary.load` reads."""
+    classes = list(
+        zip(
+            vocabulary.names,
+            vocabulary.is_thing,
+            vocabulary.is_seen,
+            vocabulary.synonyms,
+            strict=True,
+        )
+    )
+    return {
+        'name': vocabulary.name,
+        'classes': list(vocabulary.names),
+        'things': [name for name, thing, _, _ in classes if thing],
+        'unseen': [name for name, _, seen, _ in classes if not seen],
+        'synonyms': {
+            name: list(words) for name, _, _, words in classes if words
+        },
+    }
+
+
+def _other_marks(
+    found: Vocabulary, wanted: Vocabulary, compare_unseen: bool
+) -> str:
+    for index, name in enumerate(wanted.names):
+        there = found.index(name)
+        if found.is_thing[there] != wanted.is_thing[index]:
+            kind = 'a thing' if found.is_thing[there] else 'stuff'
+            return f'says that {name!r} is {kind}'
+        if compare_unseen and found.is_seen[there] != wanted.is_seen[index]:
+            kind = 'seen' if found.is_seen[there] else 'unseen'
+            return f'says that {name!r} is {kind}'
+    return ''
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = ', ...' if len(names) > _MAX_SHOWN else ''
+    return ', '.join(repr(name) for name in names[:_MAX_SHOWN]) + more
