@@ -24,6 +24,7 @@ from freeseg_mm.structures import (
     with_negatives,
 )
 
+from .acceleration import Acceleration
 from .text_cache import TextCache
 
 TRAIN_KEYS = (
@@ -80,6 +81,8 @@ class FreeSeg(MaskFormer):
             channel order turn inputs back into RGB for CLIP.
         text_cache_dir: Folder that keeps text embeddings between runs, so
             that names once read cost nothing; see :class:`TextCache`.
+        acceleration: Arguments of :class:`Acceleration`: precision,
+            channels_last, compile.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
@@ -105,6 +108,7 @@ class FreeSeg(MaskFormer):
         test_cfg: OptConfigType = None,
         data_preprocessor: OptConfigType = None,
         text_cache_dir: str | None = None,
+        acceleration: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         _refuse_unknown('train_cfg', train_cfg, TRAIN_KEYS)
@@ -143,6 +147,8 @@ class FreeSeg(MaskFormer):
         if self.num_negative_classes is not None:
             check_num_negatives(self.num_negative_classes)
         self._text_cache = TextCache(text_cache_dir)
+        self.acceleration = Acceleration(**(acceleration or {}))
+        self.acceleration.prepare(self.backbone, self.clip.clip.visual)
 
     def _build_prompts(self, config: ConfigType) -> PromptLearner:
         """Build a prompt learner, with those of CLIP's widths it takes."""
@@ -241,11 +247,12 @@ class FreeSeg(MaskFormer):
         """
         vocabulary = self._vocabulary(batch_data_samples)
         metas = [sample.metainfo for sample in batch_data_samples]
-        query_logits, mask_logits = self._forward(
-            batch_inputs, batch_data_samples
-        )
+        with self.acceleration.autocast(batch_inputs.device):
+            query_logits, mask_logits = (
+                x.float()
+                for x in self._forward(batch_inputs, batch_data_samples)
+            )
         _blank_padding(mask_logits, metas)
-        query_logits = query_logits.float()
         matters = self.panoptic_fusion_head.matters(
             object_probs(query_logits), self.tasks
         )
@@ -294,9 +301,12 @@ class FreeSeg(MaskFormer):
             mask_logits = mask_logits.masked_fill(
                 ~matters[..., None, None], PADDING_LOGIT
             )
-        embeds, valid = self.mask_classifier(
-            self.clip, self._to_rgb(batch_inputs), mask_logits.flatten(1, 2)
-        )
+        with self.acceleration.autocast(batch_inputs.device):
+            embeds, valid = self.mask_classifier(
+                self.clip,
+                self._to_rgb(batch_inputs),
+                mask_logits.flatten(1, 2),
+            )
         embeds = embeds.unflatten(1, (tasks, -1))
         valid = valid.unflatten(1, (tasks, -1))
         text = self._text(self.clip_prompt or self.prompt_learner, vocabulary)
@@ -306,6 +316,10 @@ class FreeSeg(MaskFormer):
             * best_of_prompts(cosine, vocabulary.class_of_prompt),
             valid,
         )
+
+    def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
+        """Maps of the backbone, each (B, c, h, w)."""
+        return super().extract_feat(self.acceleration.arrange(batch_inputs))
 
     def _forward(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
