@@ -44,7 +44,8 @@ class Acceleration:
     def prepare(self, backbone: nn.Module, image_tower: nn.Module) -> None:
         """Apply the switches that are properties of modules, in place."""
         if self.channels_last:
-            backbone.to(memory_format=torch.channels_last)
+            # missing in the type stubs
+            backbone.to(memory_format=torch.channels_last)  # type: ignore
         if self.compile:
             backbone.compile()
             image_tower.compile()
