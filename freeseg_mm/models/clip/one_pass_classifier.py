@@ -1,5 +1,6 @@
 """Mask classifiers that look at an image once, whatever its masks."""
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -39,7 +40,7 @@ class OnePassMaskClassifier(MaskClassifier):
         if not 0 < mask_thr < 1:
             raise ValueError(f'expected 0 < mask_thr < 1, got {mask_thr}')
         self.image_size = image_size
-        self.threshold_logit = float(torch.tensor(mask_thr).logit())
+        self.threshold_logit = math.log(mask_thr / (1 - mask_thr))
 
     @torch.no_grad()
     def forward(

@@ -50,13 +50,17 @@ class Regions:
         Keys are those of the cells, row by row, then one per mask. A query
         sees its mask's own key, and a cell as often as the mask covers it:
         the logarithm of the coverage is what a softmax over pixels, equal
-        within their cell, comes to. A mask smaller than a cell so still has
-        that cell, and one that covers everything has no bias at all.
+        within their cell, comes to. One that covers everything has no bias
+        at all. What a mask smaller than a cell covers counts as a cell, or
+        its query would hardly see but its own key.
 
         Returns:
             (B, 1, M, g_h * g_w + M), float32; the 1 is for heads.
         """
-        cells = self.coverage.flatten(2).log()
+        weights = self.coverage.flatten(2)
+        total = weights.sum(-1, keepdim=True)
+        weights = weights / torch.where(total > 0, total.clamp(max=1), 1)
+        cells = weights.log()
         num_masks = cells.shape[1]
         own = cells.new_full((num_masks, num_masks), -torch.inf)
         own.fill_diagonal_(0.0)

@@ -90,3 +90,14 @@ def test_bias_shows_each_mask_its_own_key_only():
     assert_close(bias[..., :4], torch.zeros(2, 1, 3, 4))
     own = torch.where(torch.eye(3) > 0, 0.0, -torch.inf)
     assert torch.equal(bias[..., 4:], own.expand(2, 1, 3, 3))
+
+
+def test_bias_of_a_mask_smaller_than_a_cell_weighs_one_cell():
+    # 2 of 16 pixels of cell 0 and 1 of cell 1: weights 2/3 and 1/3
+    logits = torch.full((1, 2, 4, 8), -9.0)
+    logits[0, 0, 1, 2:5] = 9.0  # mask 1 is empty
+
+    bias = Regions.from_logits(logits, (1, 2), 0.0).attention_bias()
+
+    expected = torch.tensor([[2 / 3, 1 / 3, 1, 0], [0, 0, 0, 1]])
+    assert_close(bias[0, 0].exp(), expected)
