@@ -36,9 +36,11 @@ class ClassEmbedding(PromptLearner):
         super().__init__()
         declared = Vocabulary.load(vocabulary)
         self.vocabulary_name = declared.name
-        self.row_of = {text: row for row, text in enumerate(declared.prompts)}
+        # says to caches which name a row belongs to
+        self.vocabulary_hash = declared.content_hash
+        self._row_of = {text: row for row, text in enumerate(declared.prompts)}
         self.embedding = nn.Parameter(
-            embed_dim**-0.5 * torch.randn(len(self.row_of), embed_dim)
+            embed_dim**-0.5 * torch.randn(len(self._row_of), embed_dim)
         )
 
     def encode_task(
@@ -54,7 +56,7 @@ class ClassEmbedding(PromptLearner):
         Returns:
             Unit-norm embeddings, with gradient.
         """
-        rows = [self.row_of[prompt] for prompt in prompts]
+        rows = [self._row_of[prompt] for prompt in prompts]
         return F.normalize(self.embedding[rows], dim=-1)
 
     def prompt_length(
@@ -75,12 +77,12 @@ class ClassEmbedding(PromptLearner):
             ValueError: If a name is not in the declared vocabulary.
         """
         unknown = [
-            text for text in vocabulary.prompts if text not in self.row_of
+            text for text in vocabulary.prompts if text not in self._row_of
         ]
         if unknown:
             raise ValueError(
                 f'vocabulary {vocabulary.name!r}: {unknown} have no class '
                 f'embedding; there is one for each of the '
-                f'{len(self.row_of)} names of {self.vocabulary_name!r} '
+                f'{len(self._row_of)} names of {self.vocabulary_name!r} '
                 'alone, and without text no other name can be read'
             )

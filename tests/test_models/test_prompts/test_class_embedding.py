@@ -81,6 +81,19 @@ def test_built_in_vocabulary_by_name():
     assert learner.embedding.shape == (171, 8)
 
 
+def test_caches_are_told_the_names(learner):
+    other = Vocabulary.from_names(['sky', 'cat'], name='four')
+
+    assert learner.settings == {
+        'vocabulary_name': 'four',
+        'vocabulary_hash': DECLARED.content_hash,
+    }
+    assert (
+        ClassEmbedding(vocabulary=other, embed_dim=16).settings
+        != learner.settings
+    )
+
+
 def test_name_without_embedding_is_an_error(learner, tiny_clip):
     asked = Vocabulary.from_names(['cat', 'dog', 'Sky'], name='mine')
     message = (
