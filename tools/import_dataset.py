@@ -4,6 +4,7 @@
     panoptic    a COCO-panoptic JSON with its PNGs
     semantic    a folder of label PNGs and a list of classes
     instances   a COCO instances JSON
+    vocabulary  nothing; checks a vocabulary JSON
 
 OUT gets the format every data set has, and a vocabulary.json with your
 classes, which you may edit. All classes count as seen unless --unseen names
@@ -15,6 +16,7 @@ docs/own_data.md goes on from there to a training run.
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from freeseg_mm.datasets.preparation.command import (
@@ -26,6 +28,7 @@ from freeseg_mm.datasets.preparation.own_data import ImportOptions
 from freeseg_mm.datasets.preparation.own_instances import import_instances
 from freeseg_mm.datasets.preparation.own_panoptic import import_panoptic
 from freeseg_mm.datasets.preparation.own_semantic import import_semantic
+from freeseg_mm.structures import Vocabulary
 
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -111,11 +114,27 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         action='store_true',
         help='ignore what no object covers: not all objects are annotated',
     )
+    vocabulary = kinds.add_parser('vocabulary')
+    vocabulary.add_argument('file', metavar='JSON', type=Path)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
+    action = check_vocabulary if args.kind == 'vocabulary' else import_split
+    return run_command('import_dataset', partial(action, args))
+
+
+def check_vocabulary(args: argparse.Namespace) -> None:
+    words = Vocabulary.load(args.file)
+    print(
+        f'{args.file}: {len(words)} classes, {sum(words.is_thing)} of them '
+        f'things, {len(words) - sum(words.is_seen)} unseen, '
+        f'{len(words.prompts) - len(words)} synonyms'
+    )
+
+
+def import_split(args: argparse.Namespace) -> None:
     options = ImportOptions(
         target=args.target,
         split=args.split,
@@ -124,35 +143,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         copy=args.copy,
     )
 
-    def run() -> None:
-        if args.kind == 'panoptic':
-            part = import_panoptic(
-                options,
-                images=args.images,
-                json_path=args.json,
-                pngs=args.pngs,
-                things=args.things,
-            )
-        elif args.kind == 'semantic':
-            part = import_semantic(
-                options,
-                images=args.images,
-                masks=args.masks,
-                classes=args.classes,
-                things=args.things,
-                first_label=args.first_label,
-                ignore_label=args.ignore_label,
-            )
-        else:
-            part = import_instances(
-                options,
-                images=args.images,
-                json_path=args.json,
-                rest=None if args.ignore_rest else args.rest,
-            )
-        print('\n'.join(show_labels(part)))
-
-    return run_command('import_dataset', run)
+    if args.kind == 'panoptic':
+        part = import_panoptic(
+            options,
+            images=args.images,
+            json_path=args.json,
+            pngs=args.pngs,
+            things=args.things,
+        )
+    elif args.kind == 'semantic':
+        part = import_semantic(
+            options,
+            images=args.images,
+            masks=args.masks,
+            classes=args.classes,
+            things=args.things,
+            first_label=args.first_label,
+            ignore_label=args.ignore_label,
+        )
+    else:
+        part = import_instances(
+            options,
+            images=args.images,
+            json_path=args.json,
+            rest=None if args.ignore_rest else args.rest,
+        )
+    print('\n'.join(show_labels(part)))
 
 
 if __name__ == '__main__':

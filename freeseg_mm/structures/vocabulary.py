@@ -9,10 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from .vocabulary_file import parse_vocabulary_file
+
 _PACKAGE_DATA = resources.files('freeseg_mm') / 'vocabularies'
-_FILE_KEYS = ('classes', 'things', 'unseen', 'synonyms')
-_NOTE_KEYS = ('name', 'source', 'licence', 'note')
-_JSON_TYPES = {list: 'array', dict: 'object'}
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,8 @@ class Vocabulary:
         Raises:
             FileNotFoundError: If there is no such name or file.
             ValueError: If the file is no such object or its content is
-                refused; the message names the file.
+                refused; the message names the file and all that is wrong
+                with it.
         """
         if isinstance(source, Vocabulary):
             return source
@@ -164,22 +164,7 @@ class Vocabulary:
         cls, text: bytes, default_name: str, where: str
     ) -> 'Vocabulary':
         try:
-            content = json.loads(text.decode('utf-8'))
-            if not isinstance(content, dict) or 'classes' not in content:
-                raise ValueError("expected an object with a 'classes' list")
-            unknown = set(content) - {*_FILE_KEYS, *_NOTE_KEYS}
-            if unknown:
-                raise ValueError(
-                    f'unknown keys {sorted(unknown)}; known are '
-                    f'{[*_FILE_KEYS, *_NOTE_KEYS]}'
-                )
-            for key in _FILE_KEYS:
-                expected = dict if key == 'synonyms' else list
-                if key in content and not isinstance(content[key], expected):
-                    raise ValueError(
-                        f'expected {key!r} to be a JSON '
-                        f'{_JSON_TYPES[expected]}, got {content[key]!r}'
-                    )
+            content = parse_vocabulary_file(text)
             return cls.from_names(
                 content['classes'],
                 things=content.get('things'),

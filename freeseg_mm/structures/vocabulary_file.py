@@ -1,0 +1,142 @@
+"""What a vocabulary file may hold, and everything that is wrong with one."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+FILE_KEYS = ('classes', 'things', 'unseen', 'synonyms')
+NOTE_KEYS = ('name', 'source', 'licence', 'note')
+_JSON_TYPES = {list: 'array', dict: 'object'}
+
+
+def parse_vocabulary_file(text: bytes) -> dict[str, Any]:
+    """Read the object of a vocabulary file.
+
+    Args:
+        text: UTF-8 JSON, with or without a byte order mark.
+
+    Returns:
+        The object, as ``Vocabulary.from_names`` can take its entries.
+
+    Raises:
+        ValueError: With everything that is wrong, if anything is.
+    """
+    content = json.loads(
+        text.decode('utf-8-sig'), object_pairs_hook=_refuse_repeated_keys
+    )
+    problems = list(vocabulary_problems(content))
+    if problems:
+        raise ValueError('; '.join(problems))
+    return content
+
+
+def vocabulary_problems(content: Any) -> Iterator[str]:
+    """Find all that is wrong with the content of a vocabulary file.
+
+    Args:
+        content: What JSON gave.
+
+    Yields:
+        One sentence a problem.
+    """
+    if not isinstance(content, dict) or 'classes' not in content:
+        yield "expected an object with a 'classes' list"
+        return
+    unknown = set(content) - {*FILE_KEYS, *NOTE_KEYS}
+    if unknown:
+        yield (
+            f'unknown keys {sorted(unknown)}; known are '
+            f'{[*FILE_KEYS, *NOTE_KEYS]}'
+        )
+    right = {}
+    for key in FILE_KEYS:
+        expected = dict if key == 'synonyms' else list
+        if isinstance(content.get(key, expected()), expected):
+            right[key] = content.get(key, expected())
+        else:
+            yield (
+                f'expected {key!r} to be a JSON {_JSON_TYPES[expected]}, got '
+                f'{content[key]!r}'
+            )
+    if not isinstance(content.get('name', ''), str):
+        yield f"expected 'name' to be a string, got {content['name']!r}"
+    if 'classes' in right:
+        yield from _problems_of_names(
+            right['classes'], right.get('synonyms', {})
+        )
+        for key in ('things', 'unseen', 'synonyms'):
+            yield from _problems_of_marks(
+                key, right.get(key, ()), right['classes']
+            )
+
+
+def _problems_of_names(
+    names: Sequence[Any], synonyms: dict[str, Any]
+) -> Iterator[str]:
+    if not names:
+        yield "'classes' is empty; give at least one category name"
+    texts = list(names)
+    for name, words in synonyms.items():
+        if isinstance(words, list):
+            texts += words
+        else:
+            kind = 'string ' if isinstance(words, str) else ''
+            yield (
+                f'expected a list of strings as synonyms of {name!r}, got '
+                f'the {kind}{words!r}'
+            )
+    wrong = [text for text in texts if not isinstance(text, str)]
+    if wrong:
+        yield f'expected names that are strings, got {wrong}'
+    strings = [text for text in texts if isinstance(text, str)]
+    empty = sum(not text.strip() for text in strings)
+    if empty:
+        yield f'{empty} names or synonyms are empty'
+    unprintable = [text for text in strings if not text.isprintable()]
+    if unprintable:
+        yield (
+            f'names {unprintable} hold line breaks, tabs or other characters '
+            'that cannot be printed'
+        )
+    twice = _repeated(text.strip().lower() for text in strings if text.strip())
+    if twice:
+        yield (
+            f'names that occur more than once: {twice} (synonyms included, '
+            'capitals aside); every name must mean one class'
+        )
+
+
+def _problems_of_marks(
+    key: str, marked: Iterable[Any], names: Sequence[Any]
+) -> Iterator[str]:
+    marked = list(marked)
+    wrong = [word for word in marked if not isinstance(word, str)]
+    if wrong:
+        yield f'expected class names under {key!r}, got {wrong}'
+    words = [word for word in marked if isinstance(word, str)]
+    known = {name for name in names if isinstance(name, str)}
+    unknown = [word for word in words if word not in known]
+    if unknown:
+        close = get_close_matches(unknown[0], known, n=1)
+        hint = f' (did you mean {close[0]!r}?)' if close else ''
+        yield (
+            f'{key!r} names unknown classes {unknown}{hint}; they are not in '
+            f'its {len(names)} classes'
+        )
+    twice = _repeated(words)
+    if twice:
+        yield f'{key!r} lists {twice} more than once'
+
+
+def _repeated(words: Iterable[str]) -> list[str]:
+    return sorted(word for word, n in Counter(words).items() if n > 1)
+
+
+def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON would silently keep the last of them."""
+    twice = _repeated(key for key, _ in pairs)
+    if twice:
+        raise ValueError(f'the keys {twice} occur more than once')
+    return dict(pairs)

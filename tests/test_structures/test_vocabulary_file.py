@@ -1,0 +1,98 @@
+import json
+import re
+
+import pytest
+
+from freeseg_mm.structures import Vocabulary
+from freeseg_mm.structures.vocabulary_file import (
+    parse_vocabulary_file,
+    vocabulary_problems,
+)
+
+
+def test_good_file_has_no_problem():
+    content = {
+        'name': 'pets',
+        'note': 'made up',
+        'classes': ['cat', 'dog', 'sky'],
+        'things': ['cat', 'dog'],
+        'unseen': [],
+        'synonyms': {'dog': ['hound']},
+    }
+    assert list(vocabulary_problems(content)) == []
+    assert parse_vocabulary_file(json.dumps(content).encode()) == content
+
+
+@pytest.mark.parametrize('name', Vocabulary.builtin_names())
+def test_built_in_files_have_no_problem(name, repo):
+    path = repo / f'freeseg_mm/vocabularies/{name}.json'
+    assert parse_vocabulary_file(path.read_bytes())['name'] == name
+
+
+def test_everything_wrong_is_said_at_once():
+    content = {
+        'classes': ['cat', 'Cat', 'dog\n', '', 3],
+        'things': ['cta', 'cat', 'cat'],
+        'unseen': 'dog',
+        'synonyms': {'cat': 'pus', 'cow': ['bull']},
+        'seen': [],
+    }
+    assert list(vocabulary_problems(content)) == [
+        "unknown keys ['seen']; known are ['classes', 'things', 'unseen', "
+        "'synonyms', 'name', 'source', 'licence', 'note']",
+        "expected 'unseen' to be a JSON array, got 'dog'",
+        "expected a list of strings as synonyms of 'cat', got the string "
+        "'pus'",
+        'expected names that are strings, got [3]',
+        '1 names or synonyms are empty',
+        "names ['dog\\n'] hold line breaks, tabs or other characters that "
+        'cannot be printed',
+        "names that occur more than once: ['cat'] (synonyms included, "
+        'capitals aside); every name must mean one class',
+        "'things' names unknown classes ['cta'] (did you mean 'cat'?); they "
+        'are not in its 5 classes',
+        "'things' lists ['cat'] more than once",
+        "'synonyms' names unknown classes ['cow']; they are not in its 5 "
+        'classes',
+    ]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'name': 3}, "expected 'name' to be a string, got 3"),
+        ({'unseen': ['cat', 'cat']}, "'unseen' lists ['cat'] more than once"),
+        ({'things': [['cat']]}, "expected class names under 'things', got"),
+        (
+            {'synonyms': {'cat': None}},
+            "expected a list of strings as synonyms of 'cat', got the None",
+        ),
+        ({'synonyms': {'cat': ['']}}, '1 names or synonyms are empty'),
+        ({'synonyms': {'cat': ['sky']}}, "more than once: ['sky']"),
+    ],
+)
+def test_single_problem(change, message):
+    content = {'classes': ['cat', 'sky'], **change}
+    (problem,) = vocabulary_problems(content)
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    ('text', 'key'),
+    [
+        ('{"classes": ["cat"], "unseen": [], "unseen": ["cat"]}', 'unseen'),
+        ('{"classes": ["a"], "synonyms": {"a": ["b"], "a": ["c"]}}', 'a'),
+    ],
+)
+def test_repeated_key_is_no_choice(text, key, tmp_path):
+    path = tmp_path / 'words.json'
+    path.write_text(text)
+    message = f"vocabulary file {path}: the keys ['{key}'] occur more than"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Vocabulary.load(path)
+
+
+def test_byte_order_mark_of_some_editors_is_fine(tmp_path):
+    path = tmp_path / 'words.json'
+    path.write_text('{"classes": ["cat"]}', 'utf-8-sig')
+    assert Vocabulary.load(path).names == ('cat',)
