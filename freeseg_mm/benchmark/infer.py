@@ -2,17 +2,15 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmdet.structures import SampleList
 from torch import Tensor
 
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Task
-from freeseg_mm.version import __version__
 
 from .building import build_model, read_config
 from .inputs import make_images, make_samples, make_vocabulary
@@ -21,6 +19,7 @@ from .passes import Side, measure_sides
 from .reference import ReleasedFlow
 from .report import ratio_lines, ratios, sameness_lines, table
 from .sameness import Answer, recorded, sameness
+from .settings import check_least, prepare_device, print_now, settings
 
 PRESETS = ('reference',)
 
@@ -69,11 +68,6 @@ class InferOptions:
     seed: int = 0
 
 
-def _print(text: str) -> None:
-    # a long measurement may be written to a file that someone watches
-    print(text, flush=True)
-
-
 class InferBenchmark:
     """Measure one or two sides in one run.
 
@@ -88,11 +82,7 @@ class InferBenchmark:
     def __init__(self, options: InferOptions) -> None:
         _check(options)
         self.options = options
-        if options.threads is not None:
-            torch.set_num_threads(options.threads)
-        self.device = torch.device(
-            options.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-        )
+        self.device = prepare_device(options.device, options.threads)
         images = make_images(
             options.images, options.image_size, options.batch, options.seed
         )
@@ -110,7 +100,7 @@ class InferBenchmark:
         self.answers: dict[str, Answer] = {}
         self.sides = self._build_sides()
 
-    def run(self, show: Callable[[str], None] = _print) -> dict[str, Any]:
+    def run(self, show: Callable[[str], None] = print_now) -> dict[str, Any]:
         """Measure counts, multiply-adds, seconds and bytes.
 
         Args:
@@ -209,26 +199,8 @@ class InferBenchmark:
         )
 
 
-def settings(options: Any, device: torch.device) -> dict[str, Any]:
-    """What a figure depends on, for the file that holds it."""
-    return {
-        **asdict(options),
-        'device': (
-            torch.cuda.get_device_name(device)
-            if device.type == 'cuda'
-            else device.type
-        ),
-        'threads': torch.get_num_threads(),
-        'torch': torch.__version__,
-        'version': __version__,
-    }
-
-
 def _check(options: InferOptions) -> None:
-    for name, least in (('runs', 1), ('warmup', 0)):
-        value = getattr(options, name)
-        if value < least:
-            raise ValueError(f'--{name} {value}: expected at least {least}')
+    check_least(options, runs=1, warmup=0, queries=1, threads=1)
     against = options.against
     if against in PRESETS:
         if options.against_options:

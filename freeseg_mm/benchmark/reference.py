@@ -7,11 +7,13 @@ CLIP's view), and every mask is cropped and encoded. Only the backbone runs
 once. Nothing is remembered between calls.
 """
 
+from collections.abc import Sequence
+
 import torch
 from mmdet.structures import SampleList
 from torch import Tensor
 
-from freeseg_mm.models.heads.ensemble import ensemble_scores
+from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
 from freeseg_mm.models.layers import best_of_prompts
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.models.segmentors import FreeSeg
@@ -78,7 +80,7 @@ class ReleasedFlow:
         self,
         batch_inputs: Tensor,
         samples: SampleList,
-        feats: tuple[Tensor, ...],
+        feats: Sequence[Tensor],
         task: Task,
     ) -> list[dict]:
         """Results of one task."""
@@ -104,14 +106,23 @@ class ReleasedFlow:
                 embeds.float() @ text.T, vocabulary.class_of_prompt
             )
             clip_logits = clip_logits[:, None]
+        query_logits = query_logits[:, None].float()
         class_probs = ensemble_scores(
-            query_logits[:, None].float(),
+            query_logits,
             clip_logits,
             torch.tensor(vocabulary.is_seen, device=query_logits.device),
             **model.test_cfg.ensemble,
         )
+        # what post-processing leaves out; the release encodes it, too
+        kept = model.panoptic_fusion_head.matters(
+            object_probs(query_logits), [task]
+        )
         if valid is not None:
-            class_probs = class_probs * valid[:, None, :, None]
+            kept = kept & valid[:, None]
         return model.panoptic_fusion_head.predict(
-            class_probs, mask_logits, metas, vocabulary, [task]
+            kept[..., None] * class_probs,
+            mask_logits,
+            metas,
+            vocabulary,
+            [task],
         )

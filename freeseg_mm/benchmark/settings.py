@@ -1,0 +1,66 @@
+"""What all measurements of models are told in the same way."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from freeseg_mm.version import __version__
+
+
+def check_least(options: Any, **least: int) -> None:
+    """Refuse numbers that are too small.
+
+    Args:
+        options: Has an attribute for each name; ``None`` is left alone.
+        **least: Smallest number by name.
+
+    Raises:
+        ValueError: Naming the argument.
+    """
+    for name, smallest in least.items():
+        value = getattr(options, name)
+        if value is not None and value < smallest:
+            raise ValueError(f'--{name} {value}: expected at least {smallest}')
+
+
+def prepare_device(device: str | None, threads: int | None) -> torch.device:
+    """Choose where to run, by default a GPU if there is one.
+
+    Args:
+        device: As PyTorch names it.
+        threads: CPU threads; ``None`` leaves PyTorch's choice.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device is None:
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'--device {device!r}: {reason}') from None
+    return torch.device(device)
+
+
+def settings(options: Any, device: torch.device) -> dict[str, Any]:
+    """What a figure depends on, for the file that holds it."""
+    return {
+        **asdict(options),
+        'device': (
+            torch.cuda.get_device_name(device)
+            if device.type == 'cuda'
+            else device.type
+        ),
+        'threads': torch.get_num_threads(),
+        'torch': torch.__version__,
+        'version': __version__,
+    }
+
+
+def print_now(text: str) -> None:
+    """Print to where a long measurement may be watched."""
+    print(text, flush=True)

@@ -1,0 +1,118 @@
+import pytest
+
+from freeseg_mm.benchmark.infer import InferBenchmark, InferOptions
+
+
+@pytest.fixture
+def options(tiny_config_file):
+    """Options for the tiny config; changes are given by name."""
+
+    def make(**changes):
+        fast = {'image_size': 64, 'classes': '5', 'runs': 1, 'warmup': 0}
+        return InferOptions(**{'config': tiny_config_file, **fast, **changes})
+
+    return make
+
+
+def measure(options):
+    shown = []
+    return InferBenchmark(options).run(shown.append), '\n'.join(shown)
+
+
+def test_against_the_release(options):
+    result, shown = measure(options(against='reference'))
+    this, reference = result['sides']['this'], result['sides']['reference']
+    assert reference['counts']['calls']['decoder'] == 3
+    assert reference['counts']['text tokens'] == 5 * 3 * 2 * 77
+    assert this['counts']['text tokens'] == 0
+    assert this['first']['counts']['text tokens'] > 0
+    assert result['ratio']['macs'] == pytest.approx(
+        reference['macs']['total'] / this['macs']['total']
+    )
+    assert result['ratio']['macs'] > result['ratio']['macs_first'] > 1
+    assert result['ratio']['seconds'] == pytest.approx(
+        reference['seconds']['total'] / this['seconds']['total']
+    )
+    assert result['same']['class_probs'] < 1e-4
+    assert result['same']['pixels'] == {
+        'semantic': 1.0,
+        'instance': 1.0,
+        'panoptic': 1.0,
+    }
+    places = [
+        shown.index(word)
+        for word in ('Counts', 'Multiply-adds', 'Seconds', 'Peak memory')
+    ]
+    assert places == sorted(places)
+    assert 'reference takes ' in shown
+    assert 'equal result pixels: semantic 100.000 %' in shown
+
+
+def test_parts_add_up(options):
+    side = measure(options())[0]['sides']['this']
+    for kind in ('macs', 'seconds'):
+        parts = dict(side[kind])
+        assert sum(parts.values()) == pytest.approx(2 * parts.pop('total'))
+    assert side['macs']['backbone'] > 0
+    assert side['macs']['interaction'] > 0
+    peaks = side['peak_bytes']
+    if peaks is not None:
+        total = peaks.pop('total')
+        assert total == max(peaks.values())
+
+
+def test_settings_are_kept(options):
+    result, _ = measure(options(queries=4, tasks=['semantic']))
+    assert result['settings']['queries'] == 4
+    assert result['settings']['classes'] == '5'
+    assert result['settings']['device'] == 'cpu'
+    assert 'ratio' not in result
+
+
+def test_against_the_same_config_with_other_settings(options):
+    result, shown = measure(
+        options(against_options={'model.panoptic_head.num_queries': 3})
+    )
+    assert list(result['sides']) == ['this', 'against']
+    assert result['same']['class_probs'] is None
+    assert 'the two differ in shape' in shown
+
+
+def test_another_config_gets_the_same_weights(options, tiny_config_file):
+    result, _ = measure(options(against=tiny_config_file, seed=3))
+    assert result['same']['mask_logits'] == 0
+    assert result['ratio']['macs'] == 1
+
+
+def test_batch_of_files(options, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    path = tmp_path / 'a.png'
+    Image.fromarray(np.zeros((40, 80, 3), np.uint8)).save(path)
+    benchmark = InferBenchmark(options(images=[str(path)], batch=2))
+    assert benchmark.inputs.shape == (2, 3, 32, 64)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'against': 'relaese'}, r"'relaese' is neither .* \['reference'\]"),
+        (
+            {'against': 'reference', 'against_options': {'model.neck': None}},
+            '--against-options change a config, and --against reference is',
+        ),
+        ({'runs': 0}, '--runs 0: expected at least 1'),
+        ({'warmup': -1}, '--warmup -1: expected at least 0'),
+        ({'config': 'none.py'}, "no config file 'none.py'"),
+        ({'checkpoint': 'none.pth'}, "no checkpoint 'none.pth'"),
+        ({'tasks': ['depth']}, 'unknown task'),
+        ({'queries': 0}, '--queries 0: expected at least 1'),
+        ({'cfg_options': {'modle.x': 1}}, "'modle' is no setting of a run"),
+    ],
+)
+def test_refuses(options, changes, message):
+    with pytest.raises(
+        (ValueError, FileNotFoundError, KeyError), match=message
+    ):
+        InferBenchmark(options(**changes))
