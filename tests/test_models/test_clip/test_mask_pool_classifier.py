@@ -170,13 +170,17 @@ def test_resnet_of_another_size(build):
 
 
 @pytest.mark.parametrize('kind', ['resnet', 'convnext'])
-def test_half_precision_is_close(kind, build):
+@pytest.mark.parametrize('way', ['weights', 'autocast'])
+def test_half_precision_is_close(way, kind, build):
     clip = build(kind)
     images, logits = images_of(1, 3, 96, 96), torch.randn(1, 3, 24, 24)
     classify = MaskPoolClassifier()
     expected, _ = classify(clip, images, logits)
+    if way == 'weights':
+        clip = deepcopy(clip)
+        clip.clip.visual.bfloat16()
 
-    with torch.autocast('cpu', torch.bfloat16):
+    with torch.autocast('cpu', torch.bfloat16, enabled=way == 'autocast'):
         embeds, _ = classify(clip, images, logits)
 
     assert embeds.dtype == torch.float32
@@ -203,6 +207,19 @@ def test_does_not_wait_for_the_device(kind, build):
         MaskPoolClassifier()(clip, images, logits)
 
     assert counter.by_kind == {}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('kind', ['resnet', 'convnext'])
+def test_equals_itself_on_a_gpu(kind, build):
+    clip = deepcopy(build(kind))
+    images, logits = images_of(1, 3, 96, 96), torch.randn(1, 3, 24, 24)
+    expected, _ = MaskPoolClassifier()(clip, images, logits)
+
+    clip.cuda()
+    embeds, _ = MaskPoolClassifier()(clip, images.cuda(), logits.cuda())
+
+    assert_close(embeds.cpu(), expected, rtol=1e-2, atol=1e-2)  # TF32
 
 
 REFUSED = {

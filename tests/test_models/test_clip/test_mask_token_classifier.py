@@ -339,14 +339,13 @@ def test_does_not_wait_for_the_device(build_clip):
 def test_equals_itself_on_a_gpu(build_clip):
     clip = deepcopy(build_clip())
     images, logits = images_of(2, 3, 48, 40), torch.randn(2, 4, 12, 10)
-    expected, _ = MaskTokenClassifier(image_size=32)(clip, images, logits)
-
+    expected, _ = MaskTokenClassifier()(clip, images, logits)
     clip.cuda()
+    images, logits = images.cuda(), logits.cuda()
+
     torch.cuda.set_sync_debug_mode('error')
     try:
-        embeds, _ = MaskTokenClassifier(image_size=32)(
-            clip, images.cuda(), logits.cuda()
-        )
+        embeds, _ = MaskTokenClassifier()(clip, images, logits)
     finally:
         torch.cuda.set_sync_debug_mode('default')
 
