@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mmdet.structures import SampleList
@@ -19,7 +18,13 @@ from .passes import Side, measure_sides
 from .reference import ReleasedFlow
 from .report import ratio_lines, ratios, sameness_lines, table
 from .sameness import Answer, recorded, sameness
-from .settings import check_least, prepare_device, print_now, settings
+from .settings import (
+    check_against,
+    check_least,
+    prepare_device,
+    print_now,
+    settings,
+)
 
 PRESETS = ('reference',)
 
@@ -80,7 +85,8 @@ class InferBenchmark:
     """
 
     def __init__(self, options: InferOptions) -> None:
-        _check(options)
+        check_least(options, runs=1, warmup=0, queries=1, threads=1)
+        check_against(options.against, options.against_options, PRESETS)
         self.options = options
         self.device = prepare_device(options.device, options.threads)
         images = make_images(
@@ -196,22 +202,6 @@ class InferBenchmark:
             device=self.device,
             seed=options.seed,
             checkpoint=options.checkpoint,
-        )
-
-
-def _check(options: InferOptions) -> None:
-    check_least(options, runs=1, warmup=0, queries=1, threads=1)
-    against = options.against
-    if against in PRESETS:
-        if options.against_options:
-            raise ValueError(
-                f'--against-options change a config, and --against {against} '
-                'is none; it has the weights and settings of the first side'
-            )
-    elif against is not None and not Path(against).is_file():
-        raise FileNotFoundError(
-            f'--against {against!r} is neither a config file nor one of the '
-            f'presets {list(PRESETS)}'
         )
 
 

@@ -14,26 +14,32 @@ RANDOM = 'random'
 SMALLEST = 32
 
 
-def make_vocabulary(classes: str) -> Vocabulary:
+def make_vocabulary(classes: str, seen_only: bool = False) -> Vocabulary:
     """A vocabulary by name or file, or one of as many generated names.
 
     Of generated names every second one is a thing and every third unseen.
 
     Args:
         classes: A number, a built-in vocabulary's name or a ``.json`` path.
+        seen_only: Whether to give what training may use: the seen classes,
+            or as many names, all seen.
 
     Raises:
         FileNotFoundError: If there is no such vocabulary.
         ValueError: If the number is not positive.
     """
     if not classes.lstrip('-').isdigit():
-        return Vocabulary.load(classes)
+        vocabulary = Vocabulary.load(classes)
+        return vocabulary.seen_only() if seen_only else vocabulary
     count = int(classes)
     if count < 1:
         raise ValueError(f'--classes {count}: expected at least 1')
     names = [f'class number {index}' for index in range(count)]
     return Vocabulary.from_names(
-        names, things=names[::2], unseen=names[::3], name=f'{count} names'
+        names,
+        things=names[::2],
+        unseen=() if seen_only else names[::3],
+        name=f'{count} names',
     )
 
 

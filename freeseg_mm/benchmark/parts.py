@@ -9,6 +9,7 @@ from freeseg_mm.models.segmentors import FreeSeg
 
 from .meter import Place
 from .reference import ReleasedFlow
+from .training_step import TrainingStep
 
 PREDICT_PARTS = (
     'backbone',
@@ -20,6 +21,19 @@ PREDICT_PARTS = (
     'CLIP images',
     'ensemble',
     'post-processing',
+)
+
+TRAIN_PARTS = (
+    'data',
+    'text',
+    'backbone',
+    'pixel decoder',
+    'interaction',
+    'decoder',
+    'matching',
+    'loss',
+    'backward',
+    'optimizer',
 )
 
 
@@ -44,6 +58,36 @@ def released_places(flow: ReleasedFlow) -> list[Place]:
         Place('text', flow, 'encode_text'),
         Place('CLIP images', flow, 'classify_masks'),
         _function('ensemble', type(flow), 'ensemble_scores'),
+    ]
+
+
+def train_places(step: TrainingStep) -> list[Place]:
+    """Parts of a :class:`TrainingStep`, of a FreeSeg or a Mask2Former.
+
+    The decoder includes the classification of queries.
+    """
+    model, head = step.model, step.model.panoptic_head
+    places = [
+        Place('data', step, 'prepare'),
+        Place('backbone', model, 'extract_feat'),
+        *_forward('pixel decoder', head.pixel_decoder),
+        *_forward('decoder', head),
+        Place('loss', head, 'loss_by_feat'),
+        Place('backward', step, 'backward'),
+        Place('optimizer', step, 'update'),
+    ]
+    if not isinstance(model, FreeSeg):
+        return [
+            *places,
+            Place('data', head, 'preprocess_gt'),
+            Place('matching', head, '_get_targets_single'),
+        ]
+    return [
+        *places,
+        _function('data', type(model), 'task_targets'),
+        *_forward('text', model.prompt_learner),
+        *_forward('interaction', head.context_interaction),
+        Place('matching', head, '_match'),
     ]
 
 

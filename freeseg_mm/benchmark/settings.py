@@ -1,6 +1,8 @@
 """What all measurements of models are told in the same way."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +24,28 @@ def check_least(options: Any, **least: int) -> None:
         value = getattr(options, name)
         if value is not None and value < smallest:
             raise ValueError(f'--{name} {value}: expected at least {smallest}')
+
+
+def check_against(
+    against: str | None, options: dict[str, Any], presets: Sequence[str]
+) -> None:
+    """Refuse what nothing can be measured against.
+
+    Raises:
+        FileNotFoundError: If it is neither a preset nor a config file.
+        ValueError: If options are given for a preset.
+    """
+    if against in presets:
+        if options:
+            raise ValueError(
+                f'--against-options change a config, and --against {against} '
+                'is none; it follows the first side'
+            )
+    elif against is not None and not Path(against).is_file():
+        raise FileNotFoundError(
+            f'--against {against!r} is neither a config file nor one of the '
+            f'presets {list(presets)}'
+        )
 
 
 def prepare_device(device: str | None, threads: int | None) -> torch.device:

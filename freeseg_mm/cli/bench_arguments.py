@@ -48,9 +48,6 @@ def add_common_arguments(
     """Add what every measurement of a model takes; defaults are given."""
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--checkpoint', metavar='FILE', help='weights; default random ones'
-    )
-    parser.add_argument(
         '--image-size',
         type=int,
         default=image_size,

@@ -24,6 +24,9 @@ def add_parser(commands: Any) -> None:
     )
     add_common_arguments(parser, image_size=320, batch=1, classes='171')
     parser.add_argument(
+        '--checkpoint', metavar='FILE', help='weights; default random ones'
+    )
+    parser.add_argument(
         '--against',
         metavar='PRESET_OR_CONFIG',
         help="measure this, too: 'reference' or a config file",
