@@ -5,6 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from freeseg_mm.models.clip import FrozenCLIP
+from freeseg_mm.models.clip.crop_mask_classifier import (
+    crop_mask_size,
+    fit_crop_masks,
+)
 
 
 def classify_crops(
@@ -60,14 +64,18 @@ def _crop(
             [0.0, bottom - top, top + bottom - 1],
         ]
     )
-    grid = F.affine_grid(affine[None], [1, 3, *clip.image_size], False)
-    crop, mask = (
-        F.grid_sample(
-            maps[None].to(grid.dtype),
-            grid,
-            padding_mode='border',
-            align_corners=False,
-        )[0]
-        for maps in (pixels, logits[None])
-    )
-    return crop * (mask > threshold)
+    crop = _sample(pixels, affine, clip.image_size)
+    blocks = _sample(logits[None], affine, crop_mask_size(clip.image_size))
+    mask = fit_crop_masks(blocks[None] > threshold, clip.image_size)[0]
+    return crop * mask
+
+
+def _sample(maps: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
+    """Values of (c, h, w) maps on a grid of points in a box, (c, *size)."""
+    grid = F.affine_grid(affine[None], [1, 1, *size], False)
+    return F.grid_sample(
+        maps[None].to(grid.dtype),
+        grid,
+        padding_mode='border',
+        align_corners=False,
+    )[0]

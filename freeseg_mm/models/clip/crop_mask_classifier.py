@@ -16,8 +16,10 @@ class CropMaskClassifier(MaskClassifier):
     """Embed the box of a mask with everything outside of the mask blanked.
 
     Boxes are stretched to CLIP's input size; blanked pixels hold CLIP's
-    mean colour. Masks of an image that leave the same crop (the same thing
-    in two tasks, often) are encoded once.
+    mean colour. What a mask leaves of its crop is decided for blocks of 2 x
+    2 pixels: masks come at stride 4 and tell no finer. Masks of an image
+    that leave the same crop (the same thing in two tasks, often) are encoded
+    once.
 
     Args:
         mask_thr: Mask probability from which a pixel belongs to the mask.
@@ -65,7 +67,7 @@ class CropMaskClassifier(MaskClassifier):
         crop_embeds = [
             clip.encode_images(
                 _cut(images, image_index[part], boxes[part], clip.image_size)
-                * crop_masks[part]
+                * fit_crop_masks(crop_masks[part], clip.image_size)
             )
             for part in shown.split(self.max_crops)
         ]
@@ -79,10 +81,21 @@ class CropMaskClassifier(MaskClassifier):
     def _crop_masks(
         self, mask_logits: Tensor, boxes: Tensor, size: tuple[int, int]
     ) -> Tensor:
-        """What is inside of (K, h, w) masks in their crops, (K, 1, *size)."""
-        grid = _grid(boxes, size)
+        """What is inside of (K, h, w) masks in blocks of their crops."""
+        grid = _grid(boxes, crop_mask_size(size))
         logits = mask_logits[:, None].to(grid.dtype)
         return _sample(logits, grid) > self.threshold_logit
+
+
+def crop_mask_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Blocks of 2 x 2 pixels in a crop, (H, W)."""
+    height, width = size
+    return (height + 1) // 2, (width + 1) // 2
+
+
+def fit_crop_masks(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """From blocks to pixels: (K, 1, h, w) bool to (K, 1, *size) float."""
+    return F.interpolate(masks.float(), size, mode='nearest')
 
 
 def _distinct(
@@ -96,7 +109,7 @@ def _distinct(
     Args:
         image_index: Image of each crop, (K,), ascending.
         boxes: (K, 4).
-        crop_masks: (K, 1, H, W), bool.
+        crop_masks: (K, 1, h, w), bool.
 
     Returns:
         One of each set of equal crops, ascending, (U,); and for each crop

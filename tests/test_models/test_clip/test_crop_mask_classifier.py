@@ -70,8 +70,10 @@ def test_crop_is_the_box_with_the_outside_blanked():
 
     embeds, valid = CropMaskClassifier()(camera, CHECKER, logits)
 
+    # of the blocks of four pixels one is half inside, twice, and one for
+    # three quarters
     inside = torch.tensor(
-        [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 1]]
+        [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
     )
     expected = CHECKER[:, :, 2:6, 4:8] * inside
     assert_close(camera.crops, expected)
@@ -95,17 +97,17 @@ def test_box_is_stretched_to_the_size_by_hand():
 
 def test_coarse_mask_is_interpolated_between_its_cells():
     # the mask is at a quarter of the image's resolution, box: right half
-    logits = torch.tensor([[[[-30.0, 10.0], [-30.0, -30.0]]]])
+    logits = torch.tensor([[[[-30.0, 20.0], [-30.0, -30.0]]]])
     camera = Camera()
 
     CropMaskClassifier()(camera, CHECKER, logits)
 
-    # Crop centres in cells of the mask, from the first cell's centre: 0.625,
-    # 0.875, then beyond the last; along a row -30 + 40 x: -5, 5, 10, 10. The
-    # rows' centres are -0.375 and -0.125 (as the first row), 0.125, 0.375:
-    # v - (v + 30) y gives for column 1: 5, 5, 0.6, -8.1; 2, 3: .., 5, -5.
+    # Centres of the crop's 2 x 2 blocks in cells of the mask, from the first
+    # cell's centre: 0.75, then beyond the last; along a row -30 + 50 x: 7.5,
+    # 20. The rows' centres are -0.25 (as the first row) and 0.25: there
+    # v - (v + 30) / 4 gives -1.875, 7.5.
     inside = torch.tensor(
-        [[0, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]]
+        [[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]]
     )
     assert_close(camera.crops, CHECKER[:, :, 0:4, 4:8] * inside)
 
@@ -155,11 +157,22 @@ def naive_crop(image, logits, size, threshold):
     top, bottom = top / logits.shape[0], bottom / logits.shape[0]
     left, right = left / logits.shape[1], right / logits.shape[1]
     crop = np.zeros((3, *size))
+    blocks = [-(-length // 2) for length in size]
+
+    def position(i, j, height, width):
+        y = top + (i + 0.5) / height * (bottom - top)
+        x = left + (j + 0.5) / width * (right - left)
+        return y, x
+
     for i, j in np.ndindex(*size):
-        y = top + (i + 0.5) / size[0] * (bottom - top)
-        x = left + (j + 0.5) / size[1] * (right - left)
+        block = [
+            k * n // length
+            for k, n, length in zip((i, j), blocks, size, strict=True)
+        ]
+        y, x = position(*block, *blocks)
         h, w = logits.shape
         if bilinear(logits, y * h - 0.5, x * w - 0.5) > threshold:
+            y, x = position(i, j, *size)
             h, w = image.shape[1:]
             for channel in range(3):
                 crop[channel, i, j] = bilinear(
@@ -310,9 +323,9 @@ def test_repeated_crops_are_encoded_once():
         assert not torch.equal(embed[0], embed[1])
 
 
-def test_crops_that_differ_in_a_pixel_are_both_encoded():
-    # one box; the corner belongs to one mask only
-    logits = mask_logits('1111 1111 1111 1111', '1111 1111 1111 1110')
+def test_crops_that_differ_in_a_block_are_both_encoded():
+    # one box; a corner belongs to one mask only
+    logits = mask_logits('1111 1111 1111 1111', '1111 1111 1100 1100')
     # and crops that are equal, of boxes that are not
     logits = torch.cat(
         [logits, mask_logits('1000 0000 0000 0000', '0100 0000 0000 0000')], 1
