@@ -37,6 +37,10 @@ class MaskTokenClassifier(OnePassMaskClassifier):
     image; the patches know some of it as well. Patches that are padding
     are not attended to.
 
+    Fit for a CLIP that was trained on whole photographs. One that was only
+    trained on objects cut out, as that of the shapes benchmark, reads a
+    figure from the blank around it and needs ``CropMaskClassifier``.
+
     For vision transformers with a class token. Arguments and errors are
     those of :class:`OnePassMaskClassifier`; an ``image_size`` of ``None``
     means one and a half times the short side the tower was trained at.
