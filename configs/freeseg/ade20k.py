@@ -1,6 +1,7 @@
 """FreeSeg on ADE20K: as on COCO, at 512 x 512.
 
-Paper: Sec. 4.2; Tables 1-3, columns ADE20K (without self-training).
+Paper: Sec. 4.2; Tables 1-3, columns ADE20K (without self-training). Learning
+rate and weight decay are the paper's; the authors' release has 1e-4 for both.
 Train: tools/dist_train.sh configs/freeseg/ade20k.py 8
 """
 

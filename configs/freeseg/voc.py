@@ -1,6 +1,7 @@
 """FreeSeg on PASCAL VOC 2012: semantic, 512 x 512, 20k iterations.
 
-Paper: Sec. 4.2; Table 1, columns VOC2012 (without self-training).
+Paper: Sec. 4.2; Table 1, columns VOC2012 (without self-training). Learning
+rate and weight decay are the paper's; the authors' release has 2e-5 for both.
 Train: tools/dist_train.sh configs/freeseg/voc.py 8
 """
 
