@@ -4,6 +4,7 @@ import json
 from itertools import combinations
 from pathlib import Path
 
+import mmdet
 import pytest
 import torch
 from mmengine.config import Config
@@ -155,6 +156,34 @@ def test_small_model_computes_losses_and_results(
         assert result.pred_sem_seg.sem_seg.max() < len(test)
     if 'pred_instances' in expected:
         assert result.pred_instances.masks.shape[1:] == (SIDE, SIDE)
+
+
+def test_stock_mask2former_fits_the_untrained_clip_run(load_run):
+    """Only the linear classifier of mmdet's weights finds no place."""
+    folder = Path(mmdet.__file__).parent / '.mim' / 'configs' / 'mask2former'
+    if not folder.is_dir():
+        pytest.skip(f'mmdet was installed without its configs: no {folder}')
+    stock = Config.fromfile(
+        folder / 'mask2former_r101_8xb2-lsj-50e_coco-panoptic.py'
+    ).model
+    ours = load_run('freeseg/coco_clip.py').model
+    ours.panoptic_head.update(embed_dim=512, logit_scale=100.0)
+    shapes = []
+    for model in (stock, ours):
+        parts = model.backbone, model.panoptic_head
+        shapes.append({})
+        for part in parts:
+            with torch.device('meta'):
+                built = MODELS.build(part)
+            shapes[-1] |= {k: v.shape for k, v in built.state_dict().items()}
+    first, second = shapes
+    assert len(first) > 900
+    assert {key for key in first if first[key] != second.get(key)} == {
+        'cls_embed.weight',
+        'cls_embed.bias',
+    }
+    unfilled = {key for key in second if second[key] != first.get(key)}
+    assert all(key.startswith('cls_embed.') for key in unfilled)
 
 
 @pytest.mark.parametrize('name', RUNS)

@@ -8,8 +8,15 @@ from typing import Any
 
 from .row_configs import row_name
 
-_PLACES = ('data_root', 'num_workers', 'persistent_workers', 'pretrained')
-"""Last parts of settings that say where and how, but not what, is tested."""
+# Last parts of settings that say where and how, but not what, is tested.
+_PLACES = (
+    'ann_file',
+    'data_root',
+    'num_workers',
+    'persistent_workers',
+    'pretrained',
+)
+_NO_PLACE = 'random'  # weights of CLIP that are none
 _KINDS = (
     'what tools/test.py --out writes, or metrics by name as metrics.json of '
     'the demo'
@@ -45,7 +52,7 @@ class Result:
         return {
             key: value
             for key, value in self.options.items()
-            if key.rpartition('.')[2] not in _PLACES
+            if key.rpartition('.')[2] not in _PLACES or value == _NO_PLACE
         }
 
 

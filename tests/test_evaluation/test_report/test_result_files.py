@@ -48,6 +48,15 @@ def test_result_of_a_test(write):
     assert result.changes == {'a.b': 1}
 
 
+def test_random_weights_are_no_other_place(write):
+    options = {'model.clip.pretrained': 'random', 'x.data_root': 'y'}
+    path = write(
+        {'metrics': {'panoptic/PQ': 1}, 'config': 'a.py', 'options': options}
+    )
+    (result,) = read_results(path)
+    assert result.changes == {'model.clip.pretrained': 'random'}
+
+
 def test_older_results_say_less(write):
     path = write({'metrics': {'panoptic/PQ': 1}, 'config': 'a.py'})
     (result,) = read_results(path)
