@@ -1,7 +1,6 @@
 """The most memory held at once."""
 
 import ctypes
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ class PeakMemory:
         return self._probe.is_available
 
     def __enter__(self) -> 'PeakMemory':
-        gc.collect()
         self._start = self._probe.reset()
         return self
 

@@ -5,6 +5,7 @@ measured in one process, and timed in turn, so that a ratio compares like
 with like.
 """
 
+import gc
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -162,6 +163,7 @@ def _seconds(
 def _peak_bytes(
     states: Sequence[_State], device: torch.device
 ) -> Iterator[None]:
+    gc.collect()  # or what earlier runs left may be freed in between
     for state in states:
         probe = PeakMemory(device)
         state.costs['peak_bytes'] = None
