@@ -123,6 +123,22 @@ def test_clear_forgets(encode, learner):
     assert encode(learner, clear=True)[1] == 2
 
 
+def test_after_clear_hidden_changes_are_seen(encode, learner):
+    old = copy.deepcopy(learner)
+    before, _ = encode(learner)
+    # as EMA does: PyTorch's version counter stays
+    learner.class_prompt.data.add_(1.0)
+
+    after, cost = encode(learner, clear=True)
+
+    assert cost == 2
+    assert not torch.equal(after, before)
+    # kept under the new content: the old is not taken for it
+    again, cost = encode(old)
+    assert cost == 2
+    assert torch.equal(again, before)
+
+
 def test_fixed_prompts_follow_clip_to_another_device(tiny_clip):
     cache, prompt = TextCache(), FixedPrompt()
     cache.encode(prompt, tiny_clip, PETS, TASKS)

@@ -259,6 +259,7 @@ def _write_often(folder, rows):
     store = TextStore(folder)
     for _ in range(100):
         store.save(KEY, torch.tensor(rows))
+    assert store._can_write  # no write has failed
 
 
 def test_processes_may_write_at_once(store, entry, embeds, said):
