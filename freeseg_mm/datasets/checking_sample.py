@@ -106,6 +106,11 @@ class SampleChecker:
             return [f'the pipeline fails: {type(error).__name__}: {error}']
         if packed is None:
             return ['the pipeline refuses the sample']
+        if 'data_samples' not in packed:
+            return [
+                'the pipeline gives no data_samples; does it end in '
+                'PackDetInputs?'
+            ]
         sample = packed['data_samples']
         if tuple(sample.get('ori_shape', size)) != size:
             return [

@@ -44,9 +44,15 @@ def sample_view(packed: Mapping[str, Any]) -> SampleView:
             as ``PackDetInputs`` makes them.
 
     Raises:
-        ValueError: If the sample has neither targets nor label files.
+        ValueError: If nothing is packed, or the sample has neither targets
+            nor label files.
         FileNotFoundError: If a label file of a test sample is missing.
     """
+    if not {'inputs', 'data_samples'} <= set(packed):
+        raise ValueError(
+            f'the pipeline gives {sorted(packed)}, expected inputs and '
+            'data_samples; does it end in PackDetInputs?'
+        )
     sample: DetDataSample = packed['data_samples']
     image = _to_rgb(packed['inputs'])
     vocabulary: Vocabulary = sample.vocabulary

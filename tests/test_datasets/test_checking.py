@@ -222,6 +222,12 @@ def test_pipeline_is_run(pets, transform, reason):
     assert findings(outcome)[0][1].startswith(reason)
 
 
+def test_pipeline_that_does_not_pack_is_noticed(pets):
+    found = findings(check(pets, pipeline=PIPELINE[:-1]))
+    assert len(found) == 4
+    assert 'no data_samples; does it end in PackDet' in found[0][1]
+
+
 def test_random_transforms_do_not_depend_on_the_workers(pets):
     pipeline = [
         *PIPELINE[:2],

@@ -92,3 +92,8 @@ def test_sample_without_truth_is_refused():
         ValueError, match='packs neither gt_sem_seg nor seg_map_path'
     ):
         sample_view(packed(segments=SEGMENTS))
+
+
+def test_what_is_not_packed_is_refused():
+    with pytest.raises(ValueError, match=r"gives \['img'\], expected inputs"):
+        sample_view({'img': 0})
