@@ -12,12 +12,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
 from PIL import Image
 from tqdm import tqdm
 
 from freeseg_mm.datasets.from_config import (
     LOADERS,
+    add_config_arguments,
     build_dataset,
     dataset_configs,
     read_config,
@@ -31,7 +31,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config file')
+    add_config_arguments(parser)
     parser.add_argument(
         '--split',
         choices=LOADERS,
@@ -67,14 +67,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         '--show-seed',
         action='store_true',
         help='write the seed on each picture',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override config entries, e.g. '
-        'train_dataloader.dataset.data_root=/data/coco',
     )
     return parser.parse_args(arguments)
 

@@ -12,11 +12,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
-
 from freeseg_mm.datasets.checking import check_config
 from freeseg_mm.datasets.checking_report import summarise
-from freeseg_mm.datasets.from_config import LOADERS, read_config
+from freeseg_mm.datasets.from_config import (
+    LOADERS,
+    add_config_arguments,
+    read_config,
+)
 from freeseg_mm.datasets.preparation.parallel import available_cores
 
 
@@ -25,7 +27,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config file')
+    add_config_arguments(parser)
     parser.add_argument(
         '--split',
         choices=LOADERS,
@@ -37,14 +39,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=available_cores(),
         help='processes; the outcome is the same (default: %(default)s, all '
         'cores)',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override config entries, e.g. '
-        'train_dataloader.dataset.data_root=/data/coco',
     )
     return parser.parse_args(arguments)
 

@@ -1,10 +1,11 @@
 """Data sets and metrics that a config names, for tools without a model."""
 
+import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from freeseg_mm.registry import DATASETS
@@ -13,6 +14,19 @@ from freeseg_mm.utils.run_config import check_options
 from .open_vocab_panoptic import OpenVocabPanopticDataset
 
 LOADERS = ('train', 'val', 'test')
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``config`` and ``--cfg-options``, for :func:`read_config`."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override config entries, e.g. '
+        'train_dataloader.dataset.data_root=/data/coco',
+    )
 
 
 def read_config(

@@ -66,6 +66,6 @@ def sample_pictures(
             note += f', seed {seed + number}'
         row = {task: view.regions[task] for task in tasks}
         picture = panel(
-            view.image, {'targets': row}, view.vocabulary, title=note
+            view.image, {view.source: row}, view.vocabulary, title=note
         )
         yield f'{index:06d}_{path.stem}.png', picture

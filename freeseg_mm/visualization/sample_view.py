@@ -23,12 +23,14 @@ class SampleView:
         regions: What each task asks for; pixels without supervision are
             ignored.
         vocabulary: What the labels refer to.
+        source: Where the regions come from, ``targets`` or ``truth`` files.
         note: What the pipeline did, in words.
     """
 
     image: np.ndarray
     regions: dict[Task, TaskRegions]
     vocabulary: Vocabulary
+    source: str
     note: str
 
 
@@ -57,9 +59,10 @@ def sample_view(packed: Mapping[str, Any]) -> SampleView:
     image = _to_rgb(packed['inputs'])
     vocabulary: Vocabulary = sample.vocabulary
     if 'gt_sem_seg' in sample:
-        regions = _target_regions(sample, vocabulary)
+        source, regions = 'targets', _target_regions(sample, vocabulary)
     elif 'seg_map_path' in sample:
         regions = truth_regions(sample.metainfo, vocabulary)
+        source = 'truth'
         height, width = sample.ori_shape
         image = np.asarray(Image.fromarray(image).resize((width, height)))
     else:
@@ -69,7 +72,7 @@ def sample_view(packed: Mapping[str, Any]) -> SampleView:
             'freeseg_mm.LoadPanopticSegments, or keep seg_map_path and '
             'segments in the meta_keys of PackDetInputs'
         )
-    return SampleView(image, regions, vocabulary, _note(packed))
+    return SampleView(image, regions, vocabulary, source, _note(packed))
 
 
 def _to_rgb(inputs: Tensor) -> np.ndarray:

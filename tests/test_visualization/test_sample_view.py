@@ -44,6 +44,7 @@ def masks(regions):
 
 def test_targets_of_each_task(training_sample):
     view = sample_view(training_sample)
+    assert view.source == 'targets'
     ignored = [[False] * 3, [True, False, True]]
     for regions in view.regions.values():
         assert regions.ignored.tolist() == ignored
@@ -82,7 +83,7 @@ def test_test_sample_shows_its_files_at_their_size(tmp_path):
         )
     )
     assert view.image.shape == (4, 6, 3)
-    assert view.note == '3 x 2'
+    assert (view.source, view.note) == ('truth', '3 x 2')
     things = view.regions[Task.INSTANCE].regions
     assert [region.mask.sum() for region in things] == [4, 4]
 
