@@ -6,10 +6,8 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from freeseg_mm.datasets.preparation.ade20k import (
-    instance_labels,
-    prepare_ade20k,
-)
+from freeseg_mm.datasets.preparation.ade20k import prepare_ade20k
+from freeseg_mm.datasets.preparation.ade20k_source import instance_labels
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
