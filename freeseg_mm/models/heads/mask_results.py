@@ -10,8 +10,11 @@ import torch
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from torch import Tensor
 
-PIXEL_BUDGET = 2**26
-"""Most (class, pixel) scores held at once: 256 MiB in float32."""
+PIXEL_BUDGET = 2**21
+"""Most (class, pixel) scores held at once: 8 MiB in float32.
+
+About what a core's cache holds: on a CPU larger chunks take longer.
+"""
 
 
 @dataclass
@@ -58,10 +61,10 @@ def semantic_labels(class_probs: Tensor, mask_logits: Tensor) -> Tensor:
     Returns:
         Class indices, (1, H, W).
     """
-    masks = mask_logits.flatten(1).sigmoid()
     chunk = max(1, PIXEL_BUDGET // class_probs.shape[1])
     labels = [
-        (class_probs.T @ part).argmax(0) for part in masks.split(chunk, dim=1)
+        (class_probs.T @ part.sigmoid()).argmax(0)
+        for part in mask_logits.flatten(1).split(chunk, dim=1)
     ]
     return torch.cat(labels).view(1, *mask_logits.shape[-2:])
 
