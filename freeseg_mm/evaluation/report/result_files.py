@@ -75,7 +75,9 @@ def read_results(path: Path) -> list[Result]:
         raise ValueError(f'{path}: not readable as JSON: {error}') from None
     if not isinstance(content, dict) or not content:
         raise ValueError(f'{path}: no results; expected {_KINDS}')
-    if _is_metrics(content.get('metrics')) and 'config' in content:
+    if _is_metrics(content.get('metrics')) and isinstance(
+        content.get('config'), str
+    ):
         return [
             Result(
                 path=path,
@@ -87,7 +89,7 @@ def read_results(path: Path) -> list[Result]:
                 options=content.get('options') or {},
             )
         ]
-    if not all(_is_metrics(metrics) for metrics in content.values()):
+    if not all(_is_metrics(m) and _has_task(m) for m in content.values()):
         raise ValueError(f'{path}: no results; expected {_KINDS}')
     return [
         Result(path=path, title=f'{path}: {name}', metrics=metrics)
@@ -100,7 +102,11 @@ def _is_metrics(content: Any) -> bool:
         isinstance(content, Mapping)
         and bool(content)
         and all(
-            '/' in name and (value is None or isinstance(value, int | float))
-            for name, value in content.items()
+            value is None or isinstance(value, int | float)
+            for value in content.values()
         )
     )
+
+
+def _has_task(metrics: Mapping[str, Any]) -> bool:
+    return all('/' in name for name in metrics)

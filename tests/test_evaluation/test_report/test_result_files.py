@@ -58,7 +58,7 @@ def test_random_weights_are_no_other_place(write):
 
 
 def test_older_results_say_less(write):
-    path = write({'metrics': {'panoptic/PQ': 1}, 'config': 'a.py'})
+    path = write({'metrics': {'own': 1}, 'config': 'a.py'})
     (result,) = read_results(path)
     assert (result.images, result.options, result.checkpoint) == (None, {}, '')
 
@@ -81,6 +81,7 @@ def test_several_by_name(write):
         {},
         {'a': 1},
         {'metrics': {}, 'config': 'x'},
+        {'metrics': {'panoptic/PQ': 1}, 'config': 3},
         {'query': {'loss': 1.0}},
         {'query': {'panoptic/PQ': 'much'}},
     ],
