@@ -2,13 +2,11 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO, COCOeval
 from mmdet.evaluation import CocoMetric
-from mmengine.fileio import load
 from mmengine.logging import print_log
 
 from freeseg_mm.registry import METRICS
@@ -255,11 +253,23 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
             empty.dataset = {**self._coco_api.dataset, 'annotations': []}
             empty.createIndex()
             return empty
-        with TemporaryDirectory() as folder:
-            outfile_prefix = self.outfile_prefix or f'{folder}/results'
-            files = self.results2json(predictions, outfile_prefix)
-            detections = load(files['segm'])
-        for detection in detections:
-            # or pycocotools would take its area for that of the mask
-            del detection['bbox']
-        return self._coco_api.loadRes(detections)
+        if self.outfile_prefix is not None:
+            self.results2json(predictions, self.outfile_prefix)
+        # Without a box, or pycocotools would take its area for the mask's.
+        return self._coco_api.loadRes(
+            [
+                {
+                    'image_id': result['img_id'],
+                    'category_id': self.cat_ids[label],
+                    'score': score,
+                    'segmentation': mask,
+                }
+                for result in predictions
+                for label, score, mask in zip(
+                    result['labels'].tolist(),
+                    result['scores'].tolist(),
+                    result['masks'],
+                    strict=True,
+                )
+            ]
+        )
