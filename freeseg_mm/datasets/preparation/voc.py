@@ -1,5 +1,6 @@
 """PASCAL VOC 2012 in the format every dataset of this package has."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,8 +110,8 @@ class VocSource:
             for line in path.read_text('utf-8').splitlines()
             if line.strip()
         ]
-        twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-        if len(set(stems)) < len(stems):
+        twice = [stem for stem, count in Counter(stems).items() if count > 1]
+        if twice:
             raise ValueError(f'{path} lists {twice[:5]} more than once')
         require_count(len(stems), NUM_IMAGES[split], subset, str(path))
         names = [f'{stem}.jpg' for stem in stems]
