@@ -45,7 +45,7 @@ def predict_places(model: FreeSeg) -> list[Place]:
         Place('decoder', model.panoptic_head, '_decode'),
         Place('text', model, '_text'),
         *_forward('CLIP images', model.mask_classifier),
-        _function('ensemble', type(model), 'ensemble_scores'),
+        _function('ensemble', FreeSeg, 'ensemble_scores'),
     ]
 
 
@@ -57,7 +57,7 @@ def released_places(flow: ReleasedFlow) -> list[Place]:
         Place('decoder', flow.head, 'decode'),
         Place('text', flow, 'encode_text'),
         Place('CLIP images', flow, 'classify_masks'),
-        _function('ensemble', type(flow), 'ensemble_scores'),
+        _function('ensemble', ReleasedFlow, 'ensemble_scores'),
     ]
 
 
@@ -84,7 +84,7 @@ def train_places(step: TrainingStep) -> list[Place]:
         ]
     return [
         *places,
-        _function('data', type(model), 'task_targets'),
+        _function('data', FreeSeg, 'task_targets'),
         *_forward('text', model.prompt_learner),
         *_forward('interaction', head.context_interaction),
         Place('matching', head, '_match'),

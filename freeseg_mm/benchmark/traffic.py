@@ -25,7 +25,7 @@ def count_traffic(clip: FrozenCLIP) -> Iterator[Counter[str]]:
     width = clip.text.width
     hooks = [
         # the entry of the tower, which one-pass classifiers use, too
-        _count(getattr(visual, 'conv1', visual), counts, 'CLIP images', len),
+        _count(_first_layer(visual), counts, 'CLIP images', len),
         _count(text.ln_final, counts, 'text prompts', len),
         _count(
             text.transformer.resblocks[0].mlp,
@@ -39,6 +39,15 @@ def count_traffic(clip: FrozenCLIP) -> Iterator[Counter[str]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _first_layer(visual: nn.Module) -> nn.Module:
+    """The layer all images enter by, also where a part of them leaves early.
+
+    It is the first convolution of open_clip's ViTs and ResNets and of timm's
+    trunks.
+    """
+    return next(x for x in visual.modules() if isinstance(x, nn.Conv2d))
 
 
 def _count(
