@@ -71,6 +71,15 @@ SWITCHES = {
     'unseen weight': ({'test_cfg.ensemble.unseen_weight': 1.0}, 'results'),
     'prompt of CLIP': ({'clip_prompt': FIXED}, 'results'),
     'mask threshold': ({'mask_classifier.mask_thr': 0.7}, 'results'),
+    'mask tokens': (
+        {
+            'mask_classifier': {
+                '_delete_': True,
+                'type': 'freeseg_mm.MaskTokenClassifier',
+            }
+        },
+        'results',
+    ),
     'cross entropy on masks': (
         {
             'panoptic_head.loss_mask': {
