@@ -13,7 +13,9 @@ on any device, so that it can be found on a CPU too:
 
 Filling a constant through a mask needs no answer and does not count, nor does
 reading again what ``cpu`` already brought. Copies to the device are not
-counted, nor what a C++ or CUDA extension does inside.
+counted, nor what a C++ or CUDA extension does inside. On a GPU only tensors
+of the GPU are asked about; on a CPU those that code keeps there on purpose
+cannot be told from the rest and count, too, so the number is an upper bound.
 """
 
 import weakref
@@ -50,9 +52,14 @@ WHOLE_TENSOR = {
 
 
 class HostSyncCounter:
-    """Count host syncs between laps; see the module for what is one."""
+    """Count host syncs between laps; see the module for what is one.
 
-    def __init__(self) -> None:
+    Args:
+        device: Where the model runs; tensors elsewhere are not waited for.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.by_kind: Counter[str] = Counter()
         self._on_host: weakref.WeakValueDictionary[int, Tensor] = (
             weakref.WeakValueDictionary()
@@ -84,7 +91,8 @@ class HostSyncCounter:
 
     def add(self, kind: str, tensor: Tensor) -> None:
         """Count a question about a tensor, unless the host has it."""
-        if self._on_host.get(id(tensor)) is not tensor:
+        on_device = tensor.device.type == self.device.type
+        if on_device and self._on_host.get(id(tensor)) is not tensor:
             self.by_kind[kind] += 1
 
     def keep(self, tensor: Tensor) -> None:

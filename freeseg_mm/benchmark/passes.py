@@ -76,7 +76,7 @@ def measure_sides(
         kinds: What to measure, of :data:`KINDS`.
     """
     measures = {
-        'counts': _counts,
+        'counts': lambda states: _counts(states, device),
         'macs': _macs,
         'seconds': lambda states: _seconds(states, device, runs, warmup),
         'peak_bytes': lambda states: _peak_bytes(states, device),
@@ -122,13 +122,13 @@ class _State:
         return {**amounts, TOTAL: total}, dict(meter.calls)
 
 
-def _counts(states: Sequence[_State]) -> Iterator[None]:
+def _counts(states: Sequence[_State], device: torch.device) -> Iterator[None]:
     for state in states:
         with ExitStack() as stack:
             traffic: dict[str, int] = {}
             if state.side.clip is not None:
                 traffic = stack.enter_context(count_traffic(state.side.clip))
-            host_syncs, calls = state.measure(HostSyncCounter())
+            host_syncs, calls = state.measure(HostSyncCounter(device))
         state.costs['counts'] = {
             'calls': calls,
             'host_syncs': host_syncs,

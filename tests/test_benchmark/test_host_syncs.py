@@ -4,10 +4,12 @@ import torch
 
 from freeseg_mm.benchmark.host_syncs import HostSyncCounter
 
+CPU = torch.device('cpu')
+
 
 def syncs_of(work):
     x = torch.tensor([0.5, 1.5, 2.5])
-    with HostSyncCounter() as counter:
+    with HostSyncCounter(CPU) as counter:
         work(x)
         return counter.lap()
 
@@ -80,7 +82,7 @@ def test_what_the_host_has_is_free():
 
 def test_sums_over_a_loop_and_tells_kinds():
     x = torch.arange(4)
-    with HostSyncCounter() as counter:
+    with HostSyncCounter(CPU) as counter:
         for value in x:
             value.item()
         x.tolist()
@@ -90,8 +92,24 @@ def test_sums_over_a_loop_and_tells_kinds():
 
 
 def test_counts_nothing_outside():
-    counter = HostSyncCounter()
+    counter = HostSyncCounter(CPU)
     with counter:
         pass
     torch.ones(1).item()
     assert counter.by_kind.total() == 0
+
+
+def test_tensors_elsewhere_are_not_waited_for():
+    with HostSyncCounter(torch.device('cuda')) as counter:
+        torch.ones(1).item()
+        torch.ones(2).tolist()
+        assert counter.lap() == 0
+
+
+@pytest.mark.gpu
+def test_on_a_gpu():
+    x = torch.ones(3, device='cuda')
+    with HostSyncCounter(torch.device('cuda')) as counter:
+        x.cpu().tolist()
+        x[x > 0].sum().item()
+        assert counter.lap() == 3

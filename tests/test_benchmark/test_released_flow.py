@@ -94,7 +94,7 @@ def test_equals_for_every_kind_of_model(
 def test_price(build_tiny_model, inputs, make_sample, tiny_vocabulary):
     model = build_tiny_model().eval()
     flow = ReleasedFlow(model)
-    meter = Meter(HostSyncCounter())
+    meter = Meter(HostSyncCounter(inputs.device))
     with (
         count_traffic(model.clip) as traffic,
         recorded(model) as answer,
