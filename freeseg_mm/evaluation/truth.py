@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from freeseg_mm.structures import Task, teaches
 from freeseg_mm.utils.panoptic_png import (
     VOID_ID,
     decode_panoptic_png,
@@ -60,7 +61,8 @@ def read_semantic_truth(
     """Read the class of every pixel of a sample.
 
     The semantic PNG is used where the sample has one. Otherwise the panoptic
-    segments are painted, void and crowds ignored.
+    segments are painted, void and crowds ignored unless they are exact, as
+    training on the semantic task does.
 
     Args:
         sample: Data sample with ``ori_shape`` (H, W) and either
@@ -81,7 +83,7 @@ def read_semantic_truth(
     ids = read_panoptic_truth(sample)
     segments = sample['segments']
     class_of_position = [IGNORED] + [
-        IGNORED if segment['iscrowd'] else segment['label']
+        segment['label'] if teaches(segment, Task.SEMANTIC) else IGNORED
         for segment in segments
     ]
     positions = index_segments(ids, [segment['id'] for segment in segments])

@@ -46,6 +46,12 @@ def test_semantic_truth_is_painted_without_void_and_crowd(sample):
     ]
 
 
+def test_exact_crowd_is_painted_too(sample):
+    for segment in sample['segments']:
+        segment['exact'] = segment['iscrowd']
+    assert (read_semantic_truth(sample, 3) != IGNORED).sum() == 5
+
+
 def test_image_without_segments_is_ignored_whole(write_truth):
     sample = write_truth(np.zeros((2, 2), int), [])
     assert (read_semantic_truth(sample, 3) == IGNORED).all()
