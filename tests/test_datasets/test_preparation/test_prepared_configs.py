@@ -3,6 +3,7 @@
 import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 
 from freeseg_mm.datasets.preparation.ade20k import prepare_ade20k
 from freeseg_mm.datasets.preparation.voc import prepare_voc
@@ -136,3 +137,51 @@ def test_released_coco_panoptic_has_11_unseen_classes(load, samples_dir):
         *('cow', 'giraffe', 'suitcase', 'frisbee', 'skateboard'),
         *('carrot', 'scissors', 'cardboard', 'playingfield', 'river', 'road'),
     ]
+
+
+METRICS_OF_TASK = {
+    'semantic': {'mIoU_seen', 'mIoU_unseen', 'hIoU', 'mIoU'},
+    'instance': {'mAP_seen', 'mAP_unseen', 'mAP', 'AP50', 'AP75'},
+    'panoptic': {
+        f'{name}{part}'
+        for name in ('PQ', 'SQ', 'RQ')
+        for part in ('_seen', '_unseen', '')
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('name', 'run', 'tasks'),
+    [
+        ('ade20k150', 'ade20k', ['semantic', 'instance', 'panoptic']),
+        ('voc20', 'voc', ['semantic']),
+    ],
+)
+def test_tiny_model_trains_and_gives_every_metric(
+    name, run, tasks, load, prepared, tiny_run_config, repo
+):
+    data = load(name, prepared(name)[0])
+    config = tiny_run_config
+    config.model.test_cfg.tasks = Config.fromfile(
+        repo / f'configs/freeseg/{run}.py'
+    ).model.test_cfg.tasks
+    assert config.model.test_cfg.tasks == tasks
+    for loader in ('train', 'val', 'test'):
+        own = data[f'{loader}_dataloader'].dataset
+        own.pipeline = config[f'{loader}_dataloader'].dataset.pipeline
+        config[f'{loader}_dataloader'].dataset = own
+    config.val_evaluator = data.val_evaluator
+    config.train_cfg.update(max_iters=2, val_interval=2)
+    runner = Runner.from_cfg(config)
+    runner.train()
+    found = {
+        key.removeprefix('val/')
+        for key in runner.message_hub.log_scalars
+        if key.removeprefix('val/').split('/')[0] in METRICS_OF_TASK
+    }
+    assert found == {
+        f'{task}/{metric}'
+        for task in tasks
+        for metric in METRICS_OF_TASK[task]
+    }
