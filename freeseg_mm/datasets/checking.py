@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from freeseg_mm.structures import Vocabulary
+from freeseg_mm.structures import Vocabulary, teaches
 
 from .checking_instances import InstancesJson
 from .checking_json import Finding, PanopticJson, check_panoptic_json
@@ -37,7 +37,7 @@ class SplitCheck:
         num_unused: Those that training leaves out, for want of a label.
         without_annotation: Images of the JSON that nothing is said about.
         segments: Segments of each class, by its name, crowds aside.
-        crowds: Segments that are crowds.
+        crowds: Crowds of each class.
         labelled: Pixels with a class in semantic and panoptic truth.
         agreeing: Those of them with the same class.
     """
@@ -50,7 +50,7 @@ class SplitCheck:
     num_unused: int = 0
     without_annotation: int = 0
     segments: Counter[str] = field(default_factory=Counter)
-    crowds: int = 0
+    crowds: Counter[str] = field(default_factory=Counter)
     labelled: int = 0
     agreeing: int = 0
 
@@ -152,8 +152,7 @@ def _read_samples(
     outcome.num_images = len(dataset)
     if not dataset_config.get('test_mode', False):
         outcome.num_unused = sum(
-            all(s['iscrowd'] for s in dataset.get_data_info(i)['segments'])
-            for i in range(len(dataset))
+            not _is_used(dataset.get_data_info(i)) for i in range(len(dataset))
         )
     checker = SampleChecker(
         dataset,
@@ -180,7 +179,16 @@ def _count(outcome: SplitCheck, listing: PanopticJson) -> None:
     }
     for entry in listing.content['annotations']:
         for info in entry['segments_info']:
-            if info.get('iscrowd', 0):
-                outcome.crowds += 1
-            else:
-                outcome.segments[name_of[info['category_id']]] += 1
+            counts = (
+                outcome.crowds if info.get('iscrowd') else outcome.segments
+            )
+            counts[name_of[info['category_id']]] += 1
+
+
+def _is_used(record: Mapping[str, Any]) -> bool:
+    """Whether training has a label of an image for one of its tasks."""
+    return any(
+        teaches(segment, task)
+        for segment in record['segments']
+        for task in record['tasks']
+    )

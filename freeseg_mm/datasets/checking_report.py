@@ -44,18 +44,26 @@ def _classes(outcome: SplitCheck) -> list[str]:
     )
     things = sum(outcome.segments[n] for n, is_thing, _ in rows if is_thing)
     stuff = outcome.segments.total() - things
-    never = [name for name, _, _ in rows if not outcome.segments[name]]
+    occurring = set(+outcome.segments | +outcome.crowds)
+    never = [name for name, _, _ in rows if name not in occurring]
+    only_crowds = [
+        name
+        for name, _, _ in rows
+        if name in occurring and not outcome.segments[name]
+    ]
     parts = []
     for title, wanted in (('seen', True), ('unseen', False)):
-        names = [name for name, _, is_seen in rows if is_seen is wanted]
+        names = {name for name, _, is_seen in rows if is_seen is wanted}
         if names:
-            found = sum(outcome.segments[name] > 0 for name in names)
-            parts.append(f'{found} of {len(names)} {title}')
+            parts.append(f'{len(names & occurring)} of {len(names)} {title}')
     lines = [
         f'  {things:,} objects of things, {stuff:,} segments of stuff, '
-        f'{outcome.crowds:,} crowds',
+        f'{outcome.crowds.total():,} crowds',
         f'  classes that occur: {", ".join(parts)}',
     ]
+    # Names of ADE20K have commas.
+    if only_crowds:
+        lines.append(f'  as crowds alone: {"; ".join(only_crowds)}')
     if never:
-        lines.append(f'  never: {", ".join(never)}')
+        lines.append(f'  never: {"; ".join(never)}')
     return lines

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from freeseg_mm.structures import FIRST_SEGMENT_ID
+from freeseg_mm.structures import (
+    FIRST_SEGMENT_ID,
+    Segment,
+    Task,
+    teaches,
+)
 from freeseg_mm.utils.panoptic_png import VOID_ID, decode_panoptic_png
 from freeseg_mm.utils.seeded import seeded
 
@@ -215,12 +220,12 @@ def _segment_problems(
 
 
 def _agreement(
-    classes: np.ndarray, ids: np.ndarray, segments: Sequence[Mapping[str, Any]]
+    classes: np.ndarray, ids: np.ndarray, segments: Sequence[Segment]
 ) -> tuple[int, int]:
     """Pixels that both truths label, and how many of them alike."""
     painted = np.full(ids.shape, IGNORE_INDEX, dtype=np.int64)
     for segment in segments:
-        if not segment['iscrowd']:
+        if teaches(segment, Task.SEMANTIC):
             painted[ids == segment['id']] = segment['label']
     both = (painted != IGNORE_INDEX) & (classes != IGNORE_INDEX)
     return int(both.sum()), int((painted == classes)[both].sum())

@@ -63,7 +63,7 @@ def test_whole_data_set_has_no_findings_and_is_counted(pets):
     assert outcome.findings == []
     assert (outcome.num_images, outcome.num_unused) == (4, 2)
     assert outcome.segments == {'sky': 2, 'cat': 1, 'dog': 2, 'grass': 2}
-    assert outcome.crowds == 2
+    assert outcome.crowds == {'cat': 2}
     assert summarise(outcome) == [
         f'train ({pets.json}): nothing is broken',
         '  4 images read, 2 of them without a label that training may use',
@@ -71,6 +71,24 @@ def test_whole_data_set_has_no_findings_and_is_counted(pets):
         '  classes that occur: 2 of 3 seen, 2 of 2 unseen',
         '  never: car',
     ]
+
+
+def test_class_of_crowds_alone_does_occur(pets):
+    for annotation in pets.content['annotations']:
+        for info in annotation['segments_info']:
+            info |= {'iscrowd': 1, 'exact': 1}
+    del pets.content['annotations'][0]['segments_info'][2]['exact']
+    pets.write_json()
+    outcome = check(pets)
+    # sky: exact crowds teach semantic segmentation
+    assert outcome.num_unused == 1
+    assert summarise(outcome)[2:] == [
+        '  0 objects of things, 0 segments of stuff, 9 crowds',
+        '  classes that occur: 2 of 3 seen, 2 of 2 unseen',
+        '  as crowds alone: dog; cat; grass; sky',
+        '  never: car',
+    ]
+    assert check(pets, tasks=['panoptic']).num_unused == 4
 
 
 @pytest.mark.parametrize('workers', [1, 2])
