@@ -7,14 +7,17 @@ from typing import Any
 from .passes import TOTAL
 
 
-def read_rates(options: Any) -> dict[str, Any]:
+def read_rates(file: str) -> dict[str, Any]:
     """Read what an earlier measurement wrote.
+
+    Args:
+        file: What ``freeseg-mm bench train --out`` wrote.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it holds no seconds.
     """
-    path = Path(options.rates)
+    path = Path(file)
     if not path.is_file():
         raise FileNotFoundError(f'--rates: no file {str(path)!r}')
     try:

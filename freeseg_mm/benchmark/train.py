@@ -92,7 +92,12 @@ class TrainBenchmark:
         check_least(options, runs=1, warmup=0, segments=1, threads=1)
         check_against(options.against, options.against_options, PRESETS)
         self.options = options
-        self.rates = None if options.rates is None else read_rates(options)
+        if options.data and options.rates is not None:
+            raise ValueError(
+                '--rates scale with the size of generated images, and --data '
+                'takes others; leave one of the two out'
+            )
+        self.rates = options.rates and read_rates(options.rates)
         self.device = prepare_device(options.device, options.threads)
         config = read_config(options.config, options.cfg_options)
         self.batch = self._make_batch(config)
@@ -126,7 +131,7 @@ class TrainBenchmark:
             this, against = sides
             result['ratio'] = ratios(this, against)
             show(ratio_lines(this, against, result['ratio']))
-        if self.rates is not None:
+        if self.rates:
             result['predicted'] = predicted_seconds(result, self.rates)
             show(prediction_lines(result['predicted']))
         return result

@@ -101,6 +101,7 @@ def test_on_the_configs_own_data(options, tiny_run_config, tmp_path):
         ({'task': 'depth'}, 'unknown task'),
         ({'image_size': 8}, '--image-size 8: expected at least 32'),
         ({'rates': 'none.json'}, "--rates: no file 'none.json'"),
+        ({'rates': 'none.json', 'data': True}, 'leave one of the two out'),
     ],
 )
 def test_refuses(options, changes, message):
