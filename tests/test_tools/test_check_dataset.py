@@ -48,7 +48,10 @@ def test_broken_data_is_listed_and_fails(run_tool, config_on, capsys):
     ('arguments', 'message'),
     [
         (['gone.py'], 'gone.py'),
-        (['CONFIG', '--cfg-options', 'nothing.x=1'], "'nothing' is no settin"),
+        (
+            ['CONFIG', '--cfg-options', 'nothing.x=1'],
+            "'nothing' is no setting",
+        ),
         (['CONFIG', '--workers', '0'], 'at least 1 worker, got 0'),
     ],
 )
