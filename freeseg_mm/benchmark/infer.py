@@ -21,6 +21,7 @@ from .sameness import Answer, recorded, sameness
 from .settings import (
     check_against,
     check_least,
+    other_config,
     prepare_device,
     print_now,
     settings,
@@ -49,8 +50,8 @@ class InferOptions:
         warmup: Runs before them.
         device: Where to run; ``None`` for CUDA if there is one.
         cfg_options: Overrides of ``config``.
-        against_options: Overrides of ``against``, which is the same config
-            if not given.
+        against_options: Overrides of ``against``; without that, of the
+            config as overridden by ``cfg_options``.
         threads: CPU threads; ``None`` for PyTorch's choice.
         seed: Of weights and images.
     """
@@ -155,9 +156,7 @@ class InferBenchmark:
                 )
             )
         elif options.against or options.against_options:
-            other = self._build(
-                options.against or options.config, options.against_options
-            )
+            other = self._build(*other_config(options))
             _share_weights(self.model, other)
             sides.append(self._model_side('against', other))
         return sides

@@ -48,6 +48,13 @@ def check_against(
         )
 
 
+def other_config(options: Any) -> tuple[str, dict[str, Any]]:
+    """Config file of the second side, and what to override in it."""
+    if options.against is not None:
+        return options.against, options.against_options
+    return options.config, {**options.cfg_options, **options.against_options}
+
+
 def prepare_device(device: str | None, threads: int | None) -> torch.device:
     """Choose where to run, by default a GPU if there is one.
 

@@ -18,6 +18,7 @@ from .report import ratio_lines, ratios, table
 from .settings import (
     check_against,
     check_least,
+    other_config,
     prepare_device,
     print_now,
     settings,
@@ -52,8 +53,8 @@ class TrainOptions:
             seconds of this one are predicted.
         device: Where to run; ``None`` for CUDA if there is one.
         cfg_options: Overrides of ``config``.
-        against_options: Overrides of ``against``, which is the same config
-            if not given.
+        against_options: Overrides of ``against``; without that, of the
+            config as overridden by ``cfg_options``.
         threads: CPU threads; ``None`` for PyTorch's choice.
         seed: Of weights, images and truth.
     """
@@ -166,9 +167,7 @@ class TrainBenchmark:
                 )
             )
         elif options.against or options.against_options:
-            other = read_config(
-                options.against or options.config, options.against_options
-            )
+            other = read_config(*other_config(options))
             sides.append(self._side('against', other.model, self.batch))
         return sides
 

@@ -31,7 +31,11 @@ def add_parser(commands: Any) -> None:
         metavar='PRESET_OR_CONFIG',
         help="measure this, too: 'reference' or a config file",
     )
-    add_options(parser, '--against-options', 'entries of --against')
+    add_options(
+        parser,
+        '--against-options',
+        'entries of --against; without that, of the first side',
+    )
     parser.add_argument(
         '--queries', type=int, metavar='N', help='mask proposals'
     )

@@ -28,7 +28,11 @@ def add_parser(commands: Any) -> None:
         metavar='PRESET_OR_CONFIG',
         help="measure this, too: 'mask2former' or a config file",
     )
-    add_options(parser, '--against-options', 'entries of --against')
+    add_options(
+        parser,
+        '--against-options',
+        'entries of --against; without that, of the first side',
+    )
     parser.add_argument(
         '--task', default='panoptic', help='what is trained (panoptic)'
     )

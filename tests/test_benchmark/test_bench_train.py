@@ -59,7 +59,15 @@ def test_against_mask2former(options, tmp_path):
 
 def test_against_options(options):
     change = {'model.panoptic_head.context_interaction': None}
-    result, _ = measure(options(against_options=change, count_only=True))
+    fewer = {'model.panoptic_head.num_queries': 3}
+    benchmark = TrainBenchmark(
+        options(cfg_options=fewer, against_options=change, count_only=True)
+    )
+    result = benchmark.run(lambda text: None)
+    # on top of the first side's
+    assert [
+        side.run.model.panoptic_head.num_queries for side in benchmark.sides
+    ] == [3, 3]
     against = result['sides']['against']
     assert 'interaction' not in against['macs']
     assert result['sides']['this']['macs']['interaction'] > 0
