@@ -14,7 +14,7 @@ from freeseg_mm.structures import Task
 from .building import build_model, read_config
 from .inputs import make_images, make_samples, make_vocabulary
 from .parts import PREDICT_PARTS, predict_places, released_places
-from .passes import Side, measure_sides
+from .passes import KINDS, Side, measure_sides
 from .reference import ReleasedFlow
 from .report import ratio_lines, ratios, sameness_lines, table
 from .sameness import Answer, recorded, sameness
@@ -54,6 +54,7 @@ class InferOptions:
             config as overridden by ``cfg_options``.
         threads: CPU threads; ``None`` for PyTorch's choice.
         seed: Of weights and images.
+        measure: What to measure, of :data:`KINDS`.
     """
 
     config: str
@@ -72,6 +73,7 @@ class InferOptions:
     against_options: dict[str, Any] = field(default_factory=dict)
     threads: int | None = None
     seed: int = 0
+    measure: Sequence[str] = KINDS
 
 
 class InferBenchmark:
@@ -88,6 +90,11 @@ class InferBenchmark:
     def __init__(self, options: InferOptions) -> None:
         check_least(options, runs=1, warmup=0, queries=1, threads=1)
         check_against(options.against, options.against_options, PRESETS)
+        unknown = sorted(set(options.measure) - set(KINDS))
+        if unknown or not options.measure:
+            raise ValueError(
+                f'--measure {unknown}: expected some of {list(KINDS)}'
+            )
         self.options = options
         self.device = prepare_device(options.device, options.threads)
         images = make_images(
@@ -125,6 +132,7 @@ class InferBenchmark:
             runs=options.runs,
             warmup=options.warmup,
             show=lambda kind: show(table(kind, sides, PREDICT_PARTS) + '\n'),
+            kinds=options.measure,
         )
         result: dict[str, Any] = {
             'settings': settings(options, self.device),

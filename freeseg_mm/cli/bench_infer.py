@@ -52,6 +52,13 @@ def add_parser(commands: Any) -> None:
         metavar='FILE',
         help="image files, or 'random' (default)",
     )
+    parser.add_argument(
+        '--measure',
+        nargs='+',
+        default=['counts', 'macs', 'seconds', 'peak_bytes'],
+        metavar='KIND',
+        help='some of counts, macs, seconds, peak_bytes; default all',
+    )
     parser.set_defaults(run=run)
 
 
@@ -78,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
             against_options=args.against_options,
             threads=args.threads,
             seed=args.seed,
+            measure=args.measure,
         )
     )
     write_out(args.out, benchmark.run())

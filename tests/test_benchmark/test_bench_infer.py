@@ -62,7 +62,9 @@ def test_parts_add_up(options):
 
 
 def test_settings_are_kept(options):
-    result, _ = measure(options(queries=4, tasks=['semantic']))
+    result, _ = measure(
+        options(queries=4, tasks=['semantic'], measure=['counts'])
+    )
     assert result['settings']['queries'] == 4
     assert result['settings']['classes'] == '5'
     assert result['settings']['device'] == 'cpu'
@@ -71,7 +73,10 @@ def test_settings_are_kept(options):
 
 def test_against_the_same_config_with_other_settings(options):
     result, shown = measure(
-        options(against_options={'model.panoptic_head.num_queries': 3})
+        options(
+            against_options={'model.panoptic_head.num_queries': 3},
+            measure=['counts'],
+        )
     )
     assert list(result['sides']) == ['this', 'against']
     assert result['same']['class_probs'] is None
@@ -79,9 +84,13 @@ def test_against_the_same_config_with_other_settings(options):
 
 
 def test_another_config_gets_the_same_weights(options, tiny_config_file):
-    result, _ = measure(options(against=tiny_config_file, seed=3))
+    result, shown = measure(
+        options(against=tiny_config_file, seed=3, measure=['macs'])
+    )
     assert result['same']['mask_logits'] == 0
     assert result['ratio']['macs'] == 1
+    assert 'seconds' not in result['sides']['this']
+    assert 'Seconds' not in shown
 
 
 def test_batch_of_files(options, tmp_path):
@@ -107,6 +116,7 @@ def test_batch_of_files(options, tmp_path):
         ({'config': 'none.py'}, "no config file 'none.py'"),
         ({'checkpoint': 'none.pth'}, "no checkpoint 'none.pth'"),
         ({'tasks': ['depth']}, 'unknown task'),
+        ({'measure': ['joules']}, r"--measure \['joules'\]: expected some of"),
         ({'queries': 0}, '--queries 0: expected at least 1'),
         ({'cfg_options': {'modle.x': 1}}, "'modle' is no setting of a run"),
     ],
