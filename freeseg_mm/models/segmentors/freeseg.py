@@ -84,13 +84,19 @@ class FreeSeg(MaskFormer):
         acceleration: Arguments of :class:`Acceleration`: precision,
             channels_last, compile.
         init_cfg: See mmengine's ``BaseModule``.
+        pretrained: Only ``None``, which mmseg's ``init_model`` gives to every
+            model; a backbone names its weights in its own ``init_cfg``.
+
+    Attributes:
+        vocabulary: What is looked for in samples that name no classes, before
+            the checkpoint's own; see ``freeseg_mm.apis.use_words``.
 
     Raises:
         TypeError: If ``train_cfg`` or ``test_cfg`` has an unknown key, which
             would have no effect.
-        ValueError: If CLIP scores are asked for without a
-            ``mask_classifier``, or a number in ``train_cfg`` is out of
-            range.
+        ValueError: If ``pretrained`` is given, CLIP scores are asked for
+            without a ``mask_classifier``, or a number in ``train_cfg`` is
+            out of range.
     """
 
     def __init__(
@@ -110,7 +116,13 @@ class FreeSeg(MaskFormer):
         text_cache_dir: str | None = None,
         acceleration: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
+        pretrained: None = None,
     ) -> None:
+        if pretrained is not None:
+            raise ValueError(
+                f'model.pretrained={pretrained!r} would have no effect; give '
+                'the file as model.backbone.init_cfg.checkpoint'
+            )
         _refuse_unknown('train_cfg', train_cfg, TRAIN_KEYS)
         _refuse_unknown('test_cfg', test_cfg, TEST_KEYS)
         frozen_clip: FrozenCLIP = MODELS.build(clip)
@@ -146,6 +158,7 @@ class FreeSeg(MaskFormer):
         )
         if self.num_negative_classes is not None:
             check_num_negatives(self.num_negative_classes)
+        self.vocabulary: Vocabulary | None = None
         self._text_cache = TextCache(text_cache_dir)
         self.acceleration = Acceleration(**(acceleration or {}))
         self.acceleration.prepare(self.backbone, self.clip.clip.visual)
@@ -339,13 +352,15 @@ class FreeSeg(MaskFormer):
         )
 
     def _vocabulary(self, samples: SampleList) -> Vocabulary:
-        """The vocabulary of a batch, or else the checkpoint's own.
+        """The vocabulary of a batch, or else the model's or checkpoint's.
 
-        mmdet's inference API puts the checkpoint's ``dataset_meta`` on the
-        model and knows nothing of vocabularies.
+        mmdet's and mmseg's inference functions put the checkpoint's
+        ``dataset_meta`` on the model and know nothing of vocabularies.
         """
         if any('vocabulary' in sample for sample in samples):
             return _shared('vocabulary', samples)
+        if self.vocabulary is not None:
+            return self.vocabulary
         meta = getattr(self, 'dataset_meta', None) or {}
         if 'vocabulary' not in meta:
             raise ValueError(
