@@ -41,7 +41,7 @@ class InferOptions:
             weights.
         checkpoint: Weights of both sides; ``None`` for random ones.
         image_size: Longer side of the images.
-        batch: Images at once.
+        batch: Images at once; all files are answered in each run.
         classes: A number of generated names, or a vocabulary.
         queries: Mask proposals; ``None`` as configured.
         tasks: Tasks to answer; ``None`` as configured.
@@ -103,16 +103,18 @@ class InferBenchmark:
         self.vocabulary = make_vocabulary(options.classes)
         self.model = self._build(options.config, options.cfg_options)
         self.model.check_vocabulary(self.vocabulary)
-        data = self.model.data_preprocessor(
-            {
-                'inputs': images,
-                'data_samples': make_samples(images, self.vocabulary),
-            },
-            False,
-        )
-        self.inputs, self.samples = data['inputs'], data['data_samples']
-        self.answers: dict[str, Answer] = {}
+        self.batches = [
+            self._prepare(images[start : start + options.batch])
+            for start in range(0, len(images), options.batch)
+        ]
+        self.answers: dict[str, list[Answer]] = {}
         self.sides = self._build_sides()
+
+    def _prepare(self, images: list[Tensor]) -> dict[str, Any]:
+        samples = make_samples(images, self.vocabulary)
+        return self.model.data_preprocessor(
+            {'inputs': images, 'data_samples': samples}, False
+        )
 
     def run(self, show: Callable[[str], None] = print_now) -> dict[str, Any]:
         """Measure counts, multiply-adds, seconds and bytes.
@@ -121,7 +123,8 @@ class InferBenchmark:
             show: Takes each table as soon as it is known.
 
         Returns:
-            ``settings``; ``sides``, the costs of each by name (see
+            ``settings``; ``num_images``, to which the costs of one run
+            belong; ``sides``, the costs of each by name (see
             :func:`measure_sides`); with two of them ``ratio`` and ``same``
             (see :func:`sameness`).
         """
@@ -136,6 +139,7 @@ class InferBenchmark:
         )
         result: dict[str, Any] = {
             'settings': settings(options, self.device),
+            'num_images': sum(len(x['inputs']) for x in self.batches),
             'sides': {side.name: side.costs for side in sides},
         }
         if len(sides) == 2:
@@ -185,14 +189,17 @@ class InferBenchmark:
         model: FreeSeg,
         predict: Callable[[Tensor, SampleList], SampleList],
     ) -> Callable[[], None]:
-        """A run of a side; its answer is kept until the next."""
+        """A run of a side; its answers are kept until the next."""
 
         def run() -> None:
-            with recorded(model) as answer:
-                answer.samples = predict(
-                    self.inputs, copy.deepcopy(self.samples)
-                )
-            self.answers[name] = answer
+            answers = []
+            for batch in self.batches:
+                with recorded(model) as answer:
+                    answer.samples = predict(
+                        batch['inputs'], copy.deepcopy(batch['data_samples'])
+                    )
+                answers.append(answer)
+            self.answers[name] = answers
 
         return run
 

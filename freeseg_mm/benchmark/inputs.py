@@ -49,13 +49,13 @@ def make_images(
     """Images as a pipeline hands them to the preprocessor.
 
     Random ones are ``size`` x ``size`` and smooth at several scales; others
-    are resized so that the longer side is ``size``, and repeated until there
-    are enough.
+    are resized so that the longer side is ``size``, and repeated if they do
+    not fill a batch.
 
     Args:
         files: Image files, or ``random`` alone.
         size: Longer side of each image, in pixels.
-        batch: Images wanted.
+        batch: Images wanted at least; random ones, exactly.
         seed: Of random images.
 
     Returns:
@@ -75,7 +75,8 @@ def make_images(
     if list(files) == [RANDOM]:
         return _random_images(size, batch, seed)
     images = [_read(file, size) for file in files]
-    return [images[index % len(images)] for index in range(batch)]
+    count = max(batch, len(images))
+    return [images[index % len(images)] for index in range(count)]
 
 
 def make_samples(

@@ -50,20 +50,47 @@ def recorded(model: FreeSeg) -> Iterator[Answer]:
 
 
 def sameness(
-    one: Answer, other: Answer, tasks: Sequence[Task]
+    ones: Sequence[Answer], others: Sequence[Answer], tasks: Sequence[Task]
 ) -> dict[str, Any]:
-    """Compare two answers to one batch.
+    """Compare the answers of two sides to the same batches.
 
     Returns:
         ``class_probs`` and ``mask_logits``: the largest difference as a
-        share of the largest magnitude, ``None`` where shapes differ; the
-        former over masks that both sides classify. ``left_out``: share of
-        masks that only one side classifies (the other knows that they
-        cannot matter). ``pixels``: by task, the share of result pixels that
-        are equal. Of instances the masks of one rank count as equal only
-        under one label; an instance that the other side lacks is all
-        unequal.
+        share of the batch's largest magnitude, ``None`` where shapes
+        differ; the former over masks that both sides classify.
+        ``left_out``: share of masks that only one side classifies (the
+        other knows that they cannot matter). ``pixels``: by task, the share
+        of result pixels that are equal. Of instances the masks of one rank
+        count as equal only under one label; an instance that the other side
+        lacks is all unequal.
     """
+    pairs = list(zip(ones, others, strict=True))
+    found = [_compare(one, other) for one, other in pairs]
+    combined: dict[str, Any] = {
+        key: (
+            None
+            if any(batch[key] is None for batch in found)
+            else combine(batch[key] for batch in found)
+        )
+        for key, combine in (
+            ('class_probs', max),
+            ('left_out', _mean),
+            ('mask_logits', max),
+        )
+    }
+    combined['pixels'] = {
+        task.value: _mean(
+            _equal_pixels(ours, theirs, task)
+            for one, other in pairs
+            for ours, theirs in zip(one.samples, other.samples, strict=True)
+        )
+        for task in tasks
+    }
+    return combined
+
+
+def _compare(one: Answer, other: Answer) -> dict[str, Any]:
+    """What :func:`sameness` says of one batch, but for the pixels."""
     ours, theirs = _common(one.class_probs, other.class_probs)
     kept, kept_there = ours.any(-1), theirs.any(-1)
     alike = kept.shape == kept_there.shape
@@ -78,15 +105,6 @@ def sameness(
         'mask_logits': _difference(
             *_common(one.mask_logits, other.mask_logits)
         ),
-        'pixels': {
-            task.value: _mean(
-                _equal_pixels(ours, theirs, task)
-                for ours, theirs in zip(
-                    one.samples, other.samples, strict=True
-                )
-            )
-            for task in tasks
-        },
     }
 
 

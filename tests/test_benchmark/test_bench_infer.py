@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from PIL import Image
 
 from freeseg_mm.benchmark.infer import InferBenchmark, InferOptions
 
@@ -93,14 +95,26 @@ def test_another_config_gets_the_same_weights(options, tiny_config_file):
     assert 'Seconds' not in shown
 
 
-def test_batch_of_files(options, tmp_path):
-    import numpy as np
-    from PIL import Image
-
-    path = tmp_path / 'a.png'
-    Image.fromarray(np.zeros((40, 80, 3), np.uint8)).save(path)
-    benchmark = InferBenchmark(options(images=[str(path)], batch=2))
-    assert benchmark.inputs.shape == (2, 3, 32, 64)
+def test_all_files_are_answered_in_batches(options, tmp_path):
+    paths = [tmp_path / f'{index}.png' for index in range(3)]
+    for path in paths:
+        Image.fromarray(np.zeros((40, 80, 3), np.uint8)).save(path)
+    benchmark = InferBenchmark(
+        options(
+            images=[str(path) for path in paths],
+            batch=2,
+            against='reference',
+            measure=['counts'],
+        )
+    )
+    assert [batch['inputs'].shape for batch in benchmark.batches] == [
+        (2, 3, 32, 64),
+        (1, 3, 32, 64),
+    ]
+    result = benchmark.run(lambda text: None)
+    assert result['num_images'] == 3
+    assert result['sides']['this']['counts']['calls']['backbone'] == 2
+    assert result['same']['mask_logits'] < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def answer(probs, masks=None, **results):
 
 
 def compare(one, other, *tasks):
-    return sameness(one, other, tasks)
+    return sameness([one], [other], tasks)
 
 
 def test_differences_are_shares_of_the_largest_magnitude():
@@ -95,3 +95,13 @@ def test_no_instances_on_either_side():
     )
     found = compare(nothing, nothing, Task.INSTANCE)
     assert found['pixels']['instance'] == 1
+
+
+def test_several_batches():
+    """The largest difference, the mean share."""
+    one = [answer([[0.5]]), answer([[0.4]])]
+    other = [answer([[0.5]]), answer([[0.2]])]
+    assert sameness(one, other, ())['class_probs'] == 1.0
+    assert sameness(one, other, ())['left_out'] == 0.0
+    other[0] = answer([[0.5, 0.1]])
+    assert sameness(one, other, ())['class_probs'] is None

@@ -26,7 +26,13 @@ def test_prints_tables_and_writes_json(run, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert 'pixel decoder' in printed
     result = json.loads(out.read_text())
-    assert set(result) == {'settings', 'sides', 'ratio', 'same'}
+    assert set(result) == {
+        'settings',
+        'num_images',
+        'sides',
+        'ratio',
+        'same',
+    }
     for side in result['sides'].values():
         assert {'counts', 'macs', 'seconds', 'peak_bytes'} <= set(side)
     assert {'macs', 'seconds'} <= set(result['ratio'])
