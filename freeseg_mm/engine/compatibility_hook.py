@@ -2,12 +2,12 @@
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.registry import HOOKS
 from freeseg_mm.structures import Vocabulary
+
+from .unwrapping import model_of
 
 KEY = 'freeseg_mm'
 
@@ -47,8 +47,8 @@ class CompatibilityHook(Hook):
         """Write down which CLIP and which names the weights belong to."""
         vocabulary = _train_vocabulary(runner)
         checkpoint[KEY] = {
-            'clip': _model(runner).clip.fingerprint,
-            'clip_model': _model(runner).clip.model_name,
+            'clip': model_of(runner).clip.fingerprint,
+            'clip_model': model_of(runner).clip.model_name,
             'vocabulary': vocabulary.content_hash,
             'vocabulary_name': vocabulary.name,
         }
@@ -68,7 +68,7 @@ class CompatibilityHook(Hook):
                 level=30,
             )
             return
-        stored, clip = checkpoint[KEY], _model(runner).clip
+        stored, clip = checkpoint[KEY], model_of(runner).clip
         if stored['clip'] != clip.fingerprint:
             raise ValueError(
                 f'the checkpoint was trained with CLIP '
@@ -90,12 +90,6 @@ class CompatibilityHook(Hook):
             )
 
 
-def _model(runner: Runner) -> FreeSeg:
-    return (
-        runner.model.module if is_model_wrapper(runner.model) else runner.model
-    )
-
-
 def _train_vocabulary(runner: Runner) -> Vocabulary:
     return Vocabulary.from_dict(
         runner.train_dataloader.dataset.metainfo['vocabulary']
@@ -103,6 +97,6 @@ def _train_vocabulary(runner: Runner) -> Vocabulary:
 
 
 def _check_names(runner: Runner, metainfo: dict) -> None:
-    _model(runner).check_vocabulary(
+    model_of(runner).check_vocabulary(
         Vocabulary.from_dict(metainfo['vocabulary'])
     )

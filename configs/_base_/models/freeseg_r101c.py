@@ -185,5 +185,17 @@ model = dict(
         min_object_prob=0.05,
         object_score_thr=0.5,
         overlap_thr=0.8,
+        # Sec. 3.4; what each means: freeseg_mm/models/prompt_tuning/settings.py
+        prompt_tuning=dict(
+            steps=0,  # off
+            learning_rate=1e-3,
+            optimizer='Adam',
+            threshold=0.5,
+            columns='unseen',
+            unseen_first=True,
+            source='query',
+            rerun=True,
+            online=False,
+        ),
     ),
 )

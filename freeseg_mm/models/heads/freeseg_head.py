@@ -165,29 +165,56 @@ class FreeSegHead(Mask2FormerHead):
             prediction, the final one last. Without interaction the mask
             logits have T = 1.
         """
-        mask_features, maps = self.pixel_decoder(list(feats))
-        maps = maps[: self.num_transformer_feat_level]
-        batch, tasks = len(mask_features), 1
-        if self.context_interaction is not None:
-            tasks = len(text_embeds)
-            *maps, mask_features = [
-                x.flatten(0, 1)  # (B * T, c, h, w)
-                for x in self.context_interaction(
-                    [*maps, mask_features], text_embeds
-                )
-            ]
-        query_feats, mask_logits = self._decode(maps, mask_features)
+        query_feats, mask_logits = self.propose(
+            self.pixel_maps(feats), text_embeds
+        )
         if not every_layer:
             query_feats, mask_logits = query_feats[-1:], mask_logits[-1:]
-        class_logits = [
-            self.cls_embed(
-                x.unflatten(0, (batch, tasks)), text_embeds, class_of_prompt
-            )
+        return [
+            self.cls_embed(x, text_embeds, class_of_prompt)
             for x in query_feats
-        ]
-        return class_logits, [
-            x.unflatten(0, (batch, tasks)) for x in mask_logits
-        ]
+        ], mask_logits
+
+    def pixel_maps(self, feats: Sequence[Tensor]) -> list[Tensor]:
+        """What knows nothing of text: the pixel decoder's maps.
+
+        Args:
+            feats: Backbone maps, each (B, c, h, w).
+
+        Returns:
+            Maps to attend to, low to high resolution, then the mask
+            features, each (B, c, h, w).
+        """
+        mask_features, maps = self.pixel_decoder(list(feats))
+        return [*maps[: self.num_transformer_feat_level], mask_features]
+
+    def propose(
+        self, pixel_maps: list[Tensor], text_embeds: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Let the maps see the text and decode queries and masks.
+
+        Args:
+            pixel_maps: As :meth:`pixel_maps` gives them.
+            text_embeds: Unit-norm F_t of T tasks, (T, P, D).
+
+        Returns:
+            Query features (B, T, N, c) and mask logits (B, T, N, h, w)
+            before the first and after each decoder layer; without
+            interaction T = 1.
+        """
+        batch, tasks = len(pixel_maps[-1]), 1
+        if self.context_interaction is not None:
+            tasks = len(text_embeds)
+            pixel_maps = [
+                x.flatten(0, 1)  # (B * T, c, h, w)
+                for x in self.context_interaction(pixel_maps, text_embeds)
+            ]
+        *maps, mask_features = pixel_maps
+        query_feats, mask_logits = self._decode(maps, mask_features)
+        return (
+            [x.unflatten(0, (batch, tasks)) for x in query_feats],
+            [x.unflatten(0, (batch, tasks)) for x in mask_logits],
+        )
 
     def _decode(
         self, maps: list[Tensor], mask_features: Tensor

@@ -65,13 +65,17 @@ class CosineClassifier(nn.Module):
         Returns:
             Logits, (B, T, N, C + 1); the last column is no-object.
         """
-        queries = F.normalize(self.project(query_feats), dim=-1)
+        queries = self.embed(query_feats)
         scale = self.log_temperature.exp()
         classes = scale * queries @ text_embeds.transpose(-1, -2)
         nothing = scale * queries @ F.normalize(self.no_object, dim=0)
         nothing = nothing.unsqueeze(-1).expand(*classes.shape[:-1], 1)
         best = best_of_prompts(classes, class_of_prompt)
         return torch.cat([best, nothing], dim=-1)
+
+    def embed(self, query_feats: Tensor) -> Tensor:
+        """Bring (..., feat_channels) into the joint space, (..., D), unit."""
+        return F.normalize(self.project(query_feats), dim=-1)
 
 
 def best_of_prompts(scores: Tensor, class_of_prompt: Sequence[int]) -> Tensor:

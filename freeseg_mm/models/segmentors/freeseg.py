@@ -1,6 +1,7 @@
 """FreeSeg: one network, three tasks, any vocabulary (Sec. 3)."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -13,6 +14,11 @@ from freeseg_mm.models.clip import FrozenCLIP, MaskClassifier
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
 from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
 from freeseg_mm.models.layers import best_of_prompts
+from freeseg_mm.models.prompt_tuning import (
+    PromptTuner,
+    PromptTuning,
+    ScoredQueries,
+)
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import (
@@ -25,6 +31,7 @@ from freeseg_mm.structures import (
 )
 
 from .acceleration import Acceleration
+from .proposals import Proposals
 from .text_cache import TextCache
 
 TRAIN_KEYS = (
@@ -42,6 +49,7 @@ TEST_KEYS = (
     'min_object_prob',
     'object_score_thr',
     'overlap_thr',
+    'prompt_tuning',
 )
 RESULT_FIELDS = {
     Task.SEMANTIC: 'pred_sem_seg',
@@ -76,7 +84,9 @@ class FreeSeg(MaskFormer):
             drawn anew each time (``None``: all classes of the vocabulary,
             as in the paper).
         test_cfg: ``tasks`` answered by one call, ``ensemble`` (arguments of
-            :func:`ensemble_scores`), and what ``FreeSegFusionHead`` takes.
+            :func:`ensemble_scores`), ``prompt_tuning`` (of
+            :class:`PromptTuning`; without it or with 0 steps there is
+            none), and what ``FreeSegFusionHead`` takes.
         data_preprocessor: Config of the preprocessor; its mean, std and
             channel order turn inputs back into RGB for CLIP.
         text_cache_dir: Folder that keeps text embeddings between runs, so
@@ -162,6 +172,8 @@ class FreeSeg(MaskFormer):
         self._text_cache = TextCache(text_cache_dir)
         self.acceleration = Acceleration(**(acceleration or {}))
         self.acceleration.prepare(self.backbone, self.clip.clip.visual)
+        self.prompt_tuner: PromptTuner | None = None
+        self.tune_prompts(self.test_cfg.get('prompt_tuning'))
 
     def _build_prompts(self, config: ConfigType) -> PromptLearner:
         """Build a prompt learner, with those of CLIP's widths it takes."""
@@ -185,7 +197,40 @@ class FreeSeg(MaskFormer):
         """Set the mode; parameters may have been swapped, so forget text."""
         super().train(mode)
         self._text_cache.clear()
+        if self.prompt_tuner is not None:
+            self.prompt_tuner.reset()
         return self
+
+    def tune_prompts(self, settings: OptConfigType) -> None:
+        """Switch test-time prompt tuning (Sec. 3.4) on or off.
+
+        Args:
+            settings: Arguments of :class:`PromptTuning`, as in
+                ``test_cfg.prompt_tuning``. ``None``, or 0 ``steps``: off.
+
+        Raises:
+            TypeError: If there is an unknown argument, or the prompt
+                learner has no class prompt.
+            ValueError: If a value is out of range, or CLIP's scores shall
+                be tuned and there is no ``mask_classifier``.
+        """
+        self.prompt_tuner = None
+        _refuse_unknown(
+            'test_cfg.prompt_tuning',
+            settings,
+            [field.name for field in fields(PromptTuning)],
+        )
+        if settings is None:
+            return
+        tuning = PromptTuning(**settings)
+        if tuning.steps == 0:
+            return
+        if tuning.source != 'query' and self.mask_classifier is None:
+            raise ValueError(
+                f'prompt_tuning.source={tuning.source!r} needs a '
+                "mask_classifier; without one set it to 'query'"
+            )
+        self.prompt_tuner = PromptTuner(tuning, self.prompt_learner)
 
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Refuse names that CLIP cannot read, before anything is computed.
@@ -261,30 +306,127 @@ class FreeSeg(MaskFormer):
         vocabulary = self._vocabulary(batch_data_samples)
         metas = [sample.metainfo for sample in batch_data_samples]
         with self.acceleration.autocast(batch_inputs.device):
-            query_logits, mask_logits = (
-                x.float()
-                for x in self._forward(batch_inputs, batch_data_samples)
+            pixel_maps = self.panoptic_head.pixel_maps(
+                self.extract_feat(batch_inputs)
             )
-        _blank_padding(mask_logits, metas)
-        matters = self.panoptic_fusion_head.matters(
-            object_probs(query_logits), self.tasks
-        )
+        text = self._text(self.prompt_learner, vocabulary)
+        found = self._propose(pixel_maps, text, vocabulary, metas)
+        if self.prompt_tuner is not None:
+            tuned = self._tune(batch_inputs, found, text, vocabulary)
+            if tuned is not None:
+                text = tuned
+                if self.prompt_tuner.settings.rerun:
+                    found = self._propose(pixel_maps, text, vocabulary, metas)
+                else:
+                    found = self._classify(
+                        found.query_feats, found.mask_logits, text, vocabulary
+                    )
+        matters = found.matters
         clip_logits = None
         if self._use_clip_scores:
             clip_logits, valid = self.clip_scores(
-                batch_inputs, mask_logits, vocabulary, matters
+                batch_inputs, found.mask_logits, vocabulary, matters, text
             )
             matters = matters & valid
         class_probs = matters[..., None] * ensemble_scores(
-            query_logits,
+            found.query_logits,
             clip_logits,
-            torch.tensor(vocabulary.is_seen, device=query_logits.device),
+            torch.tensor(vocabulary.is_seen, device=matters.device),
             **self.test_cfg.ensemble,
         )
         results = self.panoptic_fusion_head.predict(
-            class_probs, mask_logits, metas, vocabulary, self.tasks, rescale
+            class_probs,
+            found.mask_logits,
+            metas,
+            vocabulary,
+            self.tasks,
+            rescale,
         )
         return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def _propose(
+        self,
+        pixel_maps: list[Tensor],
+        text: Tensor,
+        vocabulary: Vocabulary,
+        metas: Sequence[dict],
+    ) -> Proposals:
+        """Run the part of the head that depends on text."""
+        with self.acceleration.autocast(text.device):
+            query_feats, mask_logits = self.panoptic_head.propose(
+                pixel_maps, text
+            )
+        masks = mask_logits[-1].float()
+        _blank_padding(masks, metas)
+        return self._classify(query_feats[-1], masks, text, vocabulary)
+
+    def _classify(
+        self,
+        query_feats: Tensor,
+        mask_logits: Tensor,
+        text: Tensor,
+        vocabulary: Vocabulary,
+    ) -> Proposals:
+        """Let queries say which classes their masks have."""
+        with self.acceleration.autocast(text.device):
+            logits = self.panoptic_head.cls_embed(
+                query_feats, text, vocabulary.class_of_prompt
+            ).float()
+        return Proposals(
+            query_feats=query_feats,
+            query_logits=logits,
+            mask_logits=mask_logits,
+            matters=self.panoptic_fusion_head.matters(
+                object_probs(logits), self.tasks
+            ),
+        )
+
+    def _tune(
+        self,
+        batch_inputs: Tensor,
+        found: Proposals,
+        text: Tensor,
+        vocabulary: Vocabulary,
+    ) -> Tensor | None:
+        """Text of a prompt tuned on the batch; see :class:`PromptTuner`."""
+        assert self.prompt_tuner is not None
+        source = self.prompt_tuner.settings.source
+        classifier = self.panoptic_head.cls_embed
+
+        def scored() -> list[ScoredQueries]:
+            sources = []
+            if source != 'clip':
+                sources.append(
+                    ScoredQueries(
+                        embeds=classifier.embed(found.query_feats.float()),
+                        logits=found.query_logits,
+                        scale=classifier.log_temperature.exp(),
+                        wanted=found.matters,
+                    )
+                )
+            if source != 'query':
+                embeds, valid = self.clip_view(
+                    batch_inputs, found.mask_logits, found.matters
+                )
+                sources.append(
+                    ScoredQueries(
+                        embeds=embeds,
+                        # by the learned prompts, whatever CLIP's own are
+                        logits=self._clip_logits(embeds, text, vocabulary),
+                        scale=self.clip.logit_scale,
+                        wanted=found.matters & valid,
+                    )
+                )
+            return sources
+
+        return self.prompt_tuner.tune(
+            scored,
+            self.prompt_learner,
+            self.clip.text,
+            text,
+            vocabulary,
+            self.tasks,
+        )
 
     def clip_scores(
         self,
@@ -292,6 +434,7 @@ class FreeSeg(MaskFormer):
         mask_logits: Tensor,
         vocabulary: Vocabulary,
         matters: Tensor | None = None,
+        text: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Let CLIP score masks.
 
@@ -301,10 +444,32 @@ class FreeSeg(MaskFormer):
             vocabulary: The C classes.
             matters: Masks whose scores are wanted, (B, T, N), bool; none
                 of the others is shown to CLIP. ``None`` wants all.
+            text: Text embeddings of ``prompt_learner``, (T, P, D), if they
+                are at hand: compared with where there is no
+                ``clip_prompt``.
 
         Returns:
             Logits, (B, T, N, C), and whether a mask was wanted and is not
             empty, (B, T or 1, N), bool: an empty one has nothing to show.
+        """
+        embeds, valid = self.clip_view(batch_inputs, mask_logits, matters)
+        if self.clip_prompt is not None:
+            text = self._text(self.clip_prompt, vocabulary)
+        elif text is None:
+            text = self._text(self.prompt_learner, vocabulary)
+        return self._clip_logits(embeds, text, vocabulary), valid
+
+    def clip_view(
+        self,
+        batch_inputs: Tensor,
+        mask_logits: Tensor,
+        matters: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Show masks to CLIP; see :meth:`clip_scores`.
+
+        Returns:
+            Unit-norm embeddings, (B, T or 1, N, D), float32, and which are
+            of any use, (B, T or 1, N), bool.
         """
         assert self.mask_classifier is not None  # checked when built
         tasks = mask_logits.shape[1]
@@ -320,14 +485,17 @@ class FreeSeg(MaskFormer):
                 self._to_rgb(batch_inputs),
                 mask_logits.flatten(1, 2),
             )
-        embeds = embeds.unflatten(1, (tasks, -1))
-        valid = valid.unflatten(1, (tasks, -1))
-        text = self._text(self.clip_prompt or self.prompt_learner, vocabulary)
-        cosine = embeds.float() @ text.transpose(-1, -2)
         return (
-            self.clip.logit_scale
-            * best_of_prompts(cosine, vocabulary.class_of_prompt),
-            valid,
+            embeds.float().unflatten(1, (tasks, -1)),
+            valid.unflatten(1, (tasks, -1)),
+        )
+
+    def _clip_logits(
+        self, embeds: Tensor, text: Tensor, vocabulary: Vocabulary
+    ) -> Tensor:
+        """Compare CLIP's view of masks with text, (B, T, N, C)."""
+        return self.clip.logit_scale * best_of_prompts(
+            embeds @ text.transpose(-1, -2), vocabulary.class_of_prompt
         )
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:

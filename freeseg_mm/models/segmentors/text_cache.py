@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch import Tensor
 from freeseg_mm.models.clip import FrozenCLIP
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.full_precision import full_precision
 
 from .text_key import TextKey, learner_digest, learner_state
 from .text_store import TextStore
@@ -91,7 +91,7 @@ class TextCache:
             stored = store.load(key, clip.embed_dim)
             if stored is not None:
                 return stored.to(device)
-        with _full_precision(device):
+        with full_precision(device):
             embeds = learner(clip.text, vocabulary, [task])[0]
         if store is not None:
             store.save(key, embeds)
@@ -106,9 +106,3 @@ class TextCache:
             known = (learner, state, learner_digest(learner))
             self._digests[id(learner)] = known
         return known[2]
-
-
-def _full_precision(device: torch.device) -> torch.autocast | nullcontext:
-    if not torch.amp.is_autocast_available(device.type):
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)

@@ -308,14 +308,14 @@ def test_without_prompts_of_its_own_clip_reads_the_learned_ones(
 
 def test_empty_masks_have_no_weight(model, images, samples, monkeypatch):
     seen = watch_fusion(model, monkeypatch)
-    predict = model.panoptic_head.predict
+    propose = model.panoptic_head.propose
 
     def with_an_empty_mask(*arguments):
-        classes, masks = predict(*arguments)
-        masks[:, :, 2] = -1.0
-        return classes, masks
+        queries, masks = propose(*arguments)
+        masks[-1][:, :, 2] = -1.0
+        return queries, masks
 
-    monkeypatch.setattr(model.panoptic_head, 'predict', with_an_empty_mask)
+    monkeypatch.setattr(model.panoptic_head, 'propose', with_an_empty_mask)
     model.predict(images, samples)
 
     probs = seen[0][0]
@@ -463,13 +463,13 @@ def test_padding_is_shown_to_nobody(model, images, samples, monkeypatch):
     model.mask_classifier.register_forward_pre_hook(
         lambda _, arguments: shown.append(arguments[2].clone())
     )
-    predict = model.panoptic_head.predict
+    propose = model.panoptic_head.propose
 
     def everywhere(*arguments):
-        classes, masks = predict(*arguments)
-        return classes, torch.full_like(masks, 5.0)
+        queries, masks = propose(*arguments)
+        return queries, [torch.full_like(layer, 5.0) for layer in masks]
 
-    monkeypatch.setattr(model.panoptic_head, 'predict', everywhere)
+    monkeypatch.setattr(model.panoptic_head, 'propose', everywhere)
     model.predict(images, samples)
 
     # the second image is 48 x 40 of 64 x 64, 12 x 10 at stride 4

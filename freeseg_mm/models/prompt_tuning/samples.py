@@ -1,0 +1,115 @@
+"""The confident queries of a batch, whoever scored them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from freeseg_mm.models.layers import best_of_prompts
+
+from .objective import is_confident, unseen_log_scores
+from .settings import PromptTuning
+
+
+@dataclass(frozen=True)
+class ScoredQueries:
+    """All queries of a batch as one source sees them.
+
+    Attributes:
+        embeds: Unit-norm, in the space of the text embeddings, (B, T or 1,
+            N, D).
+        logits: Class logits with the prompt as it was trained, (B, T, N,
+            C) or (B, T, N, C + 1) with no-object last.
+        scale: Factor of the cosine in logits, a scalar.
+        wanted: Which queries may be chosen, (B, T, N), bool.
+    """
+
+    embeds: Tensor
+    logits: Tensor
+    scale: Tensor | float
+    wanted: Tensor
+
+
+@dataclass(frozen=True)
+class ConfidentQueries:
+    """The K queries of a source that tuning makes more certain.
+
+    Attributes:
+        embeds: (K, D).
+        logits: As trained, (K, C) or (K, C + 1).
+        scale: A scalar.
+        tasks: Which of the T tasks each was made for, (K,), int64.
+    """
+
+    embeds: Tensor
+    logits: Tensor
+    scale: Tensor | float
+    tasks: Tensor
+
+    def __len__(self) -> int:
+        return len(self.embeds)
+
+    @classmethod
+    def among(
+        cls,
+        queries: ScoredQueries,
+        unseen: Sequence[int],
+        num_classes: int,
+        settings: PromptTuning,
+    ) -> 'ConfidentQueries':
+        """Choose S_u* = S_u[entro < tau] (Sec. 3.4).
+
+        Args:
+            queries: Of one source.
+            unseen: Indices of the unseen classes, at least one.
+            num_classes: C; a further column of logits is no-object.
+            settings: ``threshold``, ``columns`` and ``unseen_first``.
+        """
+        logits = queries.logits.float()
+        chosen = queries.wanted & is_confident(
+            unseen_log_scores(logits, unseen, settings.columns),
+            settings.threshold,
+        )
+        if settings.unseen_first:
+            best = logits[..., :num_classes].argmax(-1)
+            chosen = chosen & torch.isin(
+                best, torch.tensor(unseen, device=best.device)
+            )
+        images, tasks, places = chosen.nonzero(as_tuple=True)
+        embeds = queries.embeds.expand(*chosen.shape, -1)
+        return cls(
+            embeds=embeds[images, tasks, places].float(),
+            logits=logits[images, tasks, places],
+            scale=queries.scale,
+            tasks=tasks,
+        )
+
+    def log_scores(
+        self,
+        text_embeds: Tensor,
+        class_of_prompt: Sequence[int],
+        unseen: Sequence[int],
+        columns: str,
+    ) -> Tensor:
+        """Score the queries with another text of the unseen classes.
+
+        Args:
+            text_embeds: Unit-norm, of the unseen classes' names, (T, P, D).
+            class_of_prompt: Which of the N_u unseen classes each name
+                belongs to, ascending.
+            unseen: Index of each among the C classes.
+            columns: See :func:`unseen_log_scores`; the logits of all other
+                columns stay as trained.
+
+        Returns:
+            log s, (K, N_u).
+        """
+        cosine = (self.embeds @ text_embeds.mT)[  # (T, K, P)
+            self.tasks, torch.arange(len(self), device=self.tasks.device)
+        ]
+        logits = best_of_prompts(self.scale * cosine, class_of_prompt)
+        places = torch.tensor(unseen, device=logits.device)
+        return unseen_log_scores(
+            self.logits.index_copy(1, places, logits), unseen, columns
+        )
