@@ -189,7 +189,7 @@ class InferBenchmark:
         model: FreeSeg,
         predict: Callable[[Tensor, SampleList], SampleList],
     ) -> Callable[[], None]:
-        """A run of a side; its answers are kept until the next."""
+        """A run of a side; the answers of the first one are kept."""
 
         def run() -> None:
             answers = []
@@ -198,8 +198,10 @@ class InferBenchmark:
                     answer.samples = predict(
                         batch['inputs'], copy.deepcopy(batch['data_samples'])
                     )
-                answers.append(answer)
-            self.answers[name] = answers
+                if name not in self.answers:
+                    answers.append(answer)
+            # kept again and again, they would count as memory in use
+            self.answers.setdefault(name, answers)
 
         return run
 
