@@ -150,7 +150,8 @@ class InferBenchmark:
                 self.answers[against.name],
                 self.model.tasks,
             )
-            show(ratio_lines(this, against, result['ratio']))
+            if result['ratio']:
+                show(ratio_lines(this, against, result['ratio']))
             show(sameness_lines(result['same']))
         return result
 
