@@ -2,10 +2,11 @@
 
 import importlib
 import re
+from typing import Any
 
 from .version import __version__
 
-__all__ = ['__version__']
+__all__ = ['FreeSegInferencer', '__version__']
 
 # By import name: the OneDL distributions carry the same modules. Upper bounds
 # are mmdet's own; why these versions stands in requirements/mminstall.txt.
@@ -14,6 +15,13 @@ _MINIMUM_VERSIONS = {
     'mmcv': '2.1.0',
     'mmdet': '3.3.0',
 }
+
+
+def __getattr__(name: str) -> Any:
+    """Import the inferencer, and with it all models, when it is used."""
+    if name != 'FreeSegInferencer':
+        raise AttributeError(f'module {__name__!r} has no {name!r}')
+    return importlib.import_module('.apis', __name__).FreeSegInferencer
 
 
 def _release(version: str) -> tuple[int, ...]:

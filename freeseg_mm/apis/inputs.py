@@ -1,0 +1,227 @@
+"""From paths, arrays, folders, patterns and URLs to images."""
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import unquote, urlsplit
+
+import mmcv
+import numpy as np
+from mmengine import fileio
+from PIL import ExifTags, Image, ImageOps
+
+OneImage: TypeAlias = str | Path | np.ndarray | Image.Image
+Images: TypeAlias = OneImage | Iterable[OneImage]
+
+EXTENSIONS = (
+    '.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff',
+    '.webp',
+)  # fmt: skip
+"""Endings of the files that are read from a folder."""
+
+_JPEG_END = b'\xff\xd9'
+_JPEG_TAIL_BYTES = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class InputImage:
+    """An image as the network's pipeline takes it.
+
+    Attributes:
+        source: Path or URL, or ``array 3`` for the fourth input.
+        pixels: BGR, (H, W, 3), uint8.
+        notes: What was done to it that a user may want to know.
+    """
+
+    source: str
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def list_images(images: Images) -> list[OneImage]:
+    """Spell out folders and patterns; nothing is opened.
+
+    Args:
+        images: One or several files, URLs, folders (their images, by name,
+            without subfolders), patterns with ``*``, ``?`` or ``[``, arrays
+            or Pillow images.
+
+    Returns:
+        One entry an image, in the order given.
+
+    Raises:
+        FileNotFoundError: If a file, folder or anything a pattern could mean
+            is missing.
+        TypeError: If an entry is none of these.
+        ValueError: If there is nothing, or a folder holds no image.
+    """
+    if isinstance(images, str | Path | np.ndarray | Image.Image):
+        images = [images]
+    entries = [found for entry in images for found in _spell_out(entry)]
+    if not entries:
+        raise ValueError('no images: the list is empty')
+    return entries
+
+
+def source_name(entry: OneImage, index: int) -> str:
+    """What to call an entry of :func:`list_images` in messages."""
+    return str(entry) if isinstance(entry, str | Path) else f'array {index}'
+
+
+def read_image(entry: OneImage, index: int = 0) -> InputImage:
+    """Read one image.
+
+    Files are decoded as mmdet's pipelines do, and refused where a decoder
+    would make up for damage.
+
+    Args:
+        entry: Of :func:`list_images`. Arrays are BGR, as in OpenCV and
+            mmdet, (H, W, 3), or grey, (H, W); uint8, or uint16 over its
+            whole range. A fourth channel is dropped.
+        index: Its place among the inputs, for messages.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TypeError: If an array holds other numbers.
+        ValueError: If it is no image or damaged; the message names it.
+    """
+    source = source_name(entry, index)
+    if isinstance(entry, np.ndarray):
+        return InputImage(source, _from_array(entry, source))
+    if isinstance(entry, Image.Image):
+        return InputImage(source, _from_pillow(entry))
+    return _decode(_read_bytes(str(entry)), source)
+
+
+def _spell_out(entry: OneImage) -> Sequence[OneImage]:
+    if isinstance(entry, np.ndarray | Image.Image):
+        return [entry]
+    if not isinstance(entry, str | Path):
+        raise TypeError(
+            'expected images as paths, URLs, folders, patterns, numpy arrays '
+            f'or Pillow images, got {type(entry).__name__}'
+        )
+    if _is_remote(str(entry)):
+        return [str(entry)]
+    path = _local_path(str(entry))
+    if path.is_dir():
+        return _of_folder(path)
+    if path.exists():
+        return [str(entry)]
+    if glob.has_magic(str(path)):
+        found = sorted(glob.glob(str(path), recursive=True))
+        files = [name for name in found if Path(name).is_file()]
+        if not files:
+            raise FileNotFoundError(f'no file matches {entry}')
+        return files
+    raise FileNotFoundError(f'no such file or folder: {entry}')
+
+
+def _of_folder(folder: Path) -> list[str]:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    images = [path for path in files if path.suffix.lower() in EXTENSIONS]
+    if not images:
+        raise ValueError(
+            f'no images in the folder {folder}: of its {len(files)} files '
+            f'none ends in {", ".join(EXTENSIONS)} (subfolders are not read; '
+            f"give '{folder}/**/*.jpg' for them)"
+        )
+    return [str(path) for path in images]
+
+
+def _is_remote(name: str) -> bool:
+    return '://' in name and not name.startswith('file://')
+
+
+def _local_path(name: str) -> Path:
+    if name.startswith('file://'):
+        return Path(unquote(urlsplit(name).path))
+    return Path(name)
+
+
+def _read_bytes(name: str) -> bytes:
+    try:
+        if _is_remote(name):
+            return fileio.get(name)
+        return _local_path(name).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f'no such file: {name}') from None
+    except OSError as error:  # the network's errors are of this kind, too
+        raise ValueError(f'cannot read {name}: {error}') from error
+
+
+def _decode(content: bytes, source: str) -> InputImage:
+    try:
+        with Image.open(BytesIO(content)) as image:
+            notes = _notes(image)
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 1
+            # Decoders fill up a JPEG that was cut short. Some cameras leave
+            # the end marker out: these are decoded to see.
+            whole = image.format == 'JPEG' and (
+                _JPEG_END in content[-_JPEG_TAIL_BYTES:]
+            )
+            if not whole:
+                image.load()
+            # OpenCV turns JPEG only, and knows one format less
+            if image.format == 'GIF' or (turned and image.format != 'JPEG'):
+                pixels = _from_pillow(image)
+            else:
+                pixels = mmcv.imfrombytes(content)
+            if pixels is None:
+                pixels = _from_pillow(image)
+    # Pillow reports damage as any of these
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:
+        reason = str(error)
+        if 'cannot identify' in reason:
+            reason = f'the file begins with {content[:16]!r}'
+        raise ValueError(
+            f'{source}: not an image that can be read, or damaged ({reason})'
+        ) from error
+    return InputImage(source, pixels, notes)
+
+
+def _notes(image: Image.Image) -> tuple[str, ...]:
+    notes = []
+    frames = getattr(image, 'n_frames', 1)
+    if frames > 1:
+        notes.append(f'first of {frames} frames')
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if orientation > 1:
+        notes.append(f'turned as its EXIF orientation {orientation} says')
+    if image.mode.startswith('I;16'):
+        notes.append('16 bits brought to 8')
+    return tuple(notes)
+
+
+def _from_pillow(image: Image.Image) -> np.ndarray:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith('I;16'):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
+
+
+def _from_array(array: np.ndarray, source: str) -> np.ndarray:
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise TypeError(
+            f'{source}: expected uint8 in [0, 255], got {array.dtype}'
+        )
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=2)
+    if array.ndim != 3 or array.shape[2] not in (3, 4) or not array.size:
+        raise ValueError(
+            f'{source}: expected (H, W), (H, W, 3) or (H, W, 4), got '
+            f'{array.shape}'
+        )
+    return np.ascontiguousarray(array[..., :3])

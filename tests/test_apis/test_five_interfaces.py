@@ -1,0 +1,149 @@
+"""The same words and image give the same masks, whoever asks."""
+
+import numpy as np
+import pytest
+from mmdet.apis import DetInferencer, inference_detector, init_detector
+from mmengine.config import Config
+
+from freeseg_mm.apis import Thresholds, use_words
+from freeseg_mm.structures import Vocabulary
+from freeseg_mm.visualization import class_colours
+
+WORDS = Vocabulary.from_names(
+    ['dragon', 'house', 'cat', 'grass'],
+    things=['dragon', 'cat'],
+    synonyms={'grass': ['lawn', 'turf']},
+)
+
+
+@pytest.fixture
+def expected(tiny_inferencer, photo):
+    (result,) = tiny_inferencer(
+        photo, classes=WORDS, thresholds=Thresholds(score_thr=0.0)
+    )
+    assert len(np.unique(result.label_map)) > 1
+    assert len(result.segments) > 2
+    assert len(result.masks) > 2
+    return result
+
+
+def assert_same(sample, expected):
+    sample = sample.cpu()
+    labels = sample.pred_sem_seg.sem_seg[0].numpy()
+    np.testing.assert_array_equal(labels, expected.label_map)
+    found = sample.pred_instances
+    assert found.labels.tolist() == [x.label for x in expected.masks]
+    assert found.scores.tolist() == [x.score for x in expected.masks]
+    for mask, other in zip(found.masks.numpy(), expected.masks, strict=True):
+        np.testing.assert_array_equal(mask, other.mask)
+    ids = sample.pred_panoptic_seg.sem_seg[0].numpy()
+    infos = sample.pred_panoptic_seg.segments_info
+    for info, segment in zip(infos, expected.segments, strict=True):
+        assert info['label'] == segment.label
+        np.testing.assert_array_equal(
+            ids == info['id'], expected.segment_map == segment.id
+        )
+
+
+def assert_drawn(picture, expected, *, opacity, image):
+    """Away from names and outlines, a class has its colour."""
+    colours = class_colours(WORDS.names).astype(float)
+    mixed = (1 - opacity) * image + opacity * colours[expected.label_map]
+    near = np.abs(picture - mixed).max(axis=2) <= 2
+    for label in np.unique(expected.label_map):
+        assert near[expected.label_map == label].mean() > 0.3
+
+
+def test_mmdet_functions(tiny_weights, photo, expected):
+    config, weights = map(str, tiny_weights)
+    model = init_detector(config, weights, palette='random', device='cpu')
+    use_words(model, WORDS)
+    assert_same(inference_detector(model, str(photo)), expected)
+
+
+def test_mmdet_function_with_arrays(tiny_weights, photo, expected, noise):
+    config, weights = map(str, tiny_weights)
+    model = init_detector(config, weights, palette='random', device='cpu')
+    use_words(model, WORDS)
+    bgr = np.ascontiguousarray(noise()[..., ::-1])
+    for sample in inference_detector(model, [bgr, bgr]):
+        assert_same(sample, expected)
+
+
+def test_mmdet_inferencer(tiny_weights, photo, expected, noise, tmp_path):
+    config, weights = map(str, tiny_weights)
+    inferencer = DetInferencer(
+        config, weights, palette='random', device='cpu', show_progress=False
+    )
+    use_words(inferencer.model, WORDS)
+    out = inferencer(
+        str(photo),
+        return_datasamples=True,
+        return_vis=True,
+        pred_score_thr=1.0,
+        out_dir=str(tmp_path / 'mmdet'),
+    )
+    (sample,) = out['predictions']
+    assert_same(sample, expected)
+    assert (tmp_path / 'mmdet/vis/photo.png').is_file()
+
+
+def test_mmdet_picture_has_the_colours(tiny_weights, photo, expected, noise):
+    config, weights = map(str, tiny_weights)
+    inferencer = DetInferencer(
+        config, weights, palette='random', device='cpu', show_progress=False
+    )
+    inferencer.model.test_cfg.tasks = ['semantic']
+    use_words(inferencer.model, WORDS)
+    out = inferencer(str(photo), return_datasamples=True, return_vis=True)
+    assert_drawn(
+        out['visualization'][0],
+        expected,
+        opacity=inferencer.visualizer.alpha,
+        image=noise(),
+    )
+
+
+def test_mmseg_functions(tiny_weights, photo, expected, noise, tmp_path):
+    mmseg = pytest.importorskip('mmseg.apis')
+    config, weights = map(str, tiny_weights)
+    model = mmseg.init_model(config, weights, device='cpu')
+    use_words(model, WORDS)
+    sample = mmseg.inference_model(model, str(photo))
+    assert_same(sample, expected)
+    picture = mmseg.show_result_pyplot(
+        model,
+        str(photo),
+        sample,
+        opacity=0.5,
+        show=False,
+        with_labels=False,
+        save_dir=str(tmp_path),
+        out_file=str(tmp_path / 'drawn.png'),
+    )
+    assert_drawn(picture, expected, opacity=0.5, image=noise())
+
+
+def test_mmseg_inferencer(tiny_weights, photo, expected, noise):
+    mmseg = pytest.importorskip('mmseg.apis')
+    config, weights = map(str, tiny_weights)
+    config = Config.fromfile(config)
+    config.visualizer = {'type': 'mmseg.SegLocalVisualizer'}
+    inferencer = mmseg.MMSegInferencer(
+        config, weights, device='cpu', scope='mmdet'
+    )
+    inferencer.show_progress = False
+    use_words(inferencer.model, WORDS)
+    out = inferencer(
+        str(photo), return_vis=True, opacity=0.5, with_labels=False
+    )
+    np.testing.assert_array_equal(out['predictions'], expected.label_map)
+    assert_drawn(out['visualization'], expected, opacity=0.5, image=noise())
+
+
+def test_mmseg_inferencer_with_our_visualizer(tiny_weights):
+    """Why the config needs mmseg's: its class is asked for."""
+    mmseg = pytest.importorskip('mmseg.apis')
+    config, weights = map(str, tiny_weights)
+    with pytest.raises(AssertionError):
+        mmseg.MMSegInferencer(config, weights, device='cpu', scope='mmdet')
