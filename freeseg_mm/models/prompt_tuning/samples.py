@@ -44,7 +44,7 @@ class ConfidentQueries:
 
     embeds: Tensor
     logits: Tensor
-    scale: Tensor | float
+    scale: Tensor
     tasks: Tensor
 
     def __len__(self) -> int:
@@ -81,7 +81,8 @@ class ConfidentQueries:
         return cls(
             embeds=embeds[images, tasks, places].float(),
             logits=logits[images, tasks, places],
-            scale=queries.scale,
+            # a copy: the step's graph takes no tensor of inference_mode
+            scale=torch.as_tensor(queries.scale).clone(),
             tasks=tasks,
         )
 

@@ -81,7 +81,7 @@ def test_scores_of_other_text_by_hand():
     chosen = ConfidentQueries(
         embeds=torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
         logits=torch.log(torch.tensor([[0.5, 9.0, 0.5, 9.0, 1.0]] * 2)),
-        scale=math.log(2),
+        scale=torch.tensor(math.log(2)),
         tasks=torch.tensor([0, 1]),
     )
     # classes 1 and 3, the latter with a synonym, for two tasks
