@@ -75,8 +75,18 @@ def to_coco(result: ImageResult, image_id: int) -> list[dict[str, Any]]:
     ]
 
 
-def to_json(result: ImageResult) -> dict[str, Any]:
-    """All that was answered as JSON's types, masks as compressed RLE."""
+def to_json(result: ImageResult, with_masks: bool) -> dict[str, Any]:
+    """All that was answered as JSON's types.
+
+    Args:
+        result: The result.
+        with_masks: Whether each entry has its ``segmentation``, compressed
+            RLE.
+    """
+
+    def shape(mask: np.ndarray) -> dict[str, Any]:
+        return {'segmentation': rle(mask)} if with_masks else {}
+
     height, width = result.size
     content: dict[str, Any] = {
         'source': result.source,
@@ -91,7 +101,7 @@ def to_json(result: ImageResult) -> dict[str, Any]:
                 'category_id': int(label) + 1,
                 'name': result.vocabulary.names[label],
                 'area': int((result.label_map == label).sum()),
-                'segmentation': rle(result.label_map == label),
+                **shape(result.label_map == label),
             }
             for label in np.unique(result.label_map)
         ]
@@ -103,7 +113,7 @@ def to_json(result: ImageResult) -> dict[str, Any]:
                 'score': found.score,
                 'bbox': _xywh(found.box),
                 'area': int(found.mask.sum()),
-                'segmentation': rle(found.mask),
+                **shape(found.mask),
             }
             for found in result.masks
         ]
@@ -116,7 +126,7 @@ def to_json(result: ImageResult) -> dict[str, Any]:
                 'isthing': int(segment.is_thing),
                 'score': segment.score,
                 'area': segment.area,
-                'segmentation': rle(result.segment_mask(segment)),
+                **shape(result.segment_mask(segment)),
             }
             for segment in result.segments
         ]

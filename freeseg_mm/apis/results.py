@@ -98,11 +98,11 @@ class ImageResult:
 
         return to_coco(self, image_id)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, with_masks: bool = True) -> dict[str, Any]:
         """All of it; see :func:`freeseg_mm.apis.export.to_json`."""
         from .export import to_json
 
-        return to_json(self)
+        return to_json(self, with_masks)
 
     def save_panoptic(
         self, path: str | Path, image_id: int = 1

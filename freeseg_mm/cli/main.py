@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import bench
+from . import bench, predict, vocab
 
-USER_ERRORS = (FileNotFoundError, KeyError, TypeError, ValueError)
+USER_ERRORS = (OSError, KeyError, TypeError, ValueError)
 """What the package raises for bad input, with a message for the user."""
 
 
@@ -18,7 +18,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         metavar='COMMAND', dest='command', required=True
     )
-    bench.add_parser(commands)
+    for command in (predict, vocab, bench):
+        command.add_parser(commands)
     return parser
 
 
@@ -30,15 +31,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             process's own.
 
     Returns:
-        The exit status: 0, or 1 after a sentence on standard error. Wrong
-        usage exits with 2, as argparse does.
+        The exit status: 0, or 1 after a sentence on standard error, which a
+        subcommand may also return itself. Wrong usage exits with 2, as
+        argparse does.
     """
     args = build_parser().parse_args(argv)
     try:
-        args.run(args)
+        status = args.run(args)
     except USER_ERRORS as error:
         # str() of a KeyError is its message in quotes
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f'freeseg-mm: {message}', file=sys.stderr)
         return 1
-    return 0
+    return status or 0

@@ -1,0 +1,136 @@
+"""``freeseg-mm vocab``: which words there are, and what is known of them."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from .word_arguments import add_word_arguments, marked, words_of
+
+if TYPE_CHECKING:
+    from freeseg_mm.structures import Vocabulary
+
+EXAMPLES = """examples:
+  freeseg-mm vocab list
+  freeseg-mm vocab show coco
+  freeseg-mm vocab check --classes 'cat|kitten, dragon, grass'
+  freeseg-mm vocab check --vocab words.json
+
+exit status: 0, or 1 after saying what is wrong
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``vocab`` and what it can do to the subcommands."""
+    parser = commands.add_parser(
+        'vocab',
+        help='list, show and check vocabularies',
+        description='List, show and check vocabularies.',
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(
+        metavar='ACTION', dest='action', required=True
+    )
+    listing = actions.add_parser('list', help='the built-in vocabularies')
+    listing.set_defaults(run=run_list)
+    show = actions.add_parser('show', help='the classes of a vocabulary')
+    show.add_argument('vocab', metavar='NAME', help='name or file')
+    show.set_defaults(run=run_show)
+    check = actions.add_parser(
+        'check', help='what words or a file mean, or what is wrong with them'
+    )
+    add_word_arguments(check)
+    check.set_defaults(run=run_check)
+    for action in (listing, show, check):
+        action.add_argument(
+            '--json', action='store_true', help='print JSON instead'
+        )
+
+
+def run_list(args: argparse.Namespace) -> None:
+    """Print a table of the built-in vocabularies."""
+    from freeseg_mm.apis.words import SHORT_NAMES, load_vocabulary
+    from freeseg_mm.structures import Vocabulary
+
+    short = {name: alias for alias, name in SHORT_NAMES.items()}
+    rows: list[dict[str, Any]] = [
+        {
+            'name': name,
+            'short_name': short.get(name, ''),
+            **_counts(load_vocabulary(name)),
+        }
+        for name in Vocabulary.builtin_names()
+    ]
+    _print(rows, args.json)
+
+
+def run_show(args: argparse.Namespace) -> None:
+    """Print the classes of a vocabulary."""
+    from freeseg_mm.apis.words import load_vocabulary
+
+    vocabulary = load_vocabulary(args.vocab)
+    _print(_classes(vocabulary), args.json)
+
+
+def run_check(args: argparse.Namespace) -> None:
+    """Print what is understood, and who says thing or stuff."""
+    from freeseg_mm.apis.words import read_words, thing_mark
+
+    words, things = words_of(args), marked(args.things)
+    vocabulary = read_words(words, things=things, unseen=marked(args.unseen))
+    has_marks = args.vocab is not None and not args.vocab.endswith('.txt')
+    rows = _classes(vocabulary)
+    for row in rows:
+        if things is not None:
+            row['marked_by'] = '--things'
+        elif has_marks:
+            row['marked_by'] = vocabulary.name
+        else:
+            texts = (row['name'], *row['synonyms'])
+            row['marked_by'] = thing_mark(texts)[1]
+        del row['training']  # which weights will be asked is not known here
+    _print(rows, args.json)
+
+
+def _classes(vocabulary: 'Vocabulary') -> list[dict[str, Any]]:
+    return [
+        {
+            'label': label,
+            'name': name,
+            'kind': 'thing' if vocabulary.is_thing[label] else 'stuff',
+            'training': 'seen' if vocabulary.is_seen[label] else 'unseen',
+            'synonyms': list(vocabulary.synonyms[label]),
+        }
+        for label, name in enumerate(vocabulary.names)
+    ]
+
+
+def _counts(vocabulary: 'Vocabulary') -> dict[str, int]:
+    things, seen = sum(vocabulary.is_thing), sum(vocabulary.is_seen)
+    total = len(vocabulary)
+    return {
+        'classes': total,
+        'things': things,
+        'stuff': total - things,
+        'seen': seen,
+        'unseen': total - seen,
+    }
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows))
+        return
+    from terminaltables import AsciiTable  # type: ignore[import-untyped]
+
+    heads = [head.replace('_', ' ') for head in rows[0]]
+    cells = [
+        [
+            ', '.join(cell) if isinstance(cell, list) else str(cell)
+            for cell in row.values()
+        ]
+        for row in rows
+    ]
+    table = AsciiTable([heads, *cells])
+    table.outer_border = False
+    print(table.table)

@@ -1,0 +1,229 @@
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import mmcv
+import numpy as np
+import pytest
+from PIL import Image
+
+from freeseg_mm.apis.inputs import list_images, read_image
+
+
+@pytest.fixture
+def folder(tmp_path, noise):
+    folder = tmp_path / 'images [1]'
+    folder.mkdir()
+    for index, name in enumerate(['b.png', 'a.JPG', 'c.webp']):
+        Image.fromarray(noise(seed=index)).save(folder / name)
+    (folder / 'readme.txt').write_text('no image')
+    (folder / 'sub').mkdir()
+    return folder
+
+
+def names(entries):
+    return [str(entry).rsplit('/')[-1] for entry in entries]
+
+
+def test_a_folder_is_its_images_by_name(folder):
+    assert names(list_images(folder)) == ['a.JPG', 'b.png', 'c.webp']
+    assert names(list_images(str(folder))) == ['a.JPG', 'b.png', 'c.webp']
+
+
+def test_patterns_and_lists(folder, tmp_path, noise):
+    pattern = f'{tmp_path}/images*/*.[pw]*'
+    assert names(list_images(pattern)) == ['b.png', 'c.webp']
+    array = noise()
+    entries = list_images([folder / 'b.png', array, folder])
+    assert names([entries[0], *entries[2:]]) == [
+        'b.png',
+        'a.JPG',
+        'b.png',
+        'c.webp',
+    ]
+    assert entries[1] is array
+    assert len(list_images(array)) == 1
+    assert len(list_images(Image.fromarray(array))) == 1
+
+
+def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):
+    (tmp_path / 'a[1].png').touch()
+    assert names(list_images(tmp_path / 'a[1].png')) == ['a[1].png']
+
+
+@pytest.mark.parametrize(
+    ('images', 'error', 'message'),
+    [
+        ([], ValueError, 'no images: the list is empty'),
+        ('no.png', FileNotFoundError, 'no such file or folder: no.png'),
+        ('file:///no.png', FileNotFoundError, 'folder: file:///no.png'),
+        ('no*.png', FileNotFoundError, r'no file matches no\*.png'),
+        ([None], TypeError, 'Pillow images, got NoneType'),
+    ],
+)
+def test_refuses(images, error, message):
+    with pytest.raises(error, match=message):
+        list_images(images)
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match=f'folder {tmp_path}: of its 0 files'):
+        list_images(tmp_path)
+    (tmp_path / 'notes.txt').touch()
+    with pytest.raises(ValueError, match='of its 1 files none ends in .bmp'):
+        list_images(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['photo.png', 'photo.jpg', 'photo.bmp'])
+def test_pixels_are_those_of_mmdets_pipelines(name, tmp_path, noise):
+    path = tmp_path / name
+    Image.fromarray(noise()).save(path)
+    read = read_image(path)
+    np.testing.assert_array_equal(read.pixels, mmcv.imread(path))
+    assert read.source == str(path)
+    assert read.notes == ()
+
+
+def test_a_file_url_is_a_file(tmp_path, noise):
+    path = tmp_path / 'a b.png'
+    Image.fromarray(noise()).save(path)
+    url = path.as_uri()
+    assert 'a%20b' in url
+    (entry,) = list_images(url)
+    np.testing.assert_array_equal(read_image(entry).pixels, noise()[..., ::-1])
+
+
+def test_an_http_url(tmp_path, noise):
+    Image.fromarray(noise()).save(tmp_path / 'a.png')
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}'
+        (entry,) = list_images(f'{url}/a.png')
+        pixels = read_image(entry).pixels
+        with pytest.raises(
+            ValueError, match=f'cannot read {url}/b.png: .*404'
+        ):
+            read_image(f'{url}/b.png')
+        server.shutdown()
+    np.testing.assert_array_equal(pixels, noise()[..., ::-1])
+
+
+def test_grey_and_16_bits(tmp_path):
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    Image.fromarray(grey).save(tmp_path / 'grey.png')
+    Image.fromarray(grey.astype(np.uint16) * 256 + 99).save(
+        tmp_path / 'deep.png'
+    )
+    for name, notes in {
+        'grey.png': (),
+        'deep.png': ('16 bits brought to 8',),
+    }.items():
+        read = read_image(tmp_path / name)
+        np.testing.assert_array_equal(
+            read.pixels, grey[..., None].repeat(3, 2)
+        )
+        assert read.notes == notes
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
+@pytest.mark.parametrize('orientation', [3, 6, 8])
+def test_exif_rotation(tmp_path, suffix, orientation):
+    """A picture stored turned comes out upright: red at the top left."""
+    upright = np.zeros((32, 48, 3), np.uint8)
+    upright[:16, :16] = 255, 0, 0
+    turns = {3: 2, 6: 1, 8: 3}[orientation]
+    path = tmp_path / f'turned.{suffix}'
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.rot90(upright, turns).copy()).save(path, exif=exif)
+    read = read_image(path)
+    assert read.pixels.shape == (32, 48, 3)
+    assert (read.pixels[4:12, 4:12, 2] > 200).all()
+    assert (read.pixels[20:, 20:] < 60).all()
+    assert read.notes == (
+        f'turned as its EXIF orientation {orientation} says',
+    )
+
+
+def test_of_an_animation_the_first_frame(tmp_path, noise):
+    first, second = Image.fromarray(noise()), Image.fromarray(noise(seed=1))
+    first.save(tmp_path / 'a.gif', save_all=True, append_images=[second])
+    read = read_image(tmp_path / 'a.gif')
+    assert read.notes == ('first of 2 frames',)
+    near = np.abs(read.pixels[..., ::-1].astype(int) - noise()).mean()
+    assert near < 12  # a GIF has 256 colours
+
+
+def test_a_text_file_called_jpg(tmp_path):
+    path = tmp_path / 'note.jpg'
+    path.write_text('hello, world')
+    with pytest.raises(
+        ValueError, match=r"note.jpg: not an image .*begins with b'hello"
+    ):
+        read_image(path)
+    path.write_bytes(b'')
+    with pytest.raises(ValueError, match=r"note.jpg: .*begins with b''"):
+        read_image(path)
+
+
+@pytest.mark.parametrize('name', ['cut.jpg', 'cut.png', 'cut.gif', 'cut.webp'])
+def test_a_file_that_was_cut_short(tmp_path, noise, name):
+    path = tmp_path / name
+    Image.fromarray(noise(200, 300)).save(path)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(ValueError, match=f'{name}: not an image'):
+        read_image(path)
+
+
+def test_a_jpeg_without_end_marker_is_read_if_it_is_whole(tmp_path, noise):
+    path = tmp_path / 'camera.jpg'
+    Image.fromarray(noise()).save(path)
+    before = read_image(path).pixels
+    path.write_bytes(path.read_bytes()[:-2])
+    np.testing.assert_array_equal(read_image(path).pixels, before)
+
+
+def test_a_file_that_is_gone(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no such file: .*gone.png'):
+        read_image(tmp_path / 'gone.png')
+
+
+def test_a_bomb_is_refused(tmp_path, monkeypatch, noise):
+    path = tmp_path / 'huge.png'
+    Image.fromarray(noise()).save(path)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    with pytest.raises(ValueError, match=r'huge.png: .*exceeds limit'):
+        read_image(path)
+
+
+@pytest.mark.parametrize('shape', [(8, 6), (8, 6, 1), (8, 6, 3), (8, 6, 4)])
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
+def test_arrays(shape, kind):
+    array = np.full(shape, 7, kind) * (257 if kind is np.uint16 else 1)
+    read = read_image(array.astype(kind), 3)
+    assert read.source == 'array 3'
+    assert read.pixels.dtype == np.uint8
+    assert read.pixels.shape == (8, 6, 3)
+    assert (read.pixels == 7).all()
+
+
+@pytest.mark.parametrize(
+    ('array', 'error', 'message'),
+    [
+        (np.zeros((4, 4, 3)), TypeError, 'array 2: .*got float64'),
+        (np.zeros((4, 4, 2), np.uint8), ValueError, r'got \(4, 4, 2\)'),
+        (np.zeros(4, np.uint8), ValueError, r'got \(4,\)'),
+        (np.zeros((0, 4, 3), np.uint8), ValueError, r'got \(0, 4, 3\)'),
+    ],
+)
+def test_other_arrays_are_refused(array, error, message):
+    with pytest.raises(error, match=message):
+        read_image(array, 2)
+
+
+def test_a_pillow_image_is_rgb_by_itself(noise):
+    read = read_image(Image.fromarray(noise()))
+    np.testing.assert_array_equal(read.pixels, noise()[..., ::-1])
+    read = read_image(Image.fromarray(noise()).convert('P'))
+    assert read.pixels.shape == (48, 64, 3)
