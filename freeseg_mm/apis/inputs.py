@@ -158,8 +158,8 @@ def _decode(content: bytes, source: str) -> InputImage:
         with Image.open(BytesIO(content)) as image:
             notes = _notes(image)
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 1
-            # Decoders fill up a JPEG that was cut short. Some cameras leave
-            # the end marker out: these are decoded to see.
+            # OpenCV fills up a JPEG that was cut short, Pillow does not.
+            # Whether one is whole its last bytes tell, mostly.
             whole = image.format == 'JPEG' and (
                 _JPEG_END in content[-_JPEG_TAIL_BYTES:]
             )

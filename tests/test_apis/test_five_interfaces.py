@@ -147,3 +147,23 @@ def test_mmseg_inferencer_with_our_visualizer(tiny_weights):
     config, weights = map(str, tiny_weights)
     with pytest.raises(AssertionError):
         mmseg.MMSegInferencer(config, weights, device='cpu', scope='mmdet')
+
+
+def test_pretrained_is_not_for_us(tiny_model_config, build_tiny_model):
+    """mmseg sets it to None; anything else would be lost."""
+    tiny_model_config.pretrained = 'resnet.pth'
+    with pytest.raises(ValueError, match=r"pretrained='resnet.pth' would"):
+        build_tiny_model(tiny_model_config)
+
+
+def test_words_come_before_those_of_the_checkpoint(build_tiny_model):
+    model = build_tiny_model()
+    checkpoints = Vocabulary.from_names(['old'])
+    model.dataset_meta = {'vocabulary': checkpoints.to_dict(), 'x': 1}
+    use_words(model, WORDS)
+    assert model._vocabulary([]) == WORDS
+    assert model.dataset_meta['x'] == 1
+    assert model.dataset_meta['classes'] == WORDS.names
+    with pytest.raises(ValueError, match='very very'):
+        use_words(model, Vocabulary.from_names(['very ' * 99]))
+    assert model._vocabulary([]) == WORDS

@@ -1,0 +1,272 @@
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from freeseg_mm.apis import FoundMask, FoundSegment, ImageResult
+from freeseg_mm.apis.writer import ResultWriter
+from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.panoptic_png import decode_panoptic_png
+from freeseg_mm.visualization import class_colours
+
+WORDS = Vocabulary.from_names(['cat', 'grass'], things=['cat'])
+CAT = np.zeros((4, 6), bool)
+CAT[1:3, 2:5] = True
+
+
+@pytest.fixture
+def result():
+    """A cat, columns 2 to 4 of rows 1 and 2, on grass."""
+    return ImageResult(
+        source='folder/pets.png',
+        image=np.full((4, 6, 3), 128, np.uint8),
+        vocabulary=WORDS,
+        label_map=np.where(CAT, 0, 1).astype(np.int32),
+        masks=(FoundMask(0, 'cat', 0.75, CAT, (2.0, 1.0, 5.0, 3.0)),),
+        segment_map=np.where(CAT, 1, 2).astype(np.int32),
+        segments=(
+            FoundSegment(1, 0, 'cat', True, 0.5, 6),
+            FoundSegment(2, 1, 'grass', False, 0.25, 18),
+        ),
+    )
+
+
+@pytest.fixture
+def nothing():
+    """No task was asked for."""
+    return ImageResult(
+        source='empty.png',
+        image=np.zeros((4, 6, 3), np.uint8),
+        vocabulary=WORDS,
+    )
+
+
+def test_numpy(result, nothing):
+    arrays = result.to_numpy()
+    np.testing.assert_array_equal(arrays['masks'], CAT[None])
+    assert arrays['mask_labels'].tolist() == [0]
+    assert arrays['mask_scores'].tolist() == [0.75]
+    assert arrays['mask_boxes'].tolist() == [[2, 1, 5, 3]]
+    assert arrays['segment_ids'].tolist() == [1, 2]
+    assert arrays['segment_labels'].tolist() == [0, 1]
+    assert arrays['segment_scores'].tolist() == [0.5, 0.25]
+    assert arrays['label_map'] is result.label_map
+    assert nothing.to_numpy() == {}
+
+
+def test_numpy_without_any_object(nothing):
+    empty = ImageResult(
+        'a', nothing.image, WORDS, masks=(), segment_map=CAT, segments=()
+    )
+    arrays = empty.to_numpy()
+    assert arrays['masks'].shape == (0, 4, 6)
+    assert arrays['mask_boxes'].shape == (0, 4)
+    assert arrays['segment_ids'].shape == (0,)
+
+
+def test_coco(result, nothing):
+    (row,) = result.to_coco(image_id=7)
+    assert json.loads(json.dumps(row)) == row
+    counts = row.pop('segmentation')
+    np.testing.assert_array_equal(coco_mask.decode(counts), CAT)
+    assert row == {
+        'image_id': 7,
+        'category_id': 1,
+        'bbox': [2.0, 1.0, 3.0, 2.0],
+        'area': 6,
+        'iscrowd': 0,
+        'score': 0.75,
+    }
+    with pytest.raises(ValueError, match='no instance result; ask for it'):
+        nothing.to_coco()
+
+
+def test_json(result):
+    content = result.to_json()
+    assert json.loads(json.dumps(content)) == content
+    assert (content['height'], content['width']) == (4, 6)
+    assert content['classes'] == [
+        {'id': 1, 'name': 'cat', 'isthing': 1},
+        {'id': 2, 'name': 'grass', 'isthing': 0},
+    ]
+    expected = {
+        'semantic': [('cat', 6), ('grass', 18)],
+        'instances': [('cat', 6)],
+        'panoptic': [('cat', 6), ('grass', 18)],
+    }
+    for task, entries in expected.items():
+        assert [(e['name'], e['area']) for e in content[task]] == entries
+        for entry in content[task]:
+            mask = coco_mask.decode(entry['segmentation']).astype(bool)
+            wanted = CAT if entry['name'] == 'cat' else ~CAT
+            np.testing.assert_array_equal(mask, wanted)
+    for entries in map(result.to_json(with_masks=False).get, expected):
+        assert all('segmentation' not in entry for entry in entries)
+
+
+def test_panoptic_png(result, nothing, tmp_path):
+    row = result.save_panoptic(tmp_path / 'pets.png', image_id=3)
+    np.testing.assert_array_equal(
+        decode_panoptic_png(tmp_path / 'pets.png'), result.segment_map
+    )
+    content = json.loads((tmp_path / 'pets.json').read_text())
+    assert content['annotations'] == [row]
+    assert content['images'] == [
+        {'id': 3, 'file_name': 'pets.png', 'height': 4, 'width': 6}
+    ]
+    assert row['file_name'] == 'pets.png'
+    assert row['segments_info'][0] == {
+        'id': 1,
+        'category_id': 1,
+        'area': 6,
+        'bbox': [2, 1, 3, 2],
+        'iscrowd': 0,
+        'score': 0.5,
+    }
+    with pytest.raises(ValueError, match=r'a.jpg: expected a name that ends'):
+        result.save_panoptic(tmp_path / 'a.jpg')
+    with pytest.raises(ValueError, match='no panoptic result'):
+        nothing.save_panoptic(tmp_path / 'b.png')
+
+
+class Detections(SimpleNamespace):
+    """What is used of supervision's class, when that is not installed."""
+
+    @classmethod
+    def empty(cls):
+        return cls(xyxy=np.zeros((0, 4)))
+
+
+@pytest.fixture
+def supervision(monkeypatch):
+    try:
+        import supervision
+    except ImportError:
+        supervision = SimpleNamespace(Detections=Detections)
+        monkeypatch.setitem(sys.modules, 'supervision', supervision)
+    return supervision
+
+
+def test_supervision(result, nothing, supervision):
+    found = result.to_supervision()
+    assert isinstance(found, supervision.Detections)
+    assert found.xyxy.tolist() == [[2, 1, 5, 3]]
+    np.testing.assert_array_equal(found.mask, CAT[None])
+    assert found.confidence.tolist() == [0.75]
+    assert found.class_id.tolist() == [0]
+    assert found.data['class_name'].tolist() == ['cat']
+    panoptic = ImageResult(
+        'a',
+        result.image,
+        WORDS,
+        segment_map=result.segment_map,
+        segments=result.segments,
+    ).to_supervision()
+    assert panoptic.xyxy.tolist() == [[2, 1, 5, 3], [0, 0, 6, 4]]
+    assert panoptic.data['class_name'].tolist() == ['cat', 'grass']
+    empty = ImageResult('a', result.image, WORDS, masks=())
+    assert empty.to_supervision().xyxy.shape == (0, 4)
+    with pytest.raises(ValueError, match='no instance or panoptic result'):
+        nothing.to_supervision()
+
+
+def test_without_supervision_it_says_what_to_install(result, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'supervision', None)
+    with pytest.raises(ImportError, match='`pip install supervision`'):
+        result.to_supervision()
+
+
+def test_picture(result, nothing):
+    picture = result.picture()
+    for colour in class_colours(WORDS.names):
+        near = np.abs(picture.astype(int) - colour).max(axis=2) < 60
+        assert near.mean() > 0.01
+    with pytest.raises(ValueError, match='max_side: expected at least 1'):
+        result.picture(max_side=0)
+    with pytest.raises(ValueError, match='nothing to draw'):
+        nothing.picture()
+
+
+def test_a_large_picture_is_made_smaller(result):
+    """Each pixel 300 times as large gives nearly the same picture."""
+    big = ImageResult(
+        source=result.source,
+        image=result.image.repeat(300, 0).repeat(300, 1),
+        vocabulary=WORDS,
+        label_map=result.label_map.repeat(300, 0).repeat(300, 1),
+    )
+    picture = big.picture(max_side=384)
+    assert picture.shape[0] < 2 * 384
+    assert picture.shape[1] < 3 * 384
+
+
+def test_files_of_all_formats(result, tmp_path):
+    writer = ResultWriter(tmp_path / 'out/deep', ['png', 'json', 'coco'])
+    first, second = writer.write(result), writer.write(result)
+    last = writer.finish()
+    files = {
+        path.relative_to(tmp_path / 'out/deep').as_posix()
+        for path in (*first, *second, *last)
+    }
+    assert files == {
+        'instances.json',
+        'panoptic.json',
+        *(
+            f'{folder}/{name}.{"json" if folder == "json" else "png"}'
+            for folder in ('pictures', 'json', 'panoptic', 'semantic')
+            for name in ('pets', 'pets_2')
+        ),
+    }
+    assert all(path.is_file() for path in (*first, *second, *last))
+    out = tmp_path / 'out/deep'
+    truth = COCO(out / 'instances.json')
+    assert truth.getImgIds() == [1, 2]
+    (annotation,) = truth.loadAnns(truth.getAnnIds(imgIds=[2]))
+    np.testing.assert_array_equal(truth.annToMask(annotation), CAT)
+    panoptic = json.loads((out / 'panoptic.json').read_text())
+    assert [a['image_id'] for a in panoptic['annotations']] == [1, 2]
+    labels = np.asarray(Image.open(out / 'semantic/pets.png'))
+    np.testing.assert_array_equal(labels, result.label_map)
+
+
+def test_many_classes_need_16_bits(nothing, tmp_path):
+    words = Vocabulary.from_names([f'class {n}' for n in range(300)])
+    labels = np.full((4, 6), 299, np.int32)
+    writer = ResultWriter(tmp_path, ['coco'])
+    writer.write(ImageResult('a.png', nothing.image, words, label_map=labels))
+    stored = np.asarray(Image.open(tmp_path / 'semantic/a.png'))
+    np.testing.assert_array_equal(stored, labels)
+
+
+@pytest.mark.parametrize(
+    ('source', 'name'),
+    [
+        ('array 3', 'array_3'),
+        ('http://host/a/b.jpg?size=3', 'b'),
+        ('a/b.c.png', 'b.c'),
+    ],
+)
+def test_names_of_files(nothing, tmp_path, source, name):
+    result = ImageResult(source, nothing.image, WORDS, label_map=0 * CAT)
+    (path,) = ResultWriter(tmp_path, ['json']).write(result)
+    assert path == tmp_path / f'json/{name}.json'
+
+
+def test_writer_refuses(result, tmp_path):
+    with pytest.raises(ValueError, match=r"unknown formats \['jpg'\]"):
+        ResultWriter(tmp_path, ['png', 'jpg'])
+    (tmp_path / 'file').touch()
+    with pytest.raises(ValueError, match='file is a file; give a folder'):
+        ResultWriter(tmp_path / 'file', ['png'])
+
+
+def test_an_image_is_never_overwritten(nothing, tmp_path):
+    source = tmp_path / 'pictures/a.png'
+    result = ImageResult(str(source), nothing.image, WORDS, masks=())
+    with pytest.raises(ValueError, match='would take the place of the image'):
+        ResultWriter(tmp_path, ['png']).write(result)

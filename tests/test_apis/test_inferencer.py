@@ -1,0 +1,406 @@
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+import freeseg_mm
+from freeseg_mm import FreeSegInferencer
+from freeseg_mm.apis import (
+    FailedImage,
+    ImageResult,
+    ImagesFailed,
+    Thresholds,
+    use_words,
+)
+
+WORDS = ['dragon', 'house', 'cat', 'lawn|turf']
+ALL = Thresholds(score_thr=0.0)
+
+
+def same(result, other):
+    ours, theirs = result.to_numpy(), other.to_numpy()
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        np.testing.assert_array_equal(values, theirs[name], err_msg=name)
+
+
+def test_the_package_stays_light():
+    code = (
+        'import sys, freeseg_mm, freeseg_mm.apis, freeseg_mm.apis.words; '
+        "print([n for n in sys.modules if n.startswith(('open_clip', "
+        "'mmdet.models', 'freeseg_mm.models', 'freeseg_mm.apis.inf'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == '[]', done.stderr
+    with pytest.raises(AttributeError, match="'freeseg_mm' has no 'Nothing'"):
+        _ = freeseg_mm.Nothing
+    with pytest.raises(AttributeError, match="apis' has no 'Nothing'"):
+        _ = freeseg_mm.apis.Nothing
+
+
+def test_answers_of_all_tasks(tiny_inferencer, photo, noise):
+    (result,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    assert isinstance(result, ImageResult)
+    assert result.source == str(photo)
+    np.testing.assert_array_equal(result.image, noise())
+    assert result.vocabulary.names == ('dragon', 'house', 'cat', 'lawn')
+    assert result.vocabulary.synonyms[3] == ('turf',)
+    assert result.vocabulary.is_thing == (True, False, True, False)
+    # training saw cat and grass, which is also called lawn
+    assert result.vocabulary.is_seen == (False, False, True, True)
+    assert result.label_map.shape == (48, 64)
+    assert set(np.unique(result.label_map)) <= {0, 1, 2, 3}
+    assert {mask.name for mask in result.masks} <= {'dragon', 'cat'}
+    scores = [mask.score for mask in result.masks]
+    assert scores == sorted(scores, reverse=True)
+    for mask in result.masks:
+        left, top, right, bottom = map(int, mask.box)
+        rows, columns = np.nonzero(mask.mask)
+        assert (left, top) == (columns.min(), rows.min())
+        assert (right, bottom) == (columns.max() + 1, rows.max() + 1)
+    assert [s.id for s in result.segments] == [
+        *range(1, len(result.segments) + 1)
+    ]
+    for segment in result.segments:
+        assert segment.area == result.segment_mask(segment).sum() > 0
+        assert segment.is_thing == (segment.name in ('dragon', 'cat'))
+
+
+def test_a_batch_is_answered_as_its_images_are(tiny_inferencer, noise):
+    images = [noise(seed=seed)[..., ::-1] for seed in range(3)]
+    together = tiny_inferencer(images, WORDS, batch_size=2, thresholds=ALL)
+    for index, (image, result) in enumerate(
+        zip(images, together, strict=True)
+    ):
+        assert result.source == f'array {index}'
+        (alone,) = tiny_inferencer(image, WORDS, thresholds=ALL)
+        np.testing.assert_array_equal(result.label_map, alone.label_map)
+
+
+def test_ten_vocabularies_in_ten_calls(tiny_weights, tiny_inferencer, photo):
+    lists = [
+        [f'word {k} {n}' for n in range(2 + k % 3)] + ['cat']
+        for k in range(10)
+    ]
+    shared = tiny_inferencer
+    answers = [shared(photo, words, thresholds=ALL)[0] for words in lists]
+    again = [shared(photo, words, thresholds=ALL)[0] for words in lists[::-1]]
+    for words, first, second in zip(lists, answers, again[::-1], strict=True):
+        assert first.vocabulary.names == tuple(words)
+        same(first, second)
+    # as from a model that never saw the others' words
+    fresh = FreeSegInferencer(*tiny_weights, device='cpu')
+    same(fresh(photo, lists[7], thresholds=ALL)[0], answers[7])
+
+
+def test_threads_get_their_own_words_back(tiny_inferencer, photo):
+    lists = [[f'thing {k} {n}' for n in range(1 + k)] for k in range(6)]
+    kinds = ['semantic', 'instance', 'panoptic']
+
+    def ask(number):
+        (result,) = tiny_inferencer(
+            photo,
+            lists[number],
+            tasks=kinds[number % 3],
+            thresholds=ALL,
+        )
+        return result
+
+    expected = [ask(number) for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(2):
+            for number, result in enumerate(pool.map(ask, range(6))):
+                assert result.vocabulary.names == tuple(lists[number])
+                same(result, expected[number])
+
+
+def test_tasks_and_thresholds_are_of_one_call(tiny_inferencer, photo):
+    (usual,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    (one,) = tiny_inferencer(
+        photo,
+        WORDS,
+        tasks='instance',
+        thresholds=Thresholds(
+            score_thr=0.0, max_per_image=2, mode='clip', min_object_prob=0.01
+        ),
+    )
+    assert one.label_map is one.segment_map is one.segments is None
+    assert len(one.masks) == 2 < len(usual.masks)
+    assert one.masks[0].score != usual.masks[0].score
+    (none,) = tiny_inferencer(
+        photo,
+        WORDS,
+        tasks=['panoptic'],
+        thresholds=Thresholds(object_score_thr=1.0),
+    )
+    assert none.segments == ()
+    assert not none.segment_map.any()
+    (after,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    same(after, usual)
+    with pytest.raises(ValueError, match="mode 'nonsense' is none of"):
+        tiny_inferencer(photo, WORDS, thresholds=Thresholds(mode='nonsense'))
+    (after,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    same(after, usual)
+
+
+def test_score_thr_drops_masks(tiny_inferencer, photo):
+    (usual,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    least = usual.masks[1].score
+    (few,) = tiny_inferencer(
+        photo, WORDS, thresholds=Thresholds(score_thr=least)
+    )
+    assert [mask.score for mask in few.masks] == [
+        mask.score for mask in usual.masks if mask.score >= least
+    ]
+
+
+def test_one_broken_file_does_not_stop_the_others(
+    tiny_inferencer, tmp_path, noise
+):
+    folder = tmp_path / 'folder'
+    folder.mkdir()
+    for name in ('a.png', 'c.png'):
+        Image.fromarray(noise()).save(folder / name)
+    (folder / 'b.png').write_text('not an image')
+    answers = list(tiny_inferencer.stream(folder, WORDS, batch_size=2))
+    assert [type(answer) for answer in answers] == [
+        ImageResult,
+        FailedImage,
+        ImageResult,
+    ]
+    assert 'b.png' in answers[1].reason
+    with pytest.raises(
+        ImagesFailed, match='1 of 3 images failed: .*b.png: not an image'
+    ) as caught:
+        tiny_inferencer(folder, WORDS)
+    assert [r.source for r in caught.value.results] == [
+        str(folder / 'a.png'),
+        str(folder / 'c.png'),
+    ]
+    assert caught.value.failed[0].source == str(folder / 'b.png')
+
+
+def test_images_come_one_after_the_other(tiny_inferencer, noise):
+    """The first answer is there before the second image is looked at."""
+    images = [noise()[..., ::-1], np.zeros(3, np.uint8)]
+    answers = tiny_inferencer.stream(images, WORDS)
+    assert isinstance(next(answers), ImageResult)
+    assert next(answers).reason.startswith('array 1: expected (H, W)')
+
+
+@pytest.mark.parametrize('size', [(1, 1), (3, 200), (301, 7)])
+def test_odd_sizes(tiny_inferencer, noise, size):
+    (result,) = tiny_inferencer(noise(*size)[..., ::-1], WORDS)
+    assert result.label_map.shape == size
+    assert result.picture().ndim == 3
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'error', 'message'),
+    [
+        ({'classes': []}, ValueError, 'is empty'),
+        ({'classes': ['cat'], 'things': ['dog']}, ValueError, "'dog'"),
+        ({'classes': ['cat'], 'tasks': 'boxes'}, ValueError, 'unknown task'),
+        ({'classes': ['cat'], 'batch_size': 0}, ValueError, 'batch_size'),
+        ({'classes': ['very ' * 99]}, ValueError, 'very very'),
+    ],
+)
+def test_calls_are_checked_before_images(
+    tiny_inferencer, photo, arguments, error, message
+):
+    with pytest.raises(error, match=message):
+        tiny_inferencer.stream(photo, **arguments)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'score_thr': 1.5}, r'score_thr: expected a number in \[0, 1\]'),
+        ({'overlap_thr': -1}, 'overlap_thr: expected'),
+        ({'max_per_image': 0}, 'max_per_image: expected at least 1, got 0'),
+    ],
+)
+def test_thresholds_are_checked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Thresholds(**arguments)
+
+
+def test_a_checkpoint_alone_is_enough(tiny_weights, photo, tiny_inferencer):
+    alone = FreeSegInferencer(tiny_weights[1], device='cpu')
+    (ours,) = alone(photo, WORDS, thresholds=ALL)
+    (theirs,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    same(ours, theirs)
+
+
+def test_config_objects_and_options(tiny_weights, photo):
+    config = Config.fromfile(tiny_weights[0])
+    before = json.dumps(config.model.test_cfg.to_dict())
+    inferencer = FreeSegInferencer(
+        config,
+        tiny_weights[1],
+        device='cpu',
+        cfg_options={'model.test_cfg.tasks': ['semantic']},
+    )
+    (result,) = inferencer(photo, WORDS)
+    assert result.masks is None
+    assert json.dumps(config.model.test_cfg.to_dict()) == before
+    with pytest.raises(KeyError, match="'modle' is no setting"):
+        FreeSegInferencer(config, tiny_weights[1], cfg_options={'modle.x': 1})
+
+
+def test_random_weights_have_to_be_asked_for(tiny_weights, photo):
+    with pytest.raises(ValueError, match='no weights for .*config.py: give'):
+        FreeSegInferencer(tiny_weights[0])
+    inferencer = FreeSegInferencer(tiny_weights[0], 'random', device='cpu')
+    (result,) = inferencer(photo, WORDS)
+    assert result.vocabulary.is_seen == (False,) * 4
+
+
+def test_short_names(tiny_weights, photo, tmp_path, monkeypatch):
+    run = tmp_path / 'work_dirs/demo'
+    (run / 'train').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    (run / 'config.py').write_text(tiny_weights[0].read_text())
+    (run / 'train/last_checkpoint').write_text(str(tiny_weights[1]))
+    inferencer = FreeSegInferencer('demo', device='cpu')
+    assert len(inferencer(photo, WORDS)) == 1
+    assert {'demo', 'coco', 'shapes'} <= set(FreeSegInferencer.model_names())
+
+
+@pytest.mark.parametrize(
+    ('model', 'checkpoint', 'message'),
+    [
+        ('no/such.py', None, "no config file 'no/such.py'"),
+        ('no/such.pth', None, 'no checkpoint no/such.pth'),
+        ('nothing', None, r"no model 'nothing': .*'coco'"),
+        ('coco', 'no/such.pth', 'no checkpoint no/such.pth'),
+    ],
+)
+def test_missing_files_are_named(model, checkpoint, message):
+    with pytest.raises(FileNotFoundError, match=message):
+        FreeSegInferencer(model, checkpoint)
+
+
+def test_devices_are_checked(tiny_weights):
+    with pytest.raises(ValueError, match="no device 'gpu'; give cpu"):
+        FreeSegInferencer(*tiny_weights, device='gpu')
+    with pytest.raises(ValueError, match="no device 'cuda:99': PyTorch sees"):
+        FreeSegInferencer(*tiny_weights, device='cuda:99')
+
+
+@pytest.fixture
+def changed_weights(tiny_weights, tmp_path):
+    """Save the checkpoint after a change to its content."""
+
+    def save(change):
+        content = torch.load(tiny_weights[1])
+        change(content)
+        path = tmp_path / 'changed.pth'
+        torch.save(content, path)
+        return path
+
+    return save
+
+
+def test_weights_of_another_model_are_refused(tiny_weights, changed_weights):
+    def change(content):
+        state = content['state_dict']
+        state['left.over'] = torch.zeros(2)
+        del state['panoptic_head.query_embed.weight']
+
+    path = changed_weights(change)
+    with pytest.raises(
+        ValueError,
+        match=r'changed.pth does not fit the config: 2 of .* '
+        r'left.over \(none wanted, \(2,\) in the file\), '
+        r'panoptic_head.query_embed.weight \(\(6, 32\) wanted, none in',
+    ):
+        FreeSegInferencer(tiny_weights[0], path, device='cpu')
+
+
+def test_weights_beside_another_clip_are_refused(
+    tiny_weights, changed_weights
+):
+    path = changed_weights(lambda c: c['freeseg_mm'].update(clip='other'))
+    with pytest.raises(
+        ValueError,
+        match=r'changed.pth was trained with CLIP .*\(weights other',
+    ):
+        FreeSegInferencer(tiny_weights[0], path, device='cpu')
+
+
+def test_a_checkpoint_without_notes_works(
+    tiny_weights, changed_weights, photo
+):
+    def change(content):
+        del content['freeseg_mm'], content['meta']
+
+    path = changed_weights(change)
+    inferencer = FreeSegInferencer(tiny_weights[0], path, device='cpu')
+    assert inferencer.trained_on is None
+    assert inferencer(photo, WORDS)[0].vocabulary.is_seen == (False,) * 4
+    with pytest.raises(ValueError, match='does not carry its config'):
+        FreeSegInferencer(path)
+
+
+def test_files_that_are_no_checkpoint(tiny_weights, tmp_path):
+    path = tmp_path / 'text.pth'
+    path.write_text('hello')
+    with pytest.raises(ValueError, match=r'text.pth: not a checkpoint that c'):
+        FreeSegInferencer(tiny_weights[0], path)
+    torch.save({'a': 1}, path)
+    with pytest.raises(ValueError, match=r"text.pth: .* has no 'state_dict'"):
+        FreeSegInferencer(tiny_weights[0], path)
+
+
+def test_other_models_are_refused(tiny_weights):
+    config = Config.fromfile(tiny_weights[0])
+    config.model = {
+        'type': 'mmdet.SingleStageDetector',
+        'backbone': {'type': 'ResNet', 'depth': 18},
+        'bbox_head': {'type': 'YOLACTProtonet', 'num_classes': 1},
+    }
+    with pytest.raises(ValueError, match='not a freeseg_mm.FreeSeg'):
+        FreeSegInferencer(config, 'random', device='cpu')
+    with pytest.raises(TypeError, match='expected a FreeSeg, got Linear'):
+        use_words(torch.nn.Linear(1, 1), None)
+
+
+def test_a_pipeline_must_begin_with_a_file(tiny_weights):
+    config = Config.fromfile(tiny_weights[0])
+    del config.test_dataloader.dataset.pipeline[0]
+    with pytest.raises(ValueError, match='begins with Resize, expected Load'):
+        FreeSegInferencer(config, tiny_weights[1], device='cpu')
+
+
+def test_clip_scores_need_a_mask_classifier(tiny_weights, photo):
+    options = {
+        'model.mask_classifier': None,
+        'model.test_cfg.ensemble.mode': 'query',
+    }
+    inferencer = FreeSegInferencer(
+        *tiny_weights, device='cpu', cfg_options=options
+    )
+    assert inferencer(photo, WORDS)
+    with pytest.raises(ValueError, match="mode 'clip': the model has no mask"):
+        inferencer(photo, WORDS, thresholds=Thresholds(mode='clip'))
+
+
+@pytest.mark.slow
+def test_the_photograph_of_a_camera(tiny_inferencer, tmp_path, noise):
+    path = tmp_path / 'big.jpg'
+    Image.fromarray(noise(3000, 4000)).save(path, quality=80)
+    (result,) = tiny_inferencer(path, WORDS)
+    assert result.size == (3000, 4000)
+    assert result.label_map.shape == result.segment_map.shape == (3000, 4000)
+    assert result.segments
+    picture = result.picture(max_side=200)
+    assert picture.shape[0] < 600

@@ -1,0 +1,1 @@
+from inference_fixtures import *  # noqa: F403

@@ -1,0 +1,157 @@
+import json
+
+import pytest
+from PIL import Image
+
+from freeseg_mm.cli import main
+
+
+@pytest.fixture
+def predict(tiny_weights, capsys):
+    """Run the command on the tiny model; status, output, errors."""
+
+    def run(*arguments, model=True):
+        config, weights = map(str, tiny_weights)
+        given = ['--config', config, '--checkpoint', weights] if model else []
+        status = main(
+            ['predict', *map(str, arguments), '--device', 'cpu', *given]
+        )
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def test_help_has_examples(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(['predict', '--help'])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "freeseg-mm predict photo.jpg --classes 'cat, dog, grass'" in text
+    assert 'exit status' in text
+
+
+def test_says_what_was_found(predict, photo):
+    status, out, _ = predict(
+        photo, '--classes', 'dragon, house, cat|kitten', '--tasks', 'panoptic'
+    )
+    assert status == 0
+    assert out.startswith(f'{photo}: ')
+    assert 'dragon 0.' in out
+    status, out, _ = predict(photo, '--classes', 'a', '--tasks', 'semantic')
+    assert (status, out) == (0, f'{photo}: a 100 %\n')
+    status, out, _ = predict(
+        photo, '--classes', 'a', '--tasks', 'instance', '--score-thr', '1'
+    )
+    assert (status, out) == (0, f'{photo}: nothing found\n')
+
+
+def test_writes_files(predict, photo, tmp_path):
+    out = tmp_path / 'out'
+    status, text, errors = predict(
+        photo,
+        *('--classes', 'dragon, house', '--things', 'dragon'),
+        *('--out', out, '--format', 'png', 'json', 'coco'),
+    )
+    assert status == 0
+    assert f'wrote {out}/panoptic.json' in errors
+    assert f'{out}/pictures/photo.png' in text
+    with Image.open(out / 'pictures/photo.png') as picture:
+        assert picture.width > 4 * 64
+    content = json.loads((out / 'json/photo.json').read_text())
+    assert content['classes'] == [
+        {'id': 1, 'name': 'dragon', 'isthing': 1},
+        {'id': 2, 'name': 'house', 'isthing': 0},
+    ]
+
+
+def test_json_lines(predict, photo, tmp_path):
+    broken = tmp_path / 'broken.png'
+    broken.write_text('no image')
+    status, out, errors = predict(
+        photo, broken, photo, '--classes', 'dragon', '--json'
+    )
+    assert status == 1
+    first, second, third = map(json.loads, out.splitlines())
+    assert first['source'] == str(photo)
+    assert first['files'] == []
+    assert {'semantic', 'instances', 'panoptic'} <= set(first)
+    assert second == {'source': str(broken), 'error': second['error']}
+    assert 'broken.png: not an image' in second['error']
+    assert third == first
+    assert second['error'] in errors
+    assert 'freeseg-mm: 1 of 3 images failed' in errors
+
+
+def test_a_vocabulary_and_a_checkpoint_alone(
+    predict, photo, tiny_weights, tmp_path
+):
+    words = tmp_path / 'words.txt'
+    words.write_text('dragon\nhouse\n')
+    status, out, _ = predict(
+        *(photo, '--vocab', words, '--checkpoint', tiny_weights[1], '--json'),
+        model=False,
+    )
+    assert status == 0
+    assert [c['name'] for c in json.loads(out)['classes']] == [
+        'dragon',
+        'house',
+    ]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['no.png', '--classes', 'a'], 'no such file or folder: no.png'),
+        (['.', '--classes', 'a'], 'no images in the folder .'),
+        (['PHOTO', '--classes', 'a, a'], "more than once: ['a']"),
+        (['PHOTO', '--classes', 'a,,b'], "the word '' is empty"),
+        (['PHOTO', '--classes', 'a', '--things', 'b'], "unknown classes ['b'"),
+        (['PHOTO', '--vocab', 'lvis'], "no vocabulary 'lvis'"),
+        (['PHOTO', '--classes', 'a', '--score-thr', '3'], 'score_thr: expec'),
+        (['PHOTO', '--classes', 'a', '--out', 'PHOTO'], 'is a file; give a f'),
+        (['PHOTO', '--classes', 'a'], "no model 'demo'"),
+    ],
+)
+def test_mistakes_are_one_sentence_before_weights(
+    photo, tmp_path, monkeypatch, capsys, arguments, message
+):
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    monkeypatch.setattr('freeseg_mm.apis.names._CHECKOUT', empty)
+    named = [str(photo) if word == 'PHOTO' else word for word in arguments]
+    assert main(['predict', *named]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith('freeseg-mm: ')
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        [],
+        ['a.png'],
+        ['a.png', '--classes', 'a', '--vocab', 'coco'],
+        ['a.png', '--classes', 'a', '--tasks', 'boxes'],
+        ['a.png', '--classes', 'a', '--format', 'jpg'],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(['predict', *arguments])
+    assert stop.value.code == 2
+    assert 'usage: freeseg-mm predict' in capsys.readouterr().err
+
+
+def test_an_answer_that_cannot_be_written_fails(predict, photo, tmp_path):
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    photo.rename(folder / 'photo.png')
+    status, out, errors = predict(
+        folder / 'photo.png', '--classes', 'a', '--out', tmp_path
+    )
+    assert status == 1
+    assert out == ''
+    assert 'would take the place of the image' in errors
+    assert '1 of 1 images failed' in errors

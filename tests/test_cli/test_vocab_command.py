@@ -1,0 +1,107 @@
+import json
+
+import pytest
+
+from freeseg_mm.cli import main
+
+
+@pytest.fixture
+def vocab(capsys):
+    def run(*arguments):
+        status = main(['vocab', *map(str, arguments)])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def test_list(vocab):
+    status, out, _ = vocab('list', '--json')
+    assert status == 0
+    rows = {row['name']: row for row in json.loads(out)}
+    assert rows['voc20'] == {
+        'name': 'voc20',
+        'short_name': 'voc',
+        'classes': 20,
+        'things': 20,
+        'stuff': 0,
+        'seen': 15,
+        'unseen': 5,
+    }
+    _, table, _ = vocab('list')
+    assert 'coco_stuff171' in table
+    assert 'short name' in table
+
+
+def test_show(vocab):
+    status, out, _ = vocab('show', 'coco', '--json')
+    rows = json.loads(out)
+    assert status == 0
+    assert len(rows) == 171
+    (grass,) = (row for row in rows if row['name'] == 'grass')
+    assert grass['kind'] == 'stuff'
+    _, table, _ = vocab('show', 'voc')
+    assert len(table.splitlines()) == 22
+    assert 'unseen' in table
+
+
+def test_check_says_who_marked_a_word(vocab):
+    words = 'cat|kitten, dragon, grass'
+    status, out, _ = vocab('check', '--classes', words, '--json')
+    assert status == 0
+    assert json.loads(out) == [
+        {
+            'label': 0,
+            'name': 'cat',
+            'kind': 'thing',
+            'synonyms': ['kitten'],
+            'marked_by': 'coco_stuff171',
+        },
+        {
+            'label': 1,
+            'name': 'dragon',
+            'kind': 'thing',
+            'synonyms': [],
+            'marked_by': 'not known',
+        },
+        {
+            'label': 2,
+            'name': 'grass',
+            'kind': 'stuff',
+            'synonyms': [],
+            'marked_by': 'coco_stuff171',
+        },
+    ]
+    _, out, _ = vocab('check', '--classes', words, '--things', '', '--json')
+    rows = json.loads(out)
+    assert {row['kind'] for row in rows} == {'stuff'}
+    assert {row['marked_by'] for row in rows} == {'--things'}
+
+
+def test_check_of_a_file(vocab, tmp_path):
+    path = tmp_path / 'mine.json'
+    path.write_text('{"classes": ["cat", "grass"], "things": ["grass"]}')
+    status, out, _ = vocab('check', '--vocab', path, '--json')
+    assert status == 0
+    assert [(r['kind'], r['marked_by']) for r in json.loads(out)] == [
+        ('stuff', 'mine'),
+        ('thing', 'mine'),
+    ]
+    path.write_text('{"classes": ["cat", "cat"]}')
+    status, out, errors = vocab('check', '--vocab', path)
+    assert (status, out) == (1, '')
+    assert 'mine.json' in errors
+    assert "more than once: ['cat']" in errors
+
+
+def test_an_unknown_vocabulary(vocab):
+    status, _, errors = vocab('show', 'lvis')
+    assert status == 1
+    assert errors.startswith("freeseg-mm: no vocabulary 'lvis'")
+
+
+def test_an_action_is_needed(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(['vocab'])
+    assert stop.value.code == 2
+    assert 'ACTION' in capsys.readouterr().err
