@@ -109,6 +109,15 @@ SWITCHES = {
     'fewer instances': ({'test_cfg.max_per_image': 2}, 'results'),
     'unlikely objects': ({'test_cfg.min_object_prob': 0.6}, 'results'),
     'panoptic threshold': ({'test_cfg.object_score_thr': 0.0}, 'results'),
+    'prompt tuning': (
+        {
+            'test_cfg.prompt_tuning.steps': 1,
+            # untrained queries are sure of nothing
+            'test_cfg.prompt_tuning.threshold': 1.0,
+            'test_cfg.prompt_tuning.unseen_first': False,
+        },
+        'results',
+    ),
     **{
         f'{task.value} alone': ({'test_cfg.tasks': [task.value]}, 'results')
         for task in Task

@@ -1,7 +1,7 @@
 """Table 1, ADE20K, Ours: FreeSeg.
 
-Self-training (train_dataloader.dataset.pseudo_labels) and prompt tuning
-(model.test_cfg.prompt_tuning) are not there yet; until then this row equals
+Tests with prompt tuning. Self-training is not there yet
+(train_dataloader.dataset.pseudo_labels); until then the training is that of
 configs/freeseg/ade20k.py.
 Train: tools/dist_train.sh configs/tables/table1/semantic_ade_ours.py 8
 """
@@ -11,4 +11,5 @@ paper = {
     'semantic/mIoU_seen': 44.2, 'semantic/mIoU_unseen': 28.6,
     'semantic/hIoU': 39.8,
 }  # fmt: skip
-lacks = ['prompt tuning', 'self-training']
+lacks = ['self-training']
+model = dict(test_cfg=dict(prompt_tuning=dict(steps=1)))

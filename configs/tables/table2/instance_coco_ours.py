@@ -1,8 +1,8 @@
 """Table 2, COCO, Ours: FreeSeg.
 
 Nothing to train: the weights and the test of
-table1/semantic_coco_ours.py give this row too. As there, self-training and
-prompt tuning are still missing.
+table1/semantic_coco_ours.py give this row too. As there,
+self-training is still missing.
 """
 
 _base_ = '../table1/semantic_coco_ours.py'

@@ -1,8 +1,7 @@
 """Table 7, train paradigm, multi-task: labels of all tasks.
 
 Nothing to train: the weights and the test of
-table4/ablation_5_prompt_tuning.py give this row too, and as there prompt
-tuning is not there yet.
+table4/ablation_5_prompt_tuning.py give this row too.
 """
 
 _base_ = '../table4/ablation_5_prompt_tuning.py'
