@@ -1,11 +1,14 @@
 """From a model's data sample to plain data."""
 
 import numpy as np
+import torch
 from mmdet.structures import DetDataSample
 
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.mask_boxes import mask_boxes
 
 from .inputs import InputImage
+from .resampling import nearest
 from .results import FoundMask, FoundSegment, ImageResult
 
 
@@ -19,19 +22,27 @@ def image_result(
 
     Args:
         sample: With any of ``pred_sem_seg``, ``pred_instances`` and
-            ``pred_panoptic_seg`` at the size of the image.
+            ``pred_panoptic_seg``; what is not of the image's size is
+            brought to it.
         image: The image.
         vocabulary: What was asked for.
         score_thr: Instances that score lower are left out.
     """
     sample = sample.cpu()
+    height, width = image.pixels.shape[:2]
+    size = (height, width)
+    notes = image.notes
+    if tuple(sample.ori_shape) != size:
+        rows, columns = sample.ori_shape
+        notes = (*notes, f'answered at {columns} x {rows}, then enlarged')
     label_map = masks = segment_map = segments = None
     if 'pred_sem_seg' in sample:
-        label_map = sample.pred_sem_seg.sem_seg[0].numpy().astype(np.int32)
+        labels = sample.pred_sem_seg.sem_seg[0].numpy().astype(np.int32)
+        label_map = nearest(labels, size)
     if 'pred_instances' in sample:
-        masks = _masks(sample, vocabulary, score_thr)
+        masks = _masks(sample, vocabulary, score_thr, size)
     if 'pred_panoptic_seg' in sample:
-        segment_map, segments = _segments(sample, vocabulary)
+        segment_map, segments = _segments(sample, vocabulary, size)
     return ImageResult(
         source=image.source,
         image=np.ascontiguousarray(image.pixels[..., ::-1]),
@@ -40,32 +51,37 @@ def image_result(
         masks=masks,
         segment_map=segment_map,
         segments=segments,
-        notes=image.notes,
+        notes=notes,
     )
 
 
 def _masks(
-    sample: DetDataSample, vocabulary: Vocabulary, score_thr: float
+    sample: DetDataSample,
+    vocabulary: Vocabulary,
+    score_thr: float,
+    size: tuple[int, int],
 ) -> tuple[FoundMask, ...]:
     found = sample.pred_instances
     found = found[found.scores >= score_thr]
+    masks = nearest(found.masks.numpy(), size)
+    boxes = mask_boxes(torch.from_numpy(masks)).float()
     return tuple(
         FoundMask(label, vocabulary.names[label], score, mask, tuple(box))
         for label, score, mask, box in zip(
             found.labels.tolist(),
             found.scores.tolist(),
-            found.masks.numpy(),
-            found.bboxes.tolist(),
+            masks,
+            boxes.tolist(),
             strict=True,
         )
     )
 
 
 def _segments(
-    sample: DetDataSample, vocabulary: Vocabulary
+    sample: DetDataSample, vocabulary: Vocabulary, size: tuple[int, int]
 ) -> tuple[np.ndarray, tuple[FoundSegment, ...]]:
     """Segments numbered from 1, as a PNG can hold them."""
-    model_ids = sample.pred_panoptic_seg.sem_seg[0].numpy()
+    model_ids = nearest(sample.pred_panoptic_seg.sem_seg[0].numpy(), size)
     segment_map = np.zeros(model_ids.shape, np.int32)
     segments = []
     for number, info in enumerate(sample.pred_panoptic_seg.segments_info, 1):

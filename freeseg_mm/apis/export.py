@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.visualization import panel, prediction_regions
 
+from .resampling import fitting, nearest
 from .results import ImageResult
 
 
@@ -266,28 +267,22 @@ def picture(result: ImageResult, max_side: int) -> np.ndarray:
     """
     if max_side < 1:
         raise ValueError(f'max_side: expected at least 1, got {max_side}')
-    height, width = result.size
-    shrink = max(1.0, max(height, width) / max_side)
-    size = (max(1, round(height / shrink)), max(1, round(width / shrink)))
-    rows = np.arange(size[0]) * height // size[0]
-    columns = np.arange(size[1]) * width // size[1]
-
-    def small(values: np.ndarray) -> np.ndarray:
-        return values[..., rows[:, None], columns]
-
+    size = fitting(result.size, max_side)
     arrays = to_numpy(result)
     answers: dict[str, Any] = {}
     if 'label_map' in arrays:
-        answers['pred_sem_seg'] = {'sem_seg': small(arrays['label_map'])}
+        answers['pred_sem_seg'] = {
+            'sem_seg': nearest(arrays['label_map'], size)
+        }
     if 'masks' in arrays:
         answers['pred_instances'] = {
-            'masks': small(arrays['masks']),
+            'masks': nearest(arrays['masks'], size),
             'labels': arrays['mask_labels'],
             'scores': arrays['mask_scores'],
         }
     if result.segments is not None:
         answers['pred_panoptic_seg'] = {
-            'sem_seg': small(arrays['segment_map']),
+            'sem_seg': nearest(arrays['segment_map'], size),
             'segments_info': [vars(segment) for segment in result.segments],
         }
     image = np.asarray(Image.fromarray(result.image).resize(size[::-1]))

@@ -29,6 +29,7 @@ from .inputs import (
     source_name,
 )
 from .names import find_config, model_names
+from .resampling import fitting
 from .results import FailedImage, ImageResult, ImagesFailed
 from .thresholds import Thresholds, for_this_call
 from .weights import WeightsInfo
@@ -51,14 +52,18 @@ class FreeSegInferencer:
             none, to try things out.
         device: As ``cpu`` or ``cuda:0``; default CUDA if there is one.
         cfg_options: Config entries to change, by dotted key.
+        max_side: The answers on an image with a longer side are worked out
+            at this one and then enlarged, which a note of the result says.
+            The network sees the same; memory and time grow with the pixels
+            of the answers. ``None`` for no limit.
         progress: Whether several images show a progress bar; default on a
             terminal.
 
     Raises:
         FileNotFoundError: If there is no such config, checkpoint or name.
         KeyError: If an entry of ``cfg_options`` could have no effect.
-        ValueError: If there are no weights, they do not fit the config, or
-            there is no such device.
+        ValueError: If there are no weights, they do not fit the config,
+            there is no such device, or ``max_side`` is not positive.
     """
 
     def __init__(
@@ -68,8 +73,11 @@ class FreeSegInferencer:
         *,
         device: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
+        max_side: int | None = 2048,
         progress: bool | None = None,
     ) -> None:
+        if max_side is not None and max_side < 1:
+            raise ValueError(f'max_side: expected at least 1, got {max_side}')
         is_random = checkpoint == RANDOM
         config, weights = find_config(model, None if is_random else checkpoint)
         config = deepcopy(config)
@@ -86,6 +94,7 @@ class FreeSegInferencer:
         self.trained_on = info.vocabulary if info else None
         self.model: FreeSeg = _build(config, info, self.device)
         self._pipeline = _pipeline(config)
+        self._max_side = max_side
         self._progress = progress
         # Settings of a call are put on the model while it answers.
         self._turn = threading.Lock()
@@ -243,7 +252,11 @@ class FreeSegInferencer:
         inputs = []
         for image in images:
             packed = self._pipeline({'img': image.pixels, 'img_id': 0})
-            packed['data_samples'].set_metainfo({'vocabulary': vocabulary})
+            sample = packed['data_samples']
+            sample.set_metainfo({'vocabulary': vocabulary})
+            if self._max_side is not None:
+                size = fitting(sample.ori_shape, self._max_side)
+                sample.set_metainfo({'ori_shape': size})
             inputs.append(packed)
         with self._turn, for_this_call(self.model, tasks, thresholds):
             samples = self.model.test_step(pseudo_collate(inputs))

@@ -85,6 +85,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         '--batch-size', type=int, default=1, metavar='B', help='default 1'
     )
+    parser.add_argument(
+        '--max-side',
+        type=int,
+        default=2048,
+        metavar='PIXELS',
+        help='answers on larger images are worked out at this longer side, '
+        'then enlarged (default 2048)',
+    )
     parser.add_argument('--device', help='default: cuda if there is one')
     add_options(parser, '--cfg-options', 'entries of the config')
     parser.add_argument(
@@ -119,7 +127,11 @@ def run(args: argparse.Namespace) -> int:
     model = args.config or args.checkpoint or 'demo'
     checkpoint = args.checkpoint if args.config else None
     answers = FreeSegInferencer(
-        model, checkpoint, device=args.device, cfg_options=args.cfg_options
+        model,
+        checkpoint,
+        device=args.device,
+        cfg_options=args.cfg_options,
+        max_side=args.max_side,
     ).stream(
         images,
         words,

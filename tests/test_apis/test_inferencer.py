@@ -394,6 +394,35 @@ def test_clip_scores_need_a_mask_classifier(tiny_weights, photo):
         inferencer(photo, WORDS, thresholds=Thresholds(mode='clip'))
 
 
+def test_large_answers_are_made_small_and_enlarged(tiny_weights, photo):
+    """The photo is 64 x 48: every second pixel, twice."""
+    full, half = (
+        FreeSegInferencer(*tiny_weights, device='cpu', max_side=side)(
+            photo, WORDS, thresholds=ALL
+        )[0]
+        for side in (None, 32)
+    )
+    assert full.notes == ()
+    assert half.notes == ('answered at 32 x 24, then enlarged',)
+    assert half.label_map.shape == half.segment_map.shape == (48, 64)
+    small = half.label_map[::2, ::2]
+    np.testing.assert_array_equal(
+        half.label_map, small.repeat(2, 0).repeat(2, 1)
+    )
+    assert (half.label_map == full.label_map).mean() > 0.9
+    for mask in half.masks:
+        rows, columns = np.nonzero(mask.mask)
+        assert mask.box == (
+            columns.min(),
+            rows.min(),
+            columns.max() + 1,
+            rows.max() + 1,
+        )
+    assert sum(segment.area for segment in half.segments) <= 48 * 64
+    with pytest.raises(ValueError, match='max_side: expected at least 1'):
+        FreeSegInferencer(*tiny_weights, max_side=0)
+
+
 @pytest.mark.slow
 def test_the_photograph_of_a_camera(tiny_inferencer, tmp_path, noise):
     path = tmp_path / 'big.jpg'
@@ -401,6 +430,7 @@ def test_the_photograph_of_a_camera(tiny_inferencer, tmp_path, noise):
     (result,) = tiny_inferencer(path, WORDS)
     assert result.size == (3000, 4000)
     assert result.label_map.shape == result.segment_map.shape == (3000, 4000)
+    assert result.notes == ('answered at 2048 x 1536, then enlarged',)
     assert result.segments
     picture = result.picture(max_side=200)
     assert picture.shape[0] < 600
