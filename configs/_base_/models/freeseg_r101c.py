@@ -194,7 +194,7 @@ model = dict(
             columns='unseen',
             unseen_first=True,
             source='query',
-            rerun=True,
+            rerun=False,
             online=False,
         ),
     ),

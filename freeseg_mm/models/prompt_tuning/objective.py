@@ -5,15 +5,13 @@ dimensions of samples: images, tasks, queries.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 
-def unseen_log_scores(
-    logits: Tensor, unseen: Sequence[int], columns: str
-) -> Tensor:
+def unseen_log_scores(logits: Tensor, unseen: Tensor, columns: str) -> Tensor:
     """Logarithms of the scores S_u of the unseen classes.
 
     The paper "filters out" the scores of unseen classes; entropy wants
@@ -21,7 +19,7 @@ def unseen_log_scores(
 
     Args:
         logits: Class logits, (S, C) or (S, C + 1) with no-object last.
-        unseen: Indices of the N_u unseen classes, at least one.
+        unseen: Indices of the unseen classes, (N_u,), at least one.
         columns: ``unseen``: a softmax over these alone; ``all``: over all
             columns, of which these are taken, so that they sum to less
             than 1.
@@ -29,10 +27,9 @@ def unseen_log_scores(
     Returns:
         log s, (S, N_u).
     """
-    chosen = torch.tensor(unseen, device=logits.device)
     if columns == 'unseen':
-        return logits.index_select(-1, chosen).log_softmax(-1)
-    return logits.log_softmax(-1).index_select(-1, chosen)
+        return logits.index_select(-1, unseen).log_softmax(-1)
+    return logits.log_softmax(-1).index_select(-1, unseen)
 
 
 def query_entropy(log_scores: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class ConfidentQueries:
     def among(
         cls,
         queries: ScoredQueries,
-        unseen: Sequence[int],
+        unseen: Tensor,
         num_classes: int,
         settings: PromptTuning,
     ) -> 'ConfidentQueries':
@@ -62,7 +62,7 @@ class ConfidentQueries:
 
         Args:
             queries: Of one source.
-            unseen: Indices of the unseen classes, at least one.
+            unseen: Indices of the unseen classes, (N_u,), at least one.
             num_classes: C; a further column of logits is no-object.
             settings: ``threshold``, ``columns`` and ``unseen_first``.
         """
@@ -73,9 +73,7 @@ class ConfidentQueries:
         )
         if settings.unseen_first:
             best = logits[..., :num_classes].argmax(-1)
-            chosen = chosen & torch.isin(
-                best, torch.tensor(unseen, device=best.device)
-            )
+            chosen = chosen & torch.isin(best, unseen)
         images, tasks, places = chosen.nonzero(as_tuple=True)
         embeds = queries.embeds.expand(*chosen.shape, -1)
         return cls(
@@ -90,7 +88,7 @@ class ConfidentQueries:
         self,
         text_embeds: Tensor,
         class_of_prompt: Sequence[int],
-        unseen: Sequence[int],
+        unseen: Tensor,
         columns: str,
     ) -> Tensor:
         """Score the queries with another text of the unseen classes.
@@ -99,7 +97,7 @@ class ConfidentQueries:
             text_embeds: Unit-norm, of the unseen classes' names, (T, P, D).
             class_of_prompt: Which of the N_u unseen classes each name
                 belongs to, ascending.
-            unseen: Index of each among the C classes.
+            unseen: Index of each among the C classes, (N_u,).
             columns: See :func:`unseen_log_scores`; the logits of all other
                 columns stay as trained.
 
@@ -110,7 +108,6 @@ class ConfidentQueries:
             self.tasks, torch.arange(len(self), device=self.tasks.device)
         ]
         logits = best_of_prompts(self.scale * cosine, class_of_prompt)
-        places = torch.tensor(unseen, device=logits.device)
         return unseen_log_scores(
-            self.logits.index_copy(1, places, logits), unseen, columns
+            self.logits.index_copy(1, unseen, logits), unseen, columns
         )

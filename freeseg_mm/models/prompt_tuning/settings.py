@@ -33,8 +33,8 @@ class PromptTuning:
         source: Whose scores are made sharper: those of the ``query``
             features, of ``clip``'s view of each mask, or ``both``.
         rerun: Whether interaction and decoder run again with the tuned
-            prompt, so that masks change too, or queries are only scored
-            again.
+            prompt, so that masks change too; or queries are only scored
+            again, which costs little.
         online: Whether a batch begins with the prompt and the optimizer
             that the last one left, so that the order of the images
             matters, or (episodic) with the trained prompt.
@@ -50,7 +50,7 @@ class PromptTuning:
     columns: str = 'unseen'
     unseen_first: bool = True
     source: str = 'query'
-    rerun: bool = True
+    rerun: bool = False
     online: bool = False
 
     def __post_init__(self) -> None:

@@ -113,9 +113,10 @@ class PromptTuner:
             torch.enable_grad(),
             full_precision(device),
         ):
+            places = torch.tensor(unseen, device=device)
             chosen = [
                 ConfidentQueries.among(
-                    queries, unseen, len(vocabulary), self.settings
+                    queries, places, len(vocabulary), self.settings
                 )
                 for queries in scored
             ]
@@ -129,8 +130,8 @@ class PromptTuner:
                 chosen,
                 self._copy_of(learner),
                 lambda tuned: tuned(text_tower, words, tasks),
-                words,
-                unseen,
+                words.class_of_prompt,
+                places,
             )
         rows = torch.tensor(
             [not vocabulary.is_seen[c] for c in vocabulary.class_of_prompt],
@@ -143,8 +144,8 @@ class PromptTuner:
         chosen: Sequence[ConfidentQueries],
         tuned: '_TunedCopy',
         read: Callable[[PromptLearner], Tensor],
-        words: Vocabulary,
-        unseen: Sequence[int],
+        class_of_prompt: Sequence[int],
+        unseen: Tensor,
     ) -> Tensor:
         """Take all steps; the unseen names' embeddings after them."""
 
@@ -154,7 +155,7 @@ class PromptTuner:
                 [
                     queries.log_scores(
                         text,
-                        words.class_of_prompt,
+                        class_of_prompt,
                         unseen,
                         self.settings.columns,
                     )

@@ -18,7 +18,7 @@ from freeseg_mm.structures import Task, Vocabulary
 TASKS = tuple(Task)
 # All queries of the fixture are confident.
 EASY = {'threshold': 1.0, 'unseen_first': False}
-UNSEEN = [1, 3]
+UNSEEN = torch.tensor([1, 3])
 UNSEEN_ROWS, SEEN_ROWS = [1, 4], [0, 2, 3]
 
 

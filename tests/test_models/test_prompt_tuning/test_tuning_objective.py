@@ -43,8 +43,10 @@ def test_columns_by_hand():
     # of a seen class, two unseen ones and no-object
     logits = logs([0.4, 0.3, 0.1, 0.2])
 
-    alone = unseen_log_scores(logits, [1, 2], 'unseen').exp()
-    among_all = unseen_log_scores(logits, [1, 2], 'all').exp()
+    unseen = torch.tensor([1, 2])
+
+    alone = unseen_log_scores(logits, unseen, 'unseen').exp()
+    among_all = unseen_log_scores(logits, unseen, 'all').exp()
 
     assert_close(alone, torch.tensor([[0.75, 0.25]]))
     assert_close(among_all, torch.tensor([[0.3, 0.1]]))

@@ -12,7 +12,7 @@ from freeseg_mm.models.prompt_tuning import (
     ScoredQueries,
 )
 
-UNSEEN = [1, 3]
+UNSEEN = torch.tensor([1, 3])
 # Class probabilities of five queries and no-object: of classes 1 and 3 the
 # first three are as sure as 9 to 1, the others as 1 to 1.
 PROBS = [

@@ -130,7 +130,7 @@ def test_prompts_stay_when_the_batch_raises(
 
 def test_rerun_is_the_network_with_the_tuned_text(model, answer, monkeypatch):
     texts = []
-    model.tune_prompts(EASY)
+    model.tune_prompts({**EASY, 'rerun': True})
     tune = model.prompt_tuner.tune
 
     def watched(*arguments):
@@ -158,7 +158,7 @@ def test_rerun_is_the_network_with_the_tuned_text(model, answer, monkeypatch):
 
 def test_without_rerun_only_scores_change(model, answer):
     untuned = answer()
-    model.tune_prompts({**EASY, 'rerun': False})
+    model.tune_prompts(EASY)
     tuned = answer()
 
     assert torch.equal(tuned[1], untuned[1])
@@ -178,7 +178,7 @@ def test_scoring_again_by_hand(
         return seen[-1]
 
     monkeypatch.setattr(model, '_classify', watched)
-    model.tune_prompts({**EASY, 'rerun': False})
+    model.tune_prompts(EASY)
     other = torch.nn.functional.normalize(torch.randn(16), dim=0)
 
     def tune(scored, learner, tower, text, *_):
@@ -259,7 +259,7 @@ OPTIONS = {
     'unseen first': {'unseen_first': True},
     'of CLIP': {'source': 'clip'},
     'of both': {'source': 'both'},
-    'scores alone': {'rerun': False},
+    'masks again': {'rerun': True},
 }
 
 
