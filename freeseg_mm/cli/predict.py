@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from .bench_arguments import add_options
 from .word_arguments import add_word_arguments, marked, words_of
 
 if TYPE_CHECKING:
+    from freeseg_mm.apis.inferencer import FreeSegInferencer
     from freeseg_mm.apis.results import ImageResult
 
 EXAMPLES = """examples:
@@ -107,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     """Answer all images; what can be refused is refused before weights."""
     from tqdm import tqdm
 
-    from freeseg_mm.apis import FreeSegInferencer, Thresholds, read_words
+    from freeseg_mm.apis import Thresholds, read_words
     from freeseg_mm.apis.inputs import list_images
     from freeseg_mm.apis.results import FailedImage
     from freeseg_mm.apis.writer import ResultWriter
@@ -124,15 +126,7 @@ def run(args: argparse.Namespace) -> int:
     )
     images = list_images(args.images)
     writer = ResultWriter(args.out, args.format) if args.out else None
-    model = args.config or args.checkpoint or 'demo'
-    checkpoint = args.checkpoint if args.config else None
-    answers = FreeSegInferencer(
-        model,
-        checkpoint,
-        device=args.device,
-        cfg_options=args.cfg_options,
-        max_side=args.max_side,
-    ).stream(
+    answers = _inferencer(args).stream(
         images,
         words,
         things=things,
@@ -172,6 +166,23 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if failed else 0
+
+
+def _inferencer(args: argparse.Namespace) -> 'FreeSegInferencer':
+    from mmengine.logging import MMLogger
+
+    from freeseg_mm.apis import FreeSegInferencer
+
+    # mmengine logs to standard output, which is for answers here
+    with redirect_stdout(sys.stderr):
+        MMLogger.get_current_instance().setLevel('WARNING')
+        return FreeSegInferencer(
+            args.config or args.checkpoint or 'demo',
+            args.checkpoint if args.config else None,
+            device=args.device,
+            cfg_options=args.cfg_options,
+            max_side=args.max_side,
+        )
 
 
 def _summary(result: 'ImageResult', files: list[Path]) -> str:

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -81,6 +83,22 @@ def test_json_lines(predict, photo, tmp_path):
     assert third == first
     assert second['error'] in errors
     assert 'freeseg-mm: 1 of 3 images failed' in errors
+
+
+def test_standard_output_is_for_answers(photo, tiny_weights):
+    code = 'import sys; from freeseg_mm.cli import main; sys.exit(main())'
+    done = subprocess.run(
+        [
+            *(sys.executable, '-c', code, 'predict', photo),
+            *('--config', tiny_weights[0], '--checkpoint', 'random'),
+            *('--classes', 'dragon', '--json', '--device', 'cpu'),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)['source'] == str(photo)
+    assert len(done.stderr) < 2000  # not a paragraph for each parameter
 
 
 def test_a_vocabulary_and_a_checkpoint_alone(
