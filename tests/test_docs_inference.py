@@ -1,0 +1,102 @@
+"""The snippets of docs/inference.md run, one after the other."""
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from inference_fixtures import *  # noqa: F403
+from PIL import Image
+
+from freeseg_mm.apis import Thresholds
+from freeseg_mm.cli import main
+
+TEXT = (
+    Path(__file__).resolve().parent.parent / 'docs/inference.md'
+).read_text('utf-8')
+
+
+class Detections(SimpleNamespace):
+    """Takes what supervision's class takes, when that is not installed."""
+
+    @classmethod
+    def empty(cls):
+        return cls(xyxy=[], data={})
+
+
+def snippets(language):
+    return re.findall(rf'```{language}\n(.*?)```', TEXT, re.DOTALL)
+
+
+def commands():
+    text = '\n'.join(snippets('bash')).replace('\\\n', ' ')
+    return [
+        line for line in text.splitlines() if line.startswith('freeseg-mm ')
+    ]
+
+
+@pytest.fixture
+def checkout(tiny_weights, shapes_world, tmp_path, monkeypatch):
+    """A folder with what the demo leaves behind, and some scenes."""
+    train = tmp_path / 'work_dirs/demo/train'
+    train.mkdir(parents=True)
+    shutil.copy(tiny_weights[0], train.parent / 'config.py')
+    shutil.copy(tiny_weights[1], train / 'iter_500.pth')
+    (train / 'last_checkpoint').write_text(str(train / 'iter_500.pth'))
+    scenes = tmp_path / 'data/shapes/val'
+    scenes.mkdir(parents=True)
+    for old, new in {'000001': '000007', '000002': '000008'}.items():
+        shutil.copy(shapes_world / f'val/{old}.jpg', scenes / f'{new}.jpg')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_there_are_snippets():
+    assert len(snippets('python')) == 7
+    assert len(commands()) == 6
+
+
+def test_python_snippets(checkout, monkeypatch, capsys):
+    pytest.importorskip('mmseg')
+    try:
+        import supervision  # noqa: F401
+    except ImportError:
+        fake = SimpleNamespace(Detections=Detections)
+        monkeypatch.setitem(sys.modules, 'supervision', fake)
+    names = {}
+    for snippet in snippets('python'):
+        exec(snippet, names)
+    out = capsys.readouterr().out
+    assert 'grass stuff' in out
+    assert 'dragon thing' in out
+    assert out.count('data/shapes/val/00000') >= 2
+    for name in ('answer.png', 'answer.json', 'answer_panoptic.png'):
+        assert Path(name).is_file()
+    with Image.open('answers/mmdet/vis/000007.jpg') as picture:
+        assert picture.size == (64, 64)
+    (result,) = names['inferencer'](
+        names['photo'], names['words'], thresholds=Thresholds(score_thr=0.0)
+    )
+    assert (names['label_map'] == result.label_map).all()
+    ours = names['sample'].pred_sem_seg.sem_seg[0].numpy()
+    assert (ours == result.label_map).all()
+
+
+@pytest.mark.parametrize('line', commands())
+def test_commands(checkout, line, capsys):
+    assert main(shlex.split(line)[1:]) == 0
+    captured = capsys.readouterr()
+    assert captured.out
+    if '--out answers' in line:
+        assert Path('answers/pictures/000007.png').is_file()
+        assert Path('answers/panoptic.json').is_file()
+
+
+def test_fields_that_are_named_exist():
+    fields = re.findall(
+        r'`(\w+_thr|min_object_prob|max_per_image|mode|\w*seen_weight)`', TEXT
+    )
+    assert set(fields) == set(vars(Thresholds()))
