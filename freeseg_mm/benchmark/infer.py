@@ -17,7 +17,7 @@ from .parts import PREDICT_PARTS, predict_places, released_places
 from .passes import KINDS, Side, measure_sides
 from .reference import ReleasedFlow
 from .report import ratio_lines, ratios, sameness_lines, table
-from .sameness import Answer, recorded, sameness
+from .sameness import Answer, of_tasks, recorded, sameness
 from .settings import (
     check_against,
     check_least,
@@ -145,10 +145,11 @@ class InferBenchmark:
         if len(sides) == 2:
             this, against = sides
             result['ratio'] = ratios(this, against)
+            common = [task for task in self.tasks[0] if task in self.tasks[1]]
             result['same'] = sameness(
-                self.answers[this.name],
-                self.answers[against.name],
-                self.model.tasks,
+                of_tasks(self.answers[this.name], self.tasks[0], common),
+                of_tasks(self.answers[against.name], self.tasks[1], common),
+                common,
             )
             if result['ratio']:
                 show(ratio_lines(this, against, result['ratio']))
@@ -158,6 +159,7 @@ class InferBenchmark:
     def _build_sides(self) -> list[Side]:
         options = self.options
         sides = [self._model_side('this', self.model)]
+        self.tasks = [self.model.tasks, self.model.tasks]
         if options.against in PRESETS:
             flow = ReleasedFlow(self.model)
             sides.append(
@@ -171,6 +173,7 @@ class InferBenchmark:
         elif options.against or options.against_options:
             other = self._build(*other_config(options))
             _share_weights(self.model, other)
+            self.tasks[1] = other.tasks
             sides.append(self._model_side('against', other))
         return sides
 

@@ -49,6 +49,31 @@ def recorded(model: FreeSeg) -> Iterator[Answer]:
         yield answer
 
 
+def of_tasks(
+    answers: Sequence[Answer], tasks: Sequence[Task], wanted: Sequence[Task]
+) -> list[Answer]:
+    """Leave out what answers say of other tasks.
+
+    Args:
+        answers: To ``tasks``, or masks that all of them share.
+        tasks: The tasks that were asked.
+        wanted: Some of them.
+    """
+    places = [list(tasks).index(task) for task in wanted]
+
+    def chosen(x: Tensor) -> Tensor:
+        return x[:, places] if x.shape[1] == len(tasks) else x
+
+    return [
+        Answer(
+            class_probs=[chosen(x) for x in answer.class_probs],
+            mask_logits=[chosen(x) for x in answer.mask_logits],
+            samples=answer.samples,
+        )
+        for answer in answers
+    ]
+
+
 def sameness(
     ones: Sequence[Answer], others: Sequence[Answer], tasks: Sequence[Task]
 ) -> dict[str, Any]:

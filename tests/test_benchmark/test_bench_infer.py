@@ -85,6 +85,21 @@ def test_against_the_same_config_with_other_settings(options):
     assert 'the two differ in shape' in shown
 
 
+def test_only_tasks_that_both_sides_answer_are_compared(options):
+    result, shown = measure(
+        options(
+            measure=('macs',),
+            against_options={'model.test_cfg.tasks': ['panoptic']},
+        )
+    )
+
+    assert result['same']['pixels'] == {'panoptic': 1.0}
+    assert result['same']['class_probs'] < 1e-4
+    assert result['same']['mask_logits'] < 1e-4
+    assert result['ratio']['macs'] < 1
+    assert 'equal result pixels: panoptic 100.000 %' in shown
+
+
 def test_another_config_gets_the_same_weights(options, tiny_config_file):
     result, shown = measure(
         options(against=tiny_config_file, seed=3, measure=['macs'])
