@@ -17,7 +17,7 @@ from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
 from freeseg_mm.models.layers import best_of_prompts
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.models.segmentors import FreeSeg
-from freeseg_mm.models.segmentors.freeseg import _blank_padding
+from freeseg_mm.models.segmentors.batch import blank_padding
 from freeseg_mm.structures import Task, Vocabulary
 
 from .released_crops import classify_crops
@@ -93,11 +93,11 @@ class ReleasedFlow:
             vocabulary.class_of_prompt,
         )
         mask_logits = mask_logits[:, None]
-        _blank_padding(mask_logits, metas)
         clip_logits = valid = None
         if model.mask_classifier is not None and model._use_clip_scores:
             embeds, valid = self.classify_masks(
-                model._to_rgb(batch_inputs), mask_logits[:, 0]
+                model._to_rgb(batch_inputs),
+                blank_padding(mask_logits, metas)[:, 0],
             )
             text = self.encode_text(
                 model.clip_prompt or model.prompt_learner, vocabulary, task

@@ -66,9 +66,7 @@ def small_model(tiny_clip_config):
         model.panoptic_head.in_channels = [8, 16, 32, 64]
         # untrained queries are sure of nothing
         model.test_cfg.min_object_prob = 0.0
-        model.test_cfg.prompt_tuning.update(
-            threshold=1.0, unseen_first=False
-        )
+        model.test_cfg.prompt_tuning.update(threshold=1.0, unseen_first=False)
         return model
 
     return make

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
 
 import torch
 from mmdet.models.detectors import MaskFormer
@@ -22,15 +21,14 @@ from freeseg_mm.models.prompt_tuning import (
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import (
-    Segment,
     Task,
     Vocabulary,
     check_num_negatives,
     task_targets,
-    with_negatives,
 )
 
 from .acceleration import Acceleration
+from .batch import against_negatives, blank_padding, shared_value
 from .proposals import Proposals
 from .text_cache import TextCache
 
@@ -259,10 +257,10 @@ class FreeSeg(MaskFormer):
             ValueError: If samples differ in task or vocabulary.
         """
         vocabulary = self._vocabulary(batch_data_samples)
-        task = Task(_shared('task', batch_data_samples))
+        task = Task(shared_value('task', batch_data_samples))
         batch_segments = [sample.segments for sample in batch_data_samples]
         if self.num_negative_classes is not None:
-            vocabulary, batch_segments = _against_negatives(
+            vocabulary, batch_segments = against_negatives(
                 vocabulary, batch_segments, self.num_negative_classes
             )
         targets = [
@@ -319,13 +317,17 @@ class FreeSeg(MaskFormer):
                     found = self._propose(pixel_maps, text, vocabulary, metas)
                 else:
                     found = self._classify(
-                        found.query_feats, found.mask_logits, text, vocabulary
+                        found.query_feats,
+                        found.mask_logits,
+                        found.shown_logits,
+                        text,
+                        vocabulary,
                     )
         matters = found.matters
         clip_logits = None
         if self._use_clip_scores:
             clip_logits, valid = self.clip_scores(
-                batch_inputs, found.mask_logits, vocabulary, matters, text
+                batch_inputs, found.shown_logits, vocabulary, matters, text
             )
             matters = matters & valid
         class_probs = matters[..., None] * ensemble_scores(
@@ -357,13 +359,19 @@ class FreeSeg(MaskFormer):
                 pixel_maps, text
             )
         masks = mask_logits[-1].float()
-        _blank_padding(masks, metas)
-        return self._classify(query_feats[-1], masks, text, vocabulary)
+        return self._classify(
+            query_feats[-1],
+            masks,
+            blank_padding(masks, metas),
+            text,
+            vocabulary,
+        )
 
     def _classify(
         self,
         query_feats: Tensor,
         mask_logits: Tensor,
+        shown_logits: Tensor,
         text: Tensor,
         vocabulary: Vocabulary,
     ) -> Proposals:
@@ -376,6 +384,7 @@ class FreeSeg(MaskFormer):
             query_feats=query_feats,
             query_logits=logits,
             mask_logits=mask_logits,
+            shown_logits=shown_logits,
             matters=self.panoptic_fusion_head.matters(
                 object_probs(logits), self.tasks
             ),
@@ -406,7 +415,7 @@ class FreeSeg(MaskFormer):
                 )
             if source != 'query':
                 embeds, valid = self.clip_view(
-                    batch_inputs, found.mask_logits, found.matters
+                    batch_inputs, found.shown_logits, found.matters
                 )
                 sources.append(
                     ScoredQueries(
@@ -526,7 +535,7 @@ class FreeSeg(MaskFormer):
         ``dataset_meta`` on the model and know nothing of vocabularies.
         """
         if any('vocabulary' in sample for sample in samples):
-            return _shared('vocabulary', samples)
+            return shared_value('vocabulary', samples)
         if self.vocabulary is not None:
             return self.vocabulary
         meta = getattr(self, 'dataset_meta', None) or {}
@@ -556,22 +565,6 @@ class FreeSeg(MaskFormer):
         return data_samples
 
 
-def _against_negatives(
-    vocabulary: Vocabulary,
-    batch_segments: list[list[Segment]],
-    num_negatives: int,
-) -> tuple[Vocabulary, list[list[Segment]]]:
-    """Bring a batch to the smaller vocabulary of :func:`with_negatives`."""
-    labels = {
-        segment['label'] for segments in batch_segments for segment in segments
-    }
-    vocabulary, place = with_negatives(vocabulary, labels, num_negatives)
-    return vocabulary, [
-        [{**segment, 'label': place[segment['label']]} for segment in segments]
-        for segments in batch_segments
-    ]
-
-
 def _refuse_unknown(
     name: str, config: OptConfigType, known: Sequence[str]
 ) -> None:
@@ -580,29 +573,3 @@ def _refuse_unknown(
         raise TypeError(
             f'model.{name} has unknown keys {unknown}; known are {list(known)}'
         )
-
-
-def _shared(field: str, samples: SampleList) -> Any:
-    """The value that all samples of a batch have.
-
-    Raises:
-        ValueError: If they differ or one has none.
-    """
-    values = [sample.get(field) for sample in samples]
-    if values[0] is None or any(value != values[0] for value in values):
-        raise ValueError(
-            f'a batch needs one {field} for all its images, got '
-            f'{[getattr(value, "name", value) for value in values]}'
-        )
-    return values[0]
-
-
-def _blank_padding(mask_logits: Tensor, metas: Sequence[dict]) -> None:
-    """Empty all masks where an image is padding, in place."""
-    height, width = mask_logits.shape[-2:]
-    for logits, meta in zip(mask_logits, metas, strict=True):
-        full_height, full_width = meta['batch_input_shape']
-        rows = -(-meta['img_shape'][0] * height // full_height)
-        columns = -(-meta['img_shape'][1] * width // full_width)
-        logits[..., rows:, :] = PADDING_LOGIT
-        logits[..., columns:] = PADDING_LOGIT

@@ -1,0 +1,66 @@
+"""What the images of a batch share, and where they end."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.structures import SampleList
+from torch import Tensor
+
+from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
+from freeseg_mm.structures import Segment, Vocabulary, with_negatives
+
+
+def shared_value(field: str, samples: SampleList) -> Any:
+    """The value that all samples of a batch have.
+
+    Raises:
+        ValueError: If they differ or one has none.
+    """
+    values = [sample.get(field) for sample in samples]
+    if values[0] is None or any(value != values[0] for value in values):
+        raise ValueError(
+            f'a batch needs one {field} for all its images, got '
+            f'{[getattr(value, "name", value) for value in values]}'
+        )
+    return values[0]
+
+
+def blank_padding(mask_logits: Tensor, metas: Sequence[dict]) -> Tensor:
+    """Empty masks where an image is padding.
+
+    Args:
+        mask_logits: (B, T, N, h, w).
+        metas: ``batch_input_shape`` and ``img_shape`` of each image.
+
+    Returns:
+        The same with ``PADDING_LOGIT`` in cells that no pixel of the image
+        reaches into. Not for enlarging: these would drain the cells beside
+        them.
+    """
+    height, width = mask_logits.shape[-2:]
+    padding = torch.ones(len(metas), 1, 1, height, width, dtype=torch.bool)
+    for image, meta in zip(padding, metas, strict=True):
+        full_height, full_width = meta['batch_input_shape']
+        rows = -(-meta['img_shape'][0] * height // full_height)
+        columns = -(-meta['img_shape'][1] * width // full_width)
+        image[..., :rows, :columns] = False
+    return mask_logits.masked_fill(
+        padding.to(mask_logits.device), PADDING_LOGIT
+    )
+
+
+def against_negatives(
+    vocabulary: Vocabulary,
+    batch_segments: list[list[Segment]],
+    num_negatives: int,
+) -> tuple[Vocabulary, list[list[Segment]]]:
+    """Bring a batch to the smaller vocabulary of :func:`with_negatives`."""
+    labels = {
+        segment['label'] for segments in batch_segments for segment in segments
+    }
+    vocabulary, place = with_negatives(vocabulary, labels, num_negatives)
+    return vocabulary, [
+        [{**segment, 'label': place[segment['label']]} for segment in segments]
+        for segments in batch_segments
+    ]
