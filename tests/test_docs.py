@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.runner import Runner
-from PIL import Image
 
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.run_config import check_options
@@ -121,35 +119,3 @@ def test_example_of_a_vocabulary_is_one(text, tmp_path):
     assert vocabulary.names == tuple(json.loads(text)['classes'])
     assert not all(vocabulary.is_seen)
     assert vocabulary.prompts[1] == 'red disc'
-
-
-def test_example_of_own_words_runs(
-    tiny_run_config, shapes_world, tmp_path, monkeypatch
-):
-    (code,) = blocks('README.md', 'python')
-    config = tiny_run_config
-    runner = Runner.from_cfg(config)
-    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    runner.param_schedulers = runner.build_param_scheduler(
-        runner.param_schedulers
-    )
-    runner.save_checkpoint(str(tmp_path), 'tiny.pth', by_epoch=False)
-    config.dump(tmp_path / 'tiny_config.py')
-    for old, new in {
-        'data/shapes/val/000007.jpg': shapes_world / 'val/000001.jpg',
-        'work_dirs/demo/config.py': tmp_path / 'tiny_config.py',
-        'work_dirs/demo/train/iter_500.pth': tmp_path / 'tiny.pth',
-    }.items():
-        assert old in code
-        code = code.replace(old, str(new))
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(code, names)
-    assert {'pred_sem_seg', 'pred_instances', 'pred_panoptic_seg'} <= set(
-        names['answer']
-    )
-    labels = names['answer']['pred_sem_seg']['sem_seg']
-    assert labels.shape == (1, 64, 64)
-    assert labels.max() < 4
-    with Image.open(tmp_path / 'answer.png') as picture:
-        assert picture.width > 4 * 64

@@ -14,9 +14,8 @@ from PIL import Image
 from freeseg_mm.apis import Thresholds
 from freeseg_mm.cli import main
 
-TEXT = (
-    Path(__file__).resolve().parent.parent / 'docs/inference.md'
-).read_text('utf-8')
+REPO = Path(__file__).resolve().parent.parent
+TEXT = (REPO / 'docs/inference.md').read_text('utf-8')
 
 
 class Detections(SimpleNamespace):
@@ -52,6 +51,23 @@ def checkout(tiny_weights, shapes_world, tmp_path, monkeypatch):
         shutil.copy(shapes_world / f'val/{old}.jpg', scenes / f'{new}.jpg')
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_example_of_the_readme(checkout, capsys):
+    readme = (REPO / 'README.md').read_text('utf-8')
+    (code,) = re.findall(r'```python\n(.*?)```', readme, re.DOTALL)
+    names = {}
+    exec(code, names)
+
+    assert names['result'].label_map.shape == (64, 64)
+    assert len(names['result'].vocabulary) == 4
+    with Image.open('answer.png') as picture:
+        assert picture.width > 4 * 64
+
+    (command,) = re.findall(r'^freeseg-mm (predict .*)$', readme, re.MULTILINE)
+    shutil.copy('data/shapes/val/000007.jpg', 'photo.jpg')
+    assert main(shlex.split(command)) == 0
+    assert list(Path('answers').iterdir())
 
 
 def test_there_are_snippets():
