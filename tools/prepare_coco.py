@@ -10,21 +10,31 @@ SRC is the public download:
     SRC/stuffthingmaps/{train,val}2017/*.png
 
 OUT is what the configs expect under data/coco_stuff171: panoptic truth and
-semantic maps over 171 classes, and links to images and instances JSON.
+semantic maps over 171 classes, and links to images and instances JSON. Where
+SRC has no folder annotations at all, stuffthingmaps alone make a data set for
+semantic segmentation.
 Nothing that is there already is made again, so an interrupted run can be
 repeated.
 """
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from freeseg_mm.datasets.preparation.coco import PreparedSplit, prepare_coco
 from freeseg_mm.datasets.preparation.coco_report import summarise
 from freeseg_mm.datasets.preparation.coco_source import NUM_IMAGES
+from freeseg_mm.datasets.preparation.coco_stuff import (
+    has_maps_alone,
+    prepare_coco_stuff,
+)
 from freeseg_mm.datasets.preparation.command import (
     nothing_to_do,
     prepare_from_download,
+    show_labels,
 )
+from freeseg_mm.datasets.preparation.labelled_dataset import PreparedLabels
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,14 +42,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         'prepare_coco',
         __doc__,
         NUM_IMAGES,
-        prepare_coco,
+        prepare,
         show_split,
         arguments,
         copied='images and instances JSON',
     )
 
 
-def show_split(part: PreparedSplit) -> list[str]:
+def prepare(
+    source: Path, target: Path, **options: Any
+) -> Sequence[PreparedSplit | PreparedLabels]:
+    chosen = prepare_coco_stuff if has_maps_alone(source) else prepare_coco
+    return chosen(source, target, **options)
+
+
+def show_split(part: PreparedSplit | PreparedLabels) -> list[str]:
+    if isinstance(part, PreparedLabels):
+        return show_labels(part)
     lines = summarise(part.report)
     if part.num_unlisted:
         lines.append(
