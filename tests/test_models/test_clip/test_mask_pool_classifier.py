@@ -203,7 +203,7 @@ def test_does_not_wait_for_the_device(kind, build):
     images, logits = images_of(1, 3, 96, 96), torch.randn(1, 3, 24, 24)
     clip = build(kind)
 
-    with HostSyncCounter() as counter:
+    with HostSyncCounter(torch.device('cpu')) as counter:
         MaskPoolClassifier()(clip, images, logits)
 
     assert counter.by_kind == {}

@@ -329,7 +329,7 @@ def test_does_not_wait_for_the_device(build_clip):
     images, logits = images_of(2, 3, 48, 40), torch.randn(2, 4, 12, 10)
     clip = build_clip()
 
-    with HostSyncCounter() as counter:
+    with HostSyncCounter(torch.device('cpu')) as counter:
         MaskTokenClassifier()(clip, images, logits)
 
     assert counter.by_kind == {}
