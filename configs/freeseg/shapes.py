@@ -77,7 +77,7 @@ model = dict(
     ),
     train_cfg=dict(num_points=1024),
     # see docs/benchmarks.md
-    test_cfg=dict(min_object_prob=0.3),
+    test_cfg=dict(min_object_prob=0.4),
 )
 
 optim_wrapper = dict(
