@@ -332,7 +332,7 @@ def test_interrupt_ends_the_build(checkout):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=180)
     assert process.returncode == 1
     assert 'interrupted; run make setup again to go on' in stderr
     process_folder = Path('/proc', pid_file.read_text().strip())
