@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import random
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,6 +36,14 @@ def samples_dir():
             f'no sample data in {path}; FREESEG_MM_SAMPLES names the folder'
         )
     return path
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Random numbers do not depend on which tests ran before."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +157,8 @@ def tiny_config(repo, tiny_clip_config):
                     'positional_encoding': positions,
                 },
                 'train_cfg': {'num_points': 64},
+                # Random weights do not tell objects from anything else.
+                'test_cfg': {'min_object_prob': 0.0},
             }
         }
     )
@@ -162,22 +174,14 @@ def tiny_model_config(tiny_config):
 @pytest.fixture
 def build_tiny_model(tiny_model_config):
     """Build a FreeSeg, by default the tiny one, with seeded weights."""
-    from mmengine.logging import MMLogger
-
     from freeseg_mm.registry import MODELS
+    from freeseg_mm.utils.quiet import quiet_logger
 
     def build(config=tiny_model_config, seed=0):
-        # mmengine logs a paragraph for each parameter it initialises.
-        logger = MMLogger.get_current_instance()
-        level = logger.level
-        logger.setLevel('WARNING')
-        try:
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
-                model = MODELS.build(config)
-                model.init_weights()
-        finally:
-            logger.setLevel(level)
+        with torch.random.fork_rng(), quiet_logger('WARNING'):
+            torch.manual_seed(seed)
+            model = MODELS.build(config)
+            model.init_weights()
         return model
 
     return build
@@ -266,7 +270,10 @@ def make_sample(tiny_vocabulary):
 
 @pytest.fixture
 def logged():
-    """Collects (level, message) of what the current MMLogger is told."""
+    """Collects (level, message) of what the current MMLogger is told.
+
+    Whatever an earlier test's run left as the logger's level.
+    """
     from mmengine.logging import MMLogger
 
     messages = []
@@ -277,9 +284,12 @@ def logged():
 
     logger = MMLogger.get_current_instance()
     handler = Collect()
+    level = logger.level
+    logger.setLevel('INFO')
     logger.addHandler(handler)
     yield messages
     logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope='session')

@@ -1,18 +1,16 @@
 """Models to measure, from configs, without any download."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from freeseg_mm.registry import MODELS
+from freeseg_mm.utils.quiet import quiet_logger
 from freeseg_mm.utils.run_config import check_options
 
 
@@ -62,7 +60,7 @@ def build_model(
             config.clip.pretrained = 'random'
     init_default_scope('mmdet')
     torch.manual_seed(seed)
-    with _quiet():
+    with quiet_logger():
         model = MODELS.build(config)
         model.init_weights()
         if checkpoint is not None:
@@ -82,15 +80,3 @@ def _forget_weights(config: Any) -> None:
         return
     for child in children:
         _forget_weights(child)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep mmengine from logging a paragraph for each parameter."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('ERROR')
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

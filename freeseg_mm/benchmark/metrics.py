@@ -1,6 +1,5 @@
 """Seconds that our metrics and the stock ones take on the same predictions."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
 from tqdm import tqdm
 
 from freeseg_mm.datasets import OpenVocabPanopticDataset
@@ -25,6 +23,7 @@ from freeseg_mm.datasets.from_config import (
 )
 from freeseg_mm.datasets.preparation.files import read_json, write_json
 from freeseg_mm.registry import METRICS
+from freeseg_mm.utils.quiet import quiet_logger
 
 from .metrics_panopticapi import with_panopticapi
 from .metrics_predictions import Prediction, shaken_truth
@@ -301,11 +300,5 @@ def _sum(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the metrics' tables to themselves."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with redirect_stdout(StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
+    with quiet_logger(), redirect_stdout(StringIO()):
+        yield

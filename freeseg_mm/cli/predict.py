@@ -169,13 +169,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _inferencer(args: argparse.Namespace) -> 'FreeSegInferencer':
-    from mmengine.logging import MMLogger
-
     from freeseg_mm.apis import FreeSegInferencer
+    from freeseg_mm.utils.quiet import quiet_logger
 
     # mmengine logs to standard output, which is for answers here
-    with redirect_stdout(sys.stderr):
-        MMLogger.get_current_instance().setLevel('WARNING')
+    with redirect_stdout(sys.stderr), quiet_logger('WARNING'):
         return FreeSegInferencer(
             args.config or args.checkpoint or 'demo',
             args.checkpoint if args.config else None,

@@ -25,8 +25,3 @@ def open_clip_twin(tiny_clip_config):
         'tiny_clip', pretrained=tiny_clip_config.pretrained
     )
     return model.eval(), open_clip.get_tokenizer('tiny_clip')
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
