@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from freeseg_mm.engine.compatibility_hook import KEY
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Vocabulary
 
-_KEY = 'freeseg_mm'
 _SHOWN = 3
 
 
@@ -80,15 +80,8 @@ class WeightsInfo:
             ValueError: If parameters are missing, left over or of another
                 shape, or CLIP is not the one of the training.
         """
-        notes = self.content.get(_KEY)
-        if notes is not None and notes['clip'] != model.clip.fingerprint:
-            raise ValueError(
-                f'{self.path} was trained with CLIP {notes["clip_model"]} '
-                f'(weights {notes["clip"]}), the config builds '
-                f'{model.clip.model_name} (weights {model.clip.fingerprint}, '
-                f'from {model.clip.pretrained!r}); set model.clip to the one '
-                'it was trained with'
-            )
+        if KEY in self.content:
+            model.clip.check_notes(self.content[KEY], str(self.path))
         stored = _shapes(self.content['state_dict'])
         wanted = _shapes(model.state_dict())
         different = sorted(

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mmdet.structures import SampleList
@@ -19,6 +19,7 @@ from .reference import ReleasedFlow
 from .report import ratio_lines, ratios, sameness_lines, table
 from .sameness import Answer, of_tasks, recorded, sameness
 from .settings import (
+    BenchOptions,
     check_against,
     check_least,
     other_config,
@@ -31,48 +32,24 @@ PRESETS = ('reference',)
 
 
 @dataclass(frozen=True)
-class InferOptions:
-    """What to measure.
+class InferOptions(BenchOptions):
+    """What to measure; all files are answered in each run.
 
     Attributes:
-        config: Config file of the model.
         against: A preset of :data:`PRESETS`, another config file, or
             ``None``. ``reference`` is :class:`ReleasedFlow` on the same
             weights.
         checkpoint: Weights of both sides; ``None`` for random ones.
-        image_size: Longer side of the images.
-        batch: Images at once; all files are answered in each run.
-        classes: A number of generated names, or a vocabulary.
         queries: Mask proposals; ``None`` as configured.
         tasks: Tasks to answer; ``None`` as configured.
         images: Image files, or ``random``.
-        runs: Timed runs of each side.
-        warmup: Runs before them.
-        device: Where to run; ``None`` for CUDA if there is one.
-        cfg_options: Overrides of ``config``.
-        against_options: Overrides of ``against``; without that, of the
-            config as overridden by ``cfg_options``.
-        threads: CPU threads; ``None`` for PyTorch's choice.
-        seed: Of weights and images.
         measure: What to measure, of :data:`KINDS`.
     """
 
-    config: str
-    against: str | None = None
     checkpoint: str | None = None
-    image_size: int = 320
-    batch: int = 1
-    classes: str = '171'
     queries: int | None = None
     tasks: Sequence[str] | None = None
     images: Sequence[str] = ('random',)
-    runs: int = 3
-    warmup: int = 1
-    device: str | None = None
-    cfg_options: dict[str, Any] = field(default_factory=dict)
-    against_options: dict[str, Any] = field(default_factory=dict)
-    threads: int | None = None
-    seed: int = 0
     measure: Sequence[str] = KINDS
 
 

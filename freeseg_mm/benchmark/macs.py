@@ -7,6 +7,7 @@ which deformable attention looks up its values (below one percent of the pixel
 decoder's work; its linear layers do count).
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ class MacCounter:
         return one + other
 
 
-class _NoModules:
+class _NoModules(nullcontext):
     """Tells PyTorch's counter that no module runs, whichever does.
 
     Its own tracker hooks all modules, and fails without gradients on views
@@ -64,12 +65,6 @@ class _NoModules:
     """
 
     parents = frozenset({'Global'})
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: Any) -> None:
-        pass
 
 
 def _attention(

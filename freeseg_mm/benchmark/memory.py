@@ -2,16 +2,17 @@
 
 import ctypes
 from pathlib import Path
-from typing import Any
 
 import torch
+
+from .meter import Probe
 
 STATUS = Path('/proc/self/status')
 RESET = Path('/proc/self/clear_refs')
 RESET_PEAK = '5'
 
 
-class PeakMemory:
+class PeakMemory(Probe):
     """Peak of the bytes held between laps, above what was held at the start.
 
     On CUDA of the tensors on the device, elsewhere of the process: Linux
@@ -33,9 +34,6 @@ class PeakMemory:
     def __enter__(self) -> 'PeakMemory':
         self._start = self._probe.reset()
         return self
-
-    def __exit__(self, *error: Any) -> None:
-        pass
 
     def lap(self) -> int:
         """Peak since the last call, in bytes above the start."""

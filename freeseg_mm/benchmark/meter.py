@@ -26,7 +26,8 @@ class Probe(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop measuring."""
+        """Stop measuring; by default there is nothing to stop."""
+        return None
 
     def lap(self) -> Any:
         """Amount since the last call, or since the beginning."""

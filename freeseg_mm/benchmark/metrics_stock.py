@@ -1,5 +1,6 @@
 """The metrics of mmseg and mmdet, fed with the same predictions."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ from freeseg_mm.structures import Vocabulary
 from .metrics_predictions import INSTANCE_OFFSET, Prediction
 
 
-class StockMetric:
+class StockMetric(ABC):
     """A metric of mmseg or mmdet that can be fed as ours are.
 
     Args:
@@ -34,11 +35,11 @@ class StockMetric:
         self.metric.dataset_meta = {'classes': tuple(names)}
         self._names = list(names)
 
+    @abstractmethod
     def prepare(
         self, record: Mapping[str, Any], prediction: Prediction
     ) -> dict[str, Any]:
         """What the metric reads; not timed."""
-        raise NotImplementedError
 
     def process(self, sample: dict[str, Any]) -> None:
         """Take one sample; timed."""

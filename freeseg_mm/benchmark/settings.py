@@ -1,13 +1,47 @@
 """What all measurements of models are told in the same way."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from freeseg_mm.version import __version__
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to measure, of any kind.
+
+    Attributes:
+        config: Config file of a FreeSeg.
+        against: A preset, another config file, or ``None``.
+        image_size: Longer side of the images.
+        batch: Images at once.
+        classes: A number of generated names, or a vocabulary.
+        runs: Timed runs of each side.
+        warmup: Runs before them.
+        device: Where to run; ``None`` for CUDA if there is one.
+        cfg_options: Overrides of ``config``.
+        against_options: Overrides of ``against``; without that, of the
+            config as overridden by ``cfg_options``.
+        threads: CPU threads; ``None`` for PyTorch's choice.
+        seed: Of weights, images and truth.
+    """
+
+    config: str
+    against: str | None = None
+    image_size: int = 320
+    batch: int = 1
+    classes: str = '171'
+    runs: int = 3
+    warmup: int = 1
+    device: str | None = None
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+    against_options: dict[str, Any] = field(default_factory=dict)
+    threads: int | None = None
+    seed: int = 0
 
 
 def check_least(options: Any, **least: int) -> None:
@@ -48,7 +82,7 @@ def check_against(
         )
 
 
-def other_config(options: Any) -> tuple[str, dict[str, Any]]:
+def other_config(options: BenchOptions) -> tuple[str, dict[str, Any]]:
     """Config file of the second side, and what to override in it."""
     if options.against is not None:
         return options.against, options.against_options

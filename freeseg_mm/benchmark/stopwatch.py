@@ -1,12 +1,13 @@
 """Seconds of work, also where work is queued."""
 
 from time import perf_counter
-from typing import Any
 
 import torch
 
+from .meter import Probe
 
-class Stopwatch:
+
+class Stopwatch(Probe):
     """Seconds between laps; a GPU finishes its work before each.
 
     Args:
@@ -20,9 +21,6 @@ class Stopwatch:
     def __enter__(self) -> 'Stopwatch':
         self.lap()
         return self
-
-    def __exit__(self, *error: Any) -> None:
-        pass
 
     def lap(self) -> float:
         """Seconds since the last call."""

@@ -1,7 +1,7 @@
 """``freeseg-mm bench train``: what one training step costs, part by part."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -16,6 +16,7 @@ from .passes import KINDS, Side, measure_sides
 from .prediction import predicted_seconds, prediction_lines, read_rates
 from .report import ratio_lines, ratios, table
 from .settings import (
+    BenchOptions,
     check_against,
     check_least,
     other_config,
@@ -30,52 +31,30 @@ PRESETS = ('mask2former',)
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """What to measure.
+class TrainOptions(BenchOptions):
+    """What to measure; of a vocabulary the seen classes are taken.
 
     Attributes:
-        config: Config file of a FreeSeg.
         against: A preset of :data:`PRESETS`, another config file of a
             FreeSeg, or ``None``. ``mask2former`` is mmdet's own with the
             same backbone, pixel decoder, decoder, queries and batch.
-        image_size: Side of the generated images.
-        batch: Images at once.
-        classes: A number of generated names, or a vocabulary, of which the
-            seen classes are taken.
         task: The task the step trains.
         segments: Segments of each generated image.
         data: Whether to take the config's own training data instead of
             generated ones; then its images' size and vocabulary count.
-        runs: Timed runs of each side.
-        warmup: Runs before them.
         count_only: Whether to count multiply-adds and nothing else.
         rates: JSON file of an earlier measurement, from whose seconds the
             seconds of this one are predicted.
-        device: Where to run; ``None`` for CUDA if there is one.
-        cfg_options: Overrides of ``config``.
-        against_options: Overrides of ``against``; without that, of the
-            config as overridden by ``cfg_options``.
-        threads: CPU threads; ``None`` for PyTorch's choice.
-        seed: Of weights, images and truth.
     """
 
-    config: str
-    against: str | None = None
     image_size: int = 128
     batch: int = 2
     classes: str = '156'
     task: str = 'panoptic'
     segments: int = 10
     data: bool = False
-    runs: int = 3
-    warmup: int = 1
     count_only: bool = False
     rates: str | None = None
-    device: str | None = None
-    cfg_options: dict[str, Any] = field(default_factory=dict)
-    against_options: dict[str, Any] = field(default_factory=dict)
-    threads: int | None = None
-    seed: int = 0
 
 
 class TrainBenchmark:

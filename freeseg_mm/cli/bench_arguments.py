@@ -2,8 +2,11 @@
 
 import argparse
 import json
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Options = TypeVar('Options')
 
 
 class KeyValues(argparse.Action):
@@ -44,6 +47,7 @@ def add_common_arguments(
     image_size: int,
     batch: int,
     classes: str,
+    preset: str,
 ) -> None:
     """Add what every measurement of a model takes; defaults are given."""
     parser.add_argument('config', help='config file')
@@ -80,8 +84,24 @@ def add_common_arguments(
     parser.add_argument('--threads', type=int, help='CPU threads')
     add_options(parser, '--cfg-options', 'entries of the config')
     parser.add_argument(
+        '--against',
+        metavar='PRESET_OR_CONFIG',
+        help=f"measure this, too: '{preset}' or a config file",
+    )
+    add_options(
+        parser,
+        '--against-options',
+        'entries of --against; without that, of the first side',
+    )
+    parser.add_argument(
         '--out', type=Path, metavar='FILE', help='write JSON to this file'
     )
+
+
+def read_options(kind: type[Options], args: argparse.Namespace) -> Options:
+    """Options of a dataclass from the arguments of the same names."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: getattr(args, name) for name in names})
 
 
 def check_out(path: Path | None) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from .bench_arguments import (
     add_common_arguments,
-    add_options,
     check_out,
+    read_options,
     write_out,
 )
 
@@ -22,19 +22,11 @@ def add_parser(commands: Any) -> None:
             '(--against reference). Weights are random unless given.'
         ),
     )
-    add_common_arguments(parser, image_size=320, batch=1, classes='171')
+    add_common_arguments(
+        parser, image_size=320, batch=1, classes='171', preset='reference'
+    )
     parser.add_argument(
         '--checkpoint', metavar='FILE', help='weights; default random ones'
-    )
-    parser.add_argument(
-        '--against',
-        metavar='PRESET_OR_CONFIG',
-        help="measure this, too: 'reference' or a config file",
-    )
-    add_options(
-        parser,
-        '--against-options',
-        'entries of --against; without that, of the first side',
     )
     parser.add_argument(
         '--queries', type=int, metavar='N', help='mask proposals'
@@ -67,25 +59,5 @@ def run(args: argparse.Namespace) -> None:
     check_out(args.out)
     from freeseg_mm.benchmark.infer import InferBenchmark, InferOptions
 
-    benchmark = InferBenchmark(
-        InferOptions(
-            config=args.config,
-            against=args.against,
-            checkpoint=args.checkpoint,
-            image_size=args.image_size,
-            batch=args.batch,
-            classes=args.classes,
-            queries=args.queries,
-            tasks=args.tasks,
-            images=args.images,
-            runs=args.runs,
-            warmup=args.warmup,
-            device=args.device,
-            cfg_options=args.cfg_options,
-            against_options=args.against_options,
-            threads=args.threads,
-            seed=args.seed,
-            measure=args.measure,
-        )
-    )
+    benchmark = InferBenchmark(read_options(InferOptions, args))
     write_out(args.out, benchmark.run())

@@ -5,8 +5,8 @@ from typing import Any
 
 from .bench_arguments import (
     add_common_arguments,
-    add_options,
     check_out,
+    read_options,
     write_out,
 )
 
@@ -22,16 +22,8 @@ def add_parser(commands: Any) -> None:
             'mask2former) or another config. Weights are random.'
         ),
     )
-    add_common_arguments(parser, image_size=128, batch=2, classes='156')
-    parser.add_argument(
-        '--against',
-        metavar='PRESET_OR_CONFIG',
-        help="measure this, too: 'mask2former' or a config file",
-    )
-    add_options(
-        parser,
-        '--against-options',
-        'entries of --against; without that, of the first side',
+    add_common_arguments(
+        parser, image_size=128, batch=2, classes='156', preset='mask2former'
     )
     parser.add_argument(
         '--task', default='panoptic', help='what is trained (panoptic)'
@@ -65,25 +57,5 @@ def run(args: argparse.Namespace) -> None:
     check_out(args.out)
     from freeseg_mm.benchmark.train import TrainBenchmark, TrainOptions
 
-    benchmark = TrainBenchmark(
-        TrainOptions(
-            config=args.config,
-            against=args.against,
-            image_size=args.image_size,
-            batch=args.batch,
-            classes=args.classes,
-            task=args.task,
-            segments=args.segments,
-            data=args.data,
-            runs=args.runs,
-            warmup=args.warmup,
-            count_only=args.count_only,
-            rates=args.rates,
-            device=args.device,
-            cfg_options=args.cfg_options,
-            against_options=args.against_options,
-            threads=args.threads,
-            seed=args.seed,
-        )
-    )
+    benchmark = TrainBenchmark(read_options(TrainOptions, args))
     write_out(args.out, benchmark.run())

@@ -47,8 +47,7 @@ class CompatibilityHook(Hook):
         """Write down which CLIP and which names the weights belong to."""
         vocabulary = _train_vocabulary(runner)
         checkpoint[KEY] = {
-            'clip': model_of(runner).clip.fingerprint,
-            'clip_model': model_of(runner).clip.model_name,
+            **model_of(runner).clip.notes,
             'vocabulary': vocabulary.content_hash,
             'vocabulary_name': vocabulary.name,
         }
@@ -68,15 +67,8 @@ class CompatibilityHook(Hook):
                 level=30,
             )
             return
-        stored, clip = checkpoint[KEY], model_of(runner).clip
-        if stored['clip'] != clip.fingerprint:
-            raise ValueError(
-                f'the checkpoint was trained with CLIP '
-                f'{stored["clip_model"]} (weights {stored["clip"]}), the '
-                f'config builds {clip.model_name} (weights '
-                f'{clip.fingerprint}, from {clip.pretrained!r}); set '
-                'model.clip to the one it was trained with'
-            )
+        stored = checkpoint[KEY]
+        model_of(runner).clip.check_notes(stored, 'the checkpoint')
         if not runner._resume:
             return
         vocabulary = _train_vocabulary(runner)

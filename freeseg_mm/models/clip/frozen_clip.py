@@ -7,6 +7,7 @@ released them; open_clip's model cards name it.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,30 @@ class FrozenCLIP(BaseModule):
     def fingerprint(self) -> str:
         """Digest of all weights; equal fingerprints mean one joint space."""
         return self._fingerprint
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What a checkpoint says of the CLIP it belongs to."""
+        return {'clip': self.fingerprint, 'clip_model': self.model_name}
+
+    def check_notes(self, notes: Mapping[str, str], subject: str) -> None:
+        """Refuse weights that were trained beside another CLIP.
+
+        Args:
+            notes: As :attr:`notes` of the CLIP of their training.
+            subject: What to call the weights.
+
+        Raises:
+            ValueError: If the two differ.
+        """
+        if notes['clip'] != self.fingerprint:
+            raise ValueError(
+                f'{subject} was trained with CLIP {notes["clip_model"]} '
+                f'(weights {notes["clip"]}), the config builds '
+                f'{self.model_name} (weights {self.fingerprint}, from '
+                f'{self.pretrained!r}); set model.clip to the one it was '
+                'trained with'
+            )
 
     def normalize(self, images: Tensor) -> Tensor:
         """Bring RGB images from [0, 255] to what the image tower expects."""
