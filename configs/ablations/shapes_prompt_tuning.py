@@ -1,0 +1,7 @@
+"""Table 4, row 5, on shapes: row 4's weights with test-time prompt tuning."""
+
+_base_ = './shapes_interaction.py'
+
+paper_row = 'table4/ablation_5_prompt_tuning'
+weights = 'shapes_interaction'
+model = dict(test_cfg=dict(prompt_tuning=dict(steps=1)))

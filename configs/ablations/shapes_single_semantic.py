@@ -1,0 +1,8 @@
+"""Table 7 on shapes, train paradigm, single task: semantic labels alone."""
+
+_base_ = '../freeseg/shapes.py'
+
+paper_row = 'table7/single_semantic'
+train_dataloader = dict(dataset=dict(tasks=('semantic',)))
+val_evaluator = test_evaluator = [_base_.val_evaluator[0]]
+model = dict(test_cfg=dict(tasks=['semantic'], prompt_tuning=dict(steps=1)))

@@ -1,0 +1,6 @@
+"""Table 4, row 3, on shapes: class and task prompts."""
+
+_base_ = '../freeseg/shapes.py'
+
+paper_row = 'table4/ablation_3_task_prompt'
+model = dict(panoptic_head=dict(context_interaction=None))
