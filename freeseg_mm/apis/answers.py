@@ -52,6 +52,8 @@ def image_result(
         segment_map=segment_map,
         segments=segments,
         notes=notes,
+        frame=image.frame,
+        seconds=image.seconds,
     )
 
 

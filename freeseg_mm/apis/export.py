@@ -9,8 +9,14 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from freeseg_mm.structures import Task
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
-from freeseg_mm.visualization import panel, prediction_regions
+from freeseg_mm.visualization import (
+    TaskRegions,
+    draw_segments,
+    panel,
+    prediction_regions,
+)
 
 from .resampling import fitting, nearest
 from .results import ImageResult
@@ -96,6 +102,8 @@ def to_json(result: ImageResult, with_masks: bool) -> dict[str, Any]:
         'notes': list(result.notes),
         'classes': categories(result),
     }
+    if result.frame is not None:
+        content.update(frame=result.frame, seconds=result.seconds)
     if result.label_map is not None:
         content['semantic'] = [
             {
@@ -155,15 +163,8 @@ def save_panoptic(
     if path.suffix != '.png':
         raise ValueError(f'{path}: expected a name that ends in .png')
     annotation = write_panoptic_png(result, path, image_id)
-    height, width = result.size
-    image = {
-        'id': image_id,
-        'file_name': Path(result.source).name,
-        'height': height,
-        'width': width,
-    }
     content = {
-        'images': [image],
+        'images': [image_entry(result, image_id)],
         'annotations': [annotation],
         'categories': categories(result),
     }
@@ -268,6 +269,37 @@ def picture(result: ImageResult, max_side: int) -> np.ndarray:
     if max_side < 1:
         raise ValueError(f'max_side: expected at least 1, got {max_side}')
     size = fitting(result.size, max_side)
+    image = np.asarray(Image.fromarray(result.image).resize(size[::-1]))
+    name = Path(result.title).name
+    return panel(
+        image,
+        {'answer': _regions(result, size)},
+        result.vocabulary,
+        title=name,
+    )
+
+
+def overlay(result: ImageResult, task: Task) -> np.ndarray:
+    """Draw one task's answer over the image, names on it.
+
+    A name has one colour in all pictures of a vocabulary.
+
+    Returns:
+        RGB, (H, W, 3), uint8.
+
+    Raises:
+        ValueError: If the task was not asked for.
+    """
+    regions = _regions(result, result.size)
+    if task not in regions:
+        raise ValueError(_not_asked(result, task.value))
+    return draw_segments(result.image, regions[task], result.vocabulary)
+
+
+def _regions(
+    result: ImageResult, size: tuple[int, int]
+) -> dict[Task, TaskRegions]:
+    """What is drawn of each task, at a size (H', W')."""
     arrays = to_numpy(result)
     answers: dict[str, Any] = {}
     if 'label_map' in arrays:
@@ -285,10 +317,21 @@ def picture(result: ImageResult, max_side: int) -> np.ndarray:
             'sem_seg': nearest(arrays['segment_map'], size),
             'segments_info': [vars(segment) for segment in result.segments],
         }
-    image = np.asarray(Image.fromarray(result.image).resize(size[::-1]))
-    regions = prediction_regions(answers, score_thr=0.0)
+    return prediction_regions(answers, score_thr=0.0)
+
+
+def image_entry(result: ImageResult, image_id: int) -> dict[str, Any]:
+    """COCO's entry of the image; a frame is called ``clip_000012.png``."""
+    height, width = result.size
     name = Path(result.source).name
-    return panel(image, {'answer': regions}, result.vocabulary, title=name)
+    if result.frame is not None:
+        name = f'{result.stem}.png'
+    return {
+        'id': image_id,
+        'file_name': name,
+        'height': height,
+        'width': width,
+    }
 
 
 def categories(result: ImageResult) -> list[dict[str, Any]]:
@@ -324,6 +367,6 @@ def _box_of(mask: np.ndarray) -> list[int]:
 
 def _not_asked(result: ImageResult, task: str) -> str:
     return (
-        f'{result.source}: there is no {task} result; ask for it with '
+        f'{result.title}: there is no {task} result; ask for it with '
         f'tasks=[..., {task.split()[0]!r}]'
     )

@@ -1,8 +1,11 @@
 """Words in, masks out, from Python."""
 
+import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +17,21 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
+from freeseg_mm.models.prompt_tuning import PromptTuner
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.run_config import check_options
 
 from .answers import image_result
-from .inputs import (
-    Images,
-    InputImage,
-    OneImage,
-    list_images,
-    read_image,
-    source_name,
-)
+from .inputs import Images, InputImage, OneImage, list_images
 from .names import find_config, model_names
+from .reading import read_inputs
 from .resampling import fitting
 from .results import FailedImage, ImageResult, ImagesFailed
 from .thresholds import Thresholds, for_this_call
+from .tuning import TuningChoice, new_tuner, tuning_note, tuning_settings
+from .video import count_inputs, is_video
 from .weights import WeightsInfo
 from .words import Words, read_words
 
@@ -41,9 +41,10 @@ RANDOM = 'random'
 class FreeSegInferencer:
     """A trained FreeSeg that is asked for any words, image by image.
 
-    Words, tasks and thresholds belong to a call and leave nothing behind; a
-    name costs its text once. Threads may share an inferencer: they read
-    images at the same time and take turns at the network.
+    Words, tasks, thresholds and tuned prompts belong to a call and leave
+    nothing behind; a list of words costs its text once. Threads may share an
+    inferencer: they read images at the same time and take turns at the
+    network.
 
     Args:
         model: A config file or object, a checkpoint (``.pth``), or a short
@@ -58,12 +59,17 @@ class FreeSegInferencer:
             of the answers. ``None`` for no limit.
         progress: Whether several images show a progress bar; default on a
             terminal.
+        prompt_tuning: Test-time prompt tuning of calls that do not say it
+            themselves, see :meth:`stream`; default what the config says.
 
     Raises:
         FileNotFoundError: If there is no such config, checkpoint or name.
         KeyError: If an entry of ``cfg_options`` could have no effect.
+        TypeError: If ``prompt_tuning`` has an unknown setting, or the model
+            has no prompt to tune.
         ValueError: If there are no weights, they do not fit the config,
-            there is no such device, or ``max_side`` is not positive.
+            there is no such device, ``max_side`` is not positive, or a
+            setting of ``prompt_tuning`` is out of range.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class FreeSegInferencer:
         cfg_options: Mapping[str, Any] | None = None,
         max_side: int | None = 2048,
         progress: bool | None = None,
+        prompt_tuning: TuningChoice = None,
     ) -> None:
         if max_side is not None and max_side < 1:
             raise ValueError(f'max_side: expected at least 1, got {max_side}')
@@ -89,6 +96,9 @@ class FreeSegInferencer:
                 f'no weights for {model}: give a checkpoint, as work_dirs/'
                 f"NAME/iter_500.pth, or '{RANDOM}' for random ones"
             )
+        test_cfg = config.model.get('test_cfg') or {}
+        self._usual_tuning = test_cfg.get('prompt_tuning')
+        self._tuning = tuning_settings(prompt_tuning, self._usual_tuning)
         info = WeightsInfo.read(weights) if weights and not is_random else None
         self.device = _device(device)
         self.trained_on = info.vocabulary if info else None
@@ -98,6 +108,7 @@ class FreeSegInferencer:
         self._progress = progress
         # Settings of a call are put on the model while it answers.
         self._turn = threading.Lock()
+        self._tuner(None)  # refuses what the model cannot tune
 
     @staticmethod
     def model_names() -> list[str]:
@@ -137,11 +148,16 @@ class FreeSegInferencer:
         tasks: str | Iterable[str] | None = None,
         batch_size: int = 1,
         thresholds: Thresholds = Thresholds(),  # noqa: B008 - immutable
+        every: int = 1,
+        prompt_tuning: TuningChoice = None,
     ) -> list[ImageResult]:
         """Answer images; see :meth:`stream`, which takes the same.
 
+        Of a video all results are kept, each with its frame: for more than
+        some seconds of it take :meth:`stream`.
+
         Returns:
-            One result an image, in order.
+            One result an image or frame, in order.
 
         Raises:
             ImagesFailed: If an image could not be read, after all others
@@ -156,6 +172,8 @@ class FreeSegInferencer:
                 tasks=tasks,
                 batch_size=batch_size,
                 thresholds=thresholds,
+                every=every,
+                prompt_tuning=prompt_tuning,
             )
         )
         results = [x for x in answers if isinstance(x, ImageResult)]
@@ -174,11 +192,14 @@ class FreeSegInferencer:
         tasks: str | Iterable[str] | None = None,
         batch_size: int = 1,
         thresholds: Thresholds = Thresholds(),  # noqa: B008 - immutable
+        every: int = 1,
+        prompt_tuning: TuningChoice = None,
     ) -> Iterator[ImageResult | FailedImage]:
         """Answer images one after the other, holding a batch at a time.
 
         Args:
-            images: See :func:`freeseg_mm.apis.inputs.list_images`.
+            images: See :func:`freeseg_mm.apis.inputs.list_images`. The
+                frames of a video are images.
             classes: See :func:`freeseg_mm.apis.words.read_words`, as the two
                 next.
             things: Names that are countable.
@@ -189,6 +210,13 @@ class FreeSegInferencer:
                 different sizes are padded to a common one, which may move
                 results a little.
             thresholds: Of this call.
+            every: Of a video, frames 0, ``every``, 2 ``every`` ... are
+                answered; an image always is.
+            prompt_tuning: Tunes the prompt on each batch, so that queries
+                become more certain which unseen class they show (Sec. 3.4):
+                ``True`` or ``False``, a number of steps, or settings as of
+                ``PromptTuning``; default what the inferencer was told.
+                Afterwards the prompt is what it was.
 
         Returns:
             An iterator over an answer an image, in order. All arguments are
@@ -196,44 +224,60 @@ class FreeSegInferencer:
 
         Raises:
             FileNotFoundError: If a file, folder or vocabulary is missing.
-            TypeError: If images or words are of a wrong type.
+            TypeError: If images, words or ``prompt_tuning`` are of a wrong
+                type.
             ValueError: If there are no images or words, a word, task or
                 number is unusable.
         """
-        if batch_size < 1:
-            raise ValueError(f'batch_size: expected at least 1: {batch_size}')
+        for name, number in (('batch_size', batch_size), ('every', every)):
+            if number < 1:
+                raise ValueError(f'{name}: expected at least 1, got {number}')
         asked = None
         if tasks is not None:
             asked = Task.parse_many(tasks)
         entries = list_images(images)
         vocabulary = self.vocabulary(classes, things, unseen)
+        tuner = self._tuner(prompt_tuning)
         answers = self._answers(
-            entries, vocabulary, asked, batch_size, thresholds
+            read_inputs(entries, every),
+            batch_size,
+            lambda batch: self._infer(
+                batch, vocabulary, asked, thresholds, tuner
+            ),
         )
-        is_hidden = None if self._progress is None else not self._progress
-        return iter(
-            tqdm(
-                answers,
-                total=len(entries),
-                unit='image',
-                disable=is_hidden if len(entries) > 1 else True,
-            )
-        )
+        return self._with_progress(answers, entries, every)
 
-    def _answers(
+    def _tuner(self, choice: TuningChoice) -> PromptTuner | None:
+        settings = self._tuning
+        if choice is not None:
+            settings = tuning_settings(choice, self._usual_tuning)
+        with self._turn:
+            return new_tuner(self.model, settings)
+
+    def _with_progress(
         self,
+        answers: Iterator[ImageResult | FailedImage],
         entries: Sequence[OneImage],
-        vocabulary: Vocabulary,
-        tasks: tuple[Task, ...] | None,
-        batch_size: int,
-        thresholds: Thresholds,
+        every: int,
     ) -> Iterator[ImageResult | FailedImage]:
-        for start in range(0, len(entries), batch_size):
-            chunk = enumerate(entries[start : start + batch_size], start)
-            read = [_read(entry, index) for index, entry in chunk]
-            images = [x for x in read if isinstance(x, InputImage)]
-            results = iter(self._infer(images, vocabulary, tasks, thresholds))
-            for image in read:
+        shown = self._progress
+        if shown is None:
+            shown = sys.stderr.isatty()
+        if not shown or (len(entries) == 1 and not is_video(entries[0])):
+            return answers
+        total = count_inputs(entries, every)
+        return iter(tqdm(answers, total=total, unit='image'))
+
+    @staticmethod
+    def _answers(
+        inputs: Iterator[InputImage | FailedImage],
+        batch_size: int,
+        infer: Callable[[Sequence[InputImage]], list[ImageResult]],
+    ) -> Iterator[ImageResult | FailedImage]:
+        while batch := list(islice(inputs, batch_size)):
+            images = [x for x in batch if isinstance(x, InputImage)]
+            results = iter(infer(images))
+            for image in batch:
                 if isinstance(image, FailedImage):
                     yield image
                 else:
@@ -246,6 +290,7 @@ class FreeSegInferencer:
         vocabulary: Vocabulary,
         tasks: tuple[Task, ...] | None,
         thresholds: Thresholds,
+        tuner: PromptTuner | None,
     ) -> list[ImageResult]:
         if not images:
             return []
@@ -258,19 +303,16 @@ class FreeSegInferencer:
                 size = fitting(sample.ori_shape, self._max_side)
                 sample.set_metainfo({'ori_shape': size})
             inputs.append(packed)
-        with self._turn, for_this_call(self.model, tasks, thresholds):
+        before = 0 if tuner is None else tuner.counts.queries
+        with self._turn, for_this_call(self.model, tasks, thresholds, tuner):
             samples = self.model.test_step(pseudo_collate(inputs))
+        if tuner is not None:
+            note = tuning_note(tuner, before)
+            images = [replace(x, notes=(*x.notes, note)) for x in images]
         return [
             image_result(sample, image, vocabulary, thresholds.score_thr)
             for sample, image in zip(samples, images, strict=True)
         ]
-
-
-def _read(entry: OneImage, index: int) -> InputImage | FailedImage:
-    try:
-        return read_image(entry, index)
-    except (FileNotFoundError, TypeError, ValueError) as error:
-        return FailedImage(source_name(entry, index), str(error))
 
 
 def _device(name: str | None) -> torch.device:

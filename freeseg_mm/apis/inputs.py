@@ -34,23 +34,27 @@ class InputImage:
         source: Path or URL, or ``array 3`` for the fourth input.
         pixels: BGR, (H, W, 3), uint8.
         notes: What was done to it that a user may want to know.
+        frame: Its number in a video, from 0.
+        seconds: When it is shown, by the video's frame rate.
     """
 
     source: str
     pixels: np.ndarray
     notes: tuple[str, ...] = ()
+    frame: int | None = None
+    seconds: float | None = None
 
 
 def list_images(images: Images) -> list[OneImage]:
     """Spell out folders and patterns; nothing is opened.
 
     Args:
-        images: One or several files, URLs, folders (their images, by name,
-            without subfolders), patterns with ``*``, ``?`` or ``[``, arrays
-            or Pillow images.
+        images: One or several files, images or videos; URLs; folders (their
+            images, by name, without videos and subfolders); patterns with
+            ``*``, ``?`` or ``[``; arrays or Pillow images.
 
     Returns:
-        One entry an image, in the order given.
+        One entry an image or video, in the order given.
 
     Raises:
         FileNotFoundError: If a file, folder or anything a pattern could mean
@@ -104,9 +108,9 @@ def _spell_out(entry: OneImage) -> Sequence[OneImage]:
             'expected images as paths, URLs, folders, patterns, numpy arrays '
             f'or Pillow images, got {type(entry).__name__}'
         )
-    if _is_remote(str(entry)):
+    if is_remote(str(entry)):
         return [str(entry)]
-    path = _local_path(str(entry))
+    path = local_path(str(entry))
     if path.is_dir():
         return _of_folder(path)
     if path.exists():
@@ -132,11 +136,13 @@ def _of_folder(folder: Path) -> list[str]:
     return [str(path) for path in images]
 
 
-def _is_remote(name: str) -> bool:
+def is_remote(name: str) -> bool:
+    """Whether a name is a URL that is not of this machine."""
     return '://' in name and not name.startswith('file://')
 
 
-def _local_path(name: str) -> Path:
+def local_path(name: str) -> Path:
+    """The path that a name or a ``file://`` URL stands for."""
     if name.startswith('file://'):
         return Path(unquote(urlsplit(name).path))
     return Path(name)
@@ -144,9 +150,9 @@ def _local_path(name: str) -> Path:
 
 def _read_bytes(name: str) -> bytes:
     try:
-        if _is_remote(name):
+        if is_remote(name):
             return fileio.get(name)
-        return _local_path(name).read_bytes()
+        return local_path(name).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'no such file: {name}') from None
     except OSError as error:  # the network's errors are of this kind, too

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
-from freeseg_mm.structures import Vocabulary
+from freeseg_mm.structures import Task, Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class ImageResult:
     """The answers on one image; a task not asked for is ``None``.
 
     Attributes:
-        source: Where the image came from.
+        source: Where the image came from: path, URL, ``array 3``.
         image: RGB, (H, W, 3), uint8.
         vocabulary: What was asked for; labels are positions in it.
         label_map: Semantic: label of each pixel, (H, W), int32.
@@ -64,6 +65,8 @@ class ImageResult:
             where there is none.
         segments: Panoptic: the segments.
         notes: What was done to the image, as ``first of 12 frames``.
+        frame: Its number in a video, from 0; of no video ``None``.
+        seconds: When the video shows it, by its frame rate.
     """
 
     source: str
@@ -74,6 +77,22 @@ class ImageResult:
     segment_map: np.ndarray | None = None
     segments: tuple[FoundSegment, ...] | None = None
     notes: tuple[str, ...] = ()
+    frame: int | None = None
+    seconds: float | None = None
+
+    @property
+    def title(self) -> str:
+        """What to call the image: its source, and which frame it is."""
+        if self.frame is None:
+            return self.source
+        return f'{self.source} frame {self.frame}'
+
+    @property
+    def stem(self) -> str:
+        """A name for files about it: ``photo``, ``clip_000012``."""
+        path = urlsplit(self.source).path or self.source
+        stem = PurePosixPath(path).stem.replace(' ', '_') or 'image'
+        return stem if self.frame is None else f'{stem}_{self.frame:06d}'
 
     @property
     def size(self) -> tuple[int, int]:
@@ -123,6 +142,13 @@ class ImageResult:
         from .export import picture
 
         return picture(self, max_side)
+
+    def overlay(self, task: str | Task = Task.PANOPTIC) -> np.ndarray:
+        """One answer drawn; see :func:`freeseg_mm.apis.export.overlay`."""
+        from .export import overlay
+
+        (member,) = Task.parse_many(task)
+        return overlay(self, member)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 
+from freeseg_mm.models.prompt_tuning import PromptTuner
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Task
 
@@ -63,7 +64,10 @@ class Thresholds:
 
 @contextmanager
 def for_this_call(
-    model: FreeSeg, tasks: tuple[Task, ...] | None, thresholds: Thresholds
+    model: FreeSeg,
+    tasks: tuple[Task, ...] | None,
+    thresholds: Thresholds,
+    tuner: PromptTuner | None,
 ) -> Iterator[None]:
     """Let a model answer other tasks, by other thresholds, for a while.
 
@@ -74,12 +78,14 @@ def for_this_call(
         model: The model.
         tasks: What is answered; ``None`` for what the config says.
         thresholds: See there.
+        tuner: Tunes prompts on each batch; ``None`` for no tuning.
 
     Raises:
         ValueError: If CLIP's scores are asked for and the model has none.
     """
     owners = (model, model.panoptic_fusion_head)
     usual = [owner.test_cfg for owner in owners]
+    usual_tuner = model.prompt_tuner
     changed = deepcopy(model.test_cfg)
     if tasks is not None:
         changed.tasks = [task.value for task in tasks]
@@ -96,7 +102,9 @@ def for_this_call(
     try:
         for owner in owners:
             owner.test_cfg = changed
+        model.prompt_tuner = tuner
         yield
     finally:
+        model.prompt_tuner = usual_tuner
         for owner, settings in zip(owners, usual, strict=True):
             owner.test_cfg = settings

@@ -3,13 +3,17 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from PIL import Image
 
-from .export import categories, write_label_map, write_panoptic_png
+from .export import (
+    categories,
+    image_entry,
+    write_label_map,
+    write_panoptic_png,
+)
 from .results import ImageResult
 
 FORMATS = ('png', 'json', 'coco')
@@ -22,8 +26,8 @@ class ResultWriter:
     everything about an image, ``json/NAME.json``. ``coco``: of the tasks
     that were asked for, ``instances.json`` (annotations with scores);
     ``panoptic.json`` and ``panoptic/NAME.png``; ``semantic/NAME.png``,
-    labels. NAME is the image's; a second image of the same name becomes
-    ``NAME_2``. Category ids are labels + 1.
+    labels. NAME is the image's, of a frame with its number; a second one
+    becomes ``NAME_2``. Category ids are labels + 1.
 
     Args:
         folder: Where to; made if it does not exist.
@@ -103,17 +107,8 @@ class ResultWriter:
 
     def _write_coco(self, result: ImageResult, name: str) -> list[Path]:
         self._categories = categories(result)
-        height, width = result.size
         image_id = len(self._images) + 1
-        file_name = Path(result.source).name
-        self._images.append(
-            {
-                'id': image_id,
-                'file_name': file_name,
-                'height': height,
-                'width': width,
-            }
-        )
+        self._images.append(image_entry(result, image_id))
         paths = []
         if result.masks is not None:
             rows = self._annotations.setdefault('instances', [])
@@ -141,8 +136,7 @@ class ResultWriter:
         return path
 
     def _name(self, result: ImageResult) -> str:
-        path = urlsplit(result.source).path or result.source
-        name = PurePosixPath(path).stem.replace(' ', '_') or 'image'
+        name = result.stem
         self._names[name] += 1
         count = self._names[name]
         return name if count == 1 else f'{name}_{count}'

@@ -1,0 +1,140 @@
+"""Frames of videos, one at a time."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from mmcv import VideoReader
+
+from .inputs import InputImage, OneImage, is_remote, local_path
+
+VIDEO_EXTENSIONS = (
+    '.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv',
+)  # fmt: skip
+"""Endings of the files and URLs that are taken for videos."""
+
+# Above it, a container without a frame rate gives the rate of its clock.
+_MOST_FPS = 480
+# Some containers only estimate their frames; a good one is not so far off.
+_LEAST_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video says of itself.
+
+    Attributes:
+        size: (H, W) of its first frame, turned upright.
+        fps: Frames a second, ``None`` if it does not say.
+        frames: How many there are, which some containers only estimate;
+            ``None`` if it does not say.
+    """
+
+    size: tuple[int, int]
+    fps: float | None
+    frames: int | None
+
+
+def is_video(entry: OneImage) -> bool:
+    """Whether an entry is a file or URL that ends as videos do."""
+    if not isinstance(entry, str):
+        return False
+    path = urlsplit(entry).path if '://' in entry else entry
+    return PurePosixPath(path).suffix.lower() in VIDEO_EXTENSIONS
+
+
+def read_video_info(name: str) -> VideoInfo:
+    """Read what a video says of itself, and its first frame.
+
+    Args:
+        name: Path or URL.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If not even a first frame can be read.
+    """
+    with _opened(name) as video:
+        read, frame = video.vcap.read()
+        if not read:
+            raise ValueError(
+                f'{name}: a video without a frame that can be read'
+            )
+        fps = video.fps if 0 < video.fps <= _MOST_FPS else None
+        known = fps is not None and video.frame_cnt > 0
+        return VideoInfo(
+            size=(frame.shape[0], frame.shape[1]),
+            fps=fps,
+            frames=video.frame_cnt if known else None,
+        )
+
+
+def read_frames(name: str, every: int = 1) -> Iterator[InputImage]:
+    """Read a video's frames; none is kept.
+
+    Args:
+        name: Path or URL.
+        every: Which frames are taken: 0, ``every``, 2 ``every`` ...
+
+    Yields:
+        The frames, which know their number and time.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no video, or, after the last frame that can be
+            read, if it should have gone on.
+    """
+    info = read_video_info(name)
+    index = 0
+    with _opened(name) as video:
+        while video.vcap.grab():
+            if index % every == 0:
+                read, pixels = video.vcap.retrieve()
+                if not read:
+                    break
+                yield InputImage(
+                    source=name,
+                    pixels=pixels,
+                    frame=index,
+                    seconds=None if info.fps is None else index / info.fps,
+                )
+                del pixels  # not two of them while the next one is read
+            index += 1
+    if info.frames is not None and index < _LEAST_SHARE * info.frames:
+        raise ValueError(
+            f'{name}: {index} frames could be read of {info.frames}; the '
+            'video is cut short or damaged'
+        )
+
+
+def count_inputs(entries: Sequence[OneImage], every: int) -> int | None:
+    """How many images and frames there will be, ``None`` if unknown."""
+    total = 0
+    for entry in entries:
+        frames: int | None = 1
+        if is_video(entry):
+            try:
+                frames = read_video_info(str(entry)).frames
+            except (FileNotFoundError, ValueError):
+                frames = 1  # its error takes a place, too
+        if frames is None:
+            return None
+        total += math.ceil(frames / every) if is_video(entry) else 1
+    return total
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[VideoReader]:
+    path = name if is_remote(name) else str(local_path(name))
+    try:
+        video = VideoReader(path, cache_capacity=1)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'no such file: {name}') from None
+    with video:
+        if not video.opened:
+            raise ValueError(
+                f'{name}: not a video that can be read, or damaged'
+            )
+        yield video

@@ -1,0 +1,107 @@
+"""Arguments of the commands that ask an inferencer."""
+
+import argparse
+import os
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
+
+from .bench_arguments import add_options
+
+if TYPE_CHECKING:
+    from freeseg_mm.apis import FreeSegInferencer, Thresholds
+
+TASKS = ('semantic', 'instance', 'panoptic')
+_SHARES = {
+    'score_thr': 'least score of an instance mask (default 0.3)',
+    'object_score_thr': 'least score of a panoptic segment',
+    'overlap_thr': 'least share of a mask that a panoptic segment keeps',
+}
+
+
+def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which model is asked, and how."""
+    parser.add_argument(
+        '--config',
+        default=None,
+        help='config file, or a short name, as demo (default), shapes, coco',
+    )
+    parser.add_argument(
+        '--checkpoint',
+        metavar='FILE',
+        help='weights; without --config, with the config they carry',
+    )
+    for name, what in _SHARES.items():
+        parser.add_argument(
+            f'--{name.replace("_", "-")}', type=float, metavar='X', help=what
+        )
+    parser.add_argument(
+        '--prompt-tuning',
+        nargs='?',
+        type=int,
+        const=True,
+        metavar='STEPS',
+        help='tune the prompt on each batch at test time, for unseen classes; '
+        'STEPS is what the config says, or 1; 0 for none',
+    )
+    parser.add_argument(
+        '--every',
+        type=int,
+        default=1,
+        metavar='N',
+        help='of a video, answer each N-th frame (default 1)',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=1, metavar='B', help='default 1'
+    )
+    parser.add_argument(
+        '--max-side',
+        type=int,
+        default=2048,
+        metavar='PIXELS',
+        help='answers on larger images are worked out at this longer side, '
+        'then enlarged (default 2048)',
+    )
+    parser.add_argument('--device', help='default: cuda if there is one')
+    add_options(parser, '--cfg-options', 'entries of the config')
+
+
+def thresholds_of(args: argparse.Namespace) -> 'Thresholds':
+    """The thresholds that were given."""
+    from freeseg_mm.apis import Thresholds
+
+    shares = {name: getattr(args, name) for name in _SHARES}
+    return Thresholds(
+        **{name: share for name, share in shares.items() if share is not None}
+    )
+
+
+def inferencer_of(args: argparse.Namespace) -> 'FreeSegInferencer':
+    """Build the inferencer, which loads the weights.
+
+    Args:
+        args: Of :func:`add_inferencer_arguments`, or of a command that has
+            no ``--prompt-tuning``.
+    """
+    from freeseg_mm.apis import FreeSegInferencer
+    from freeseg_mm.utils.quiet import quiet_logger
+
+    # mmengine logs to standard output, which is for answers here
+    with redirect_stdout(sys.stderr), quiet_logger('WARNING'):
+        return FreeSegInferencer(
+            args.config or args.checkpoint or 'demo',
+            args.checkpoint if args.config else None,
+            device=args.device,
+            cfg_options=args.cfg_options,
+            max_side=args.max_side,
+            prompt_tuning=getattr(args, 'prompt_tuning', None),
+        )
+
+
+def quiet_decoder() -> None:
+    """Leave it to us to say what is wrong with a video.
+
+    FFmpeg, which OpenCV decodes with, would add its own lines to standard
+    error. It looks at this once in a process.
+    """
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
