@@ -14,6 +14,7 @@ from freeseg_mm.structures import Segment, Task, Vocabulary, teaches
 from freeseg_mm.utils.panoptic_png import VOID_ID
 
 from .preparation.images import check_image_file
+from .pseudo_labels import PseudoLabels
 
 SPLITS = ('seen', 'all')
 SEEN = ('own', 'none')
@@ -38,6 +39,11 @@ class OpenVocabPanopticDataset(BaseDataset):
             says, or ``none``, to test what was trained on another data set
             (Tables 5 and 6). Ensemble and metrics follow it.
         tasks: Tasks that ``MultiTaskSampler`` may draw (Table 7).
+        pseudo_labels: Folder of pseudo labels of the unseen classes, made
+            by ``tools/make_pseudo_labels.py`` (self-training); ``None`` for
+            none. They fill pixels without a label, and their classes join
+            the seen ones in what training knows. Only with
+            ``split='seen'`` and without ``test_mode``.
         data_root: Folder that relative paths start from; a relative
             vocabulary path that exists there is taken from there.
         data_prefix: ``img`` and ``seg`` (id PNGs) folders; ``sem``, if
@@ -51,13 +57,14 @@ class OpenVocabPanopticDataset(BaseDataset):
         max_refetch: Tries to replace a sample its pipeline refused.
 
     Raises:
-        FileNotFoundError: If the annotation file or the vocabulary does not
-            exist.
+        FileNotFoundError: If the annotation file, the vocabulary or the
+            pseudo labels do not exist.
         ValueError: If the annotation file is no COCO-panoptic JSON, has a
             category the vocabulary lacks, or keeps no labelled image; the
             message names the file. Also for an unknown ``split``, ``seen``,
-            task or key of ``data_prefix``, and for ``split='seen'`` where
-            no class is seen.
+            task or key of ``data_prefix``, for ``split='seen'`` where no
+            class is seen, and for pseudo labels of other data or where
+            nothing is hidden.
     """
 
     def __init__(
@@ -68,6 +75,7 @@ class OpenVocabPanopticDataset(BaseDataset):
         split: str,
         seen: str = 'own',
         tasks: Sequence[str] = ('semantic', 'instance', 'panoptic'),
+        pseudo_labels: str | None = None,
         data_root: str = '',
         data_prefix: dict[str, str] | None = None,
         indices: int | Sequence[int] | None = None,
@@ -88,12 +96,24 @@ class OpenVocabPanopticDataset(BaseDataset):
                 f'data_prefix has unknown keys {unknown}; known are {PREFIXES}'
             )
         self.vocabulary = _load_vocabulary(vocabulary, data_root)
+        self._shows_unseen = split == 'all'
         if seen == 'none':
             self.vocabulary = self.vocabulary.all_unseen()
         self.sample_vocabulary = (
             self.vocabulary.seen_only() if split == 'seen' else self.vocabulary
         )
         self.tasks = Task.parse_many(tasks)
+        self._pseudo_labels: PseudoLabels | None = None
+        if pseudo_labels is not None:
+            if split != 'seen' or test_mode:
+                raise ValueError(
+                    f'pseudo_labels={pseudo_labels!r} stand in for hidden '
+                    "labels in training: they need split='seen' and no "
+                    f'test_mode, got split={split!r} and '
+                    f'test_mode={test_mode}'
+                )
+            self._pseudo_labels = PseudoLabels(pseudo_labels, self.vocabulary)
+            self.sample_vocabulary = self._pseudo_labels.vocabulary
         super().__init__(
             ann_file=ann_file,
             metainfo={
@@ -114,12 +134,24 @@ class OpenVocabPanopticDataset(BaseDataset):
         """Read the annotation file into one record an image."""
         content = self._read_annotations()
         try:
-            return self._records(content)
+            records = self._records(content)
         except KeyError as error:
             raise ValueError(
                 f'{self.ann_file}: not a COCO-panoptic file; an entry lacks '
                 f'the key {error}'
             ) from error
+        if self._pseudo_labels is not None:
+            without = self._pseudo_labels.add_to(records, self.ann_file)
+            self._pseudo_labels = None  # the records have it all
+            if without:
+                print_log(
+                    f'{self.ann_file}: {without} of {len(records)} images '
+                    'have no pseudo labels, as with --limit; their unseen '
+                    'classes stay ignored',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+        return records
 
     def _records(self, content: dict[str, Any]) -> list[dict]:
         label_of = self._labels_by_category_id(content['categories'])
@@ -180,9 +212,13 @@ class OpenVocabPanopticDataset(BaseDataset):
                 f'vocabulary {self.vocabulary.name!r}; every category needs '
                 'a class of the same name'
             )
+        known = self.sample_vocabulary
+        # True labels of an unseen class are hidden even where pseudo labels
+        # have made its name known
         position = {
             name: index
-            for index, name in enumerate(self.sample_vocabulary.names)
+            for index, name in enumerate(known.names)
+            if self._shows_unseen or known.is_seen[index]
         }
         return {
             category['id']: position.get(category['name'])
@@ -248,7 +284,13 @@ class OpenVocabPanopticDataset(BaseDataset):
         kept = [
             record
             for record in self.data_list
-            if any(is_usable(segment) for segment in record['segments'])
+            if any(
+                is_usable(segment)
+                for segment in (
+                    *record['segments'],
+                    *record.get('pseudo_segments', ()),
+                )
+            )
         ]
         if not kept:
             raise ValueError(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from freeseg_mm.datasets.pseudo_labels import paste_pseudo_segments
 from freeseg_mm.registry import TRANSFORMS
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
@@ -16,15 +17,19 @@ class LoadPanopticSegments(BaseTransform):
 
     Segments are renumbered from ``FIRST_SEGMENT_ID``, so that no padding
     value of another transform names one. Pixels of a hidden class become
-    0, like void: from here on nothing can tell what was there.
+    0, like void: from here on nothing can tell what was there. Pseudo
+    segments, if there are any, then take their part of these.
 
     Required keys: ``img_path`` and ``ori_shape`` of the loaded image,
-    ``seg_map_path``, ``segments``, ``hidden_ids``. Modified: ``segments``.
-    Added: ``gt_seg_map``, (H, W) int32. Removed: ``hidden_ids``.
+    ``seg_map_path``, ``segments``, ``hidden_ids``; optional:
+    ``pseudo_path`` and ``pseudo_segments``. Modified: ``segments``.
+    Added: ``gt_seg_map``, (H, W) int32. Removed: ``hidden_ids``,
+    ``pseudo_path``, ``pseudo_segments``.
 
     Raises:
         ValueError: If the PNG cannot be decoded, has another size than the
-            image, or holds ids the annotation does not list.
+            image, or holds ids the annotation does not list; and for what
+            :func:`paste_pseudo_segments` refuses.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -55,4 +60,11 @@ class LoadPanopticSegments(BaseTransform):
             {**segment, 'id': FIRST_SEGMENT_ID + index}
             for index, segment in enumerate(segments)
         ]
+        if 'pseudo_path' in results:
+            results['gt_seg_map'], results['segments'] = paste_pseudo_segments(
+                results['gt_seg_map'],
+                results['segments'],
+                results.pop('pseudo_path'),
+                results.pop('pseudo_segments'),
+            )
         return results

@@ -1,0 +1,6 @@
+"""Self-training: learn unseen classes from one's own sure predictions."""
+
+from .labelling import Labelling
+from .settings import PseudoLabelSettings
+
+__all__ = ['Labelling', 'PseudoLabelSettings']
