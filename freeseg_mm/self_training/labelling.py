@@ -32,6 +32,10 @@ from .summary import draw_pictures, summarise
 from .unlabelled_images import UnlabelledImages
 
 _SCORE_DIGITS = 4
+# What scores less than this takes no part. What scores more but too little
+# for a label still wins its pixels, which are then nobody's: were it dropped
+# first, a worse mask with a better score would spread over them.
+_COMPETING_SCORE = 0.1
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class Labelling:
         """The trained model, which answers the panoptic task alone."""
         test_cfg = {
             'tasks': ['panoptic'],
-            'object_score_thr': self.settings.score_thr,
+            'object_score_thr': min(_COMPETING_SCORE, self.settings.score_thr),
             'overlap_thr': self.settings.overlap_thr,
             'min_object_prob': 0.0,
             # prompts that were tuned on earlier images would depend on

@@ -8,8 +8,7 @@ class PseudoLabelSettings:
     """Thresholds of pseudo labels; ``docs/self_training.md`` measures them.
 
     Attributes:
-        score_thr: Least class probability of a segment, in [0, 1). What
-            scores less does not compete for pixels either.
+        score_thr: Least class probability of a segment, in [0, 1).
         min_area: Least size of a segment: a number of pixels, or below 1 a
             share of the image.
         min_unlabelled: Least share of a predicted segment that has to lie
