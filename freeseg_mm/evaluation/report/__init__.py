@@ -1,6 +1,7 @@
 """Tables 1-7 of the paper with our results beside them."""
 
 from .csv_report import csv_report
+from .filling import fill_table
 from .markdown import markdown_report
 from .paper_tables import TABLES
 from .result_files import Result, read_results
@@ -11,6 +12,7 @@ __all__ = [
     'Result',
     'RowConfig',
     'csv_report',
+    'fill_table',
     'load_rows',
     'markdown_report',
     'read_results',

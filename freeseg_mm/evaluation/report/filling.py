@@ -18,12 +18,14 @@ class Cell:
         implied: What should be printed, if that contradicts its neighbours.
         ours: Our number, percent; ``None`` if there is none.
         result: Where ours comes from.
+        spread: Standard deviation of ours, if it is a mean over seeds.
     """
 
     paper: float | None = None
     implied: float | None = None
     ours: float | None = None
     result: Result | None = None
+    spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def _fill_row(
                 implied=implied.get(metric),
                 ours=result.metrics.get(metric) if result else None,
                 result=result,
+                spread=result.spread.get(metric) if result else None,
             )
         without = sorted({part for config in configs for part in config.lacks})
         if without:

@@ -11,6 +11,7 @@ from .row_configs import RowConfig
 LEGEND = (
     'Percent, `paper / ours`; an empty place is a number that is not there.'
 )
+SPREAD = 'Ours is a mean over seeds ± its standard deviation.'
 
 
 def markdown_report(
@@ -29,6 +30,9 @@ def markdown_report(
         Markdown, with a line break at its end.
     """
     parts = ['# Results beside the paper', LEGEND]
+    spreads = [value for r in results for value in r.spread.values()]
+    if any(value is not None for value in spreads):
+        parts.append(SPREAD)
     parts += [_table(table, rows, results) for table in tables]
     others = other_results(rows, results)
     if others:
@@ -69,7 +73,7 @@ def _cell(cell: Cell) -> str:
     if cell.paper is None and cell.ours is None:
         return ''
     paper = _number(cell.paper) + _escape(mark_of_paper(cell))
-    ours = _number(cell.ours)
+    ours = _number(cell.ours, cell.spread)
     if ours:
         ours += mark_of_ours(cell)
     # numbers one below the other, whether ours is there or not
@@ -84,7 +88,13 @@ def _others(results: Sequence[Result]) -> str:
     ]
     metrics = dict.fromkeys(m for result in results for m in result.metrics)
     lines = [
-        [metric, *(_number(result.metrics.get(metric)) for result in results)]
+        [
+            metric,
+            *(
+                _number(result.metrics.get(metric), result.spread.get(metric))
+                for result in results
+            ),
+        ]
         for metric in metrics
     ]
     return _grid(['Metric', *map(_escape, names)], lines, 1)
@@ -132,8 +142,10 @@ def _grid(
     )
 
 
-def _number(value: float | None) -> str:
-    return '' if value is None else f'{value:.1f}'
+def _number(value: float | None, spread: float | None = None) -> str:
+    if value is None:
+        return ''
+    return f'{value:.1f}' if spread is None else f'{value:.1f} ± {spread:.1f}'
 
 
 def _escape(text: str) -> str:

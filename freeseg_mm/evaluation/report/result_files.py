@@ -36,6 +36,7 @@ class Result:
         checkpoint: The weights, if known.
         images: Number of images tested, if known.
         options: Settings given on the command line.
+        spread: Standard deviation by name, of means over several seeds.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Result:
     checkpoint: str = ''
     images: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    spread: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def changes(self) -> dict[str, Any]:

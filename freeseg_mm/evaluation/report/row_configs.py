@@ -103,6 +103,24 @@ def _load_row(path: Path) -> RowConfig:
         if is_thing
     ]
     name = row_name(str(path))
+    training, test = digests(content)
+    return RowConfig(
+        name=name,
+        paper=notes['paper'],
+        lacks=tuple(notes['lacks'] or ()),
+        weights=notes['weights'] or name,
+        num_things=(sum(seen), len(seen) - sum(seen)),
+        training=training,
+        test=test,
+    )
+
+
+def digests(content: dict[str, Any]) -> tuple[str, str]:
+    """Digests of what a training and of what a test depends on.
+
+    Args:
+        content: Of a config, without what is noted in it for readers.
+    """
     trained = {
         key: value
         for key, value in content.items()
@@ -114,15 +132,8 @@ def _load_row(path: Path) -> RowConfig:
         for key, value in content['model'].items()
         if key not in ('test_cfg', 'mask_classifier', 'clip_prompt')
     }
-    return RowConfig(
-        name=name,
-        paper=notes['paper'],
-        lacks=tuple(notes['lacks'] or ()),
-        weights=notes['weights'] or name,
-        num_things=(sum(seen), len(seen) - sum(seen)),
-        training=_digest(trained),
-        test=_digest({key: content.get(key) for key in _TESTED}),
-    )
+    tested = {key: content.get(key) for key in _TESTED}
+    return _digest(trained), _digest(tested)
 
 
 def _digest(content: dict[str, Any]) -> str:

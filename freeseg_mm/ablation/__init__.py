@@ -1,0 +1,17 @@
+"""Sets of configs trained and tested over several seeds."""
+
+from .rows import AblationRow, read_rows
+from .runs import Runs, TrainingFailedError
+from .slots import Slot, find_slots
+from .summary import summarize, tables_of
+
+__all__ = [
+    'AblationRow',
+    'Runs',
+    'Slot',
+    'TrainingFailedError',
+    'find_slots',
+    'read_rows',
+    'summarize',
+    'tables_of',
+]
