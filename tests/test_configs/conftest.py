@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
 from freeseg_mm.registry import DATASETS
 from freeseg_mm.structures import Task, Vocabulary
 
@@ -90,7 +91,8 @@ def load_run(repo):
 def build_dataset(shapes_world, tmp_path_factory):
     """Build the data set of a loader's config on one image.
 
-    Its vocabulary has two classes of each kind, seen or not, thing or not.
+    Its vocabulary has two classes of each kind, seen or not, thing or not;
+    where a run takes pseudo labels, each unseen class has one.
     """
     folder = tmp_path_factory.mktemp('one_image')
 
@@ -123,6 +125,26 @@ def build_dataset(shapes_world, tmp_path_factory):
             ],
         }
         path.write_text(json.dumps(content))
+        if dataset.get('pseudo_labels') is not None:
+            files = PseudoLabelFiles(folder / words.content_hash)
+            files.root.mkdir(exist_ok=True)
+            unseen = [
+                part
+                for part in content['categories']
+                if not words.is_seen[part['id']]
+            ]
+            labels = content | {'info': {}, 'categories': unseen}
+            labels['annotations'] = [
+                content['annotations'][0]
+                | {
+                    'segments_info': [
+                        {'id': 1 + part['id'], 'category_id': part['id']}
+                        for part in unseen
+                    ]
+                }
+            ]
+            files.json.write_text(json.dumps(labels))
+            dataset.pseudo_labels = str(files.root)
         # serialising collects garbage, for a second among many modules
         dataset.update(
             ann_file=str(path),

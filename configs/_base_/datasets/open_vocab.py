@@ -73,6 +73,7 @@ train_dataloader = dict(
         type='freeseg_mm.OpenVocabPanopticDataset',
         split='seen',
         tasks=('semantic', 'instance', 'panoptic'),
+        pseudo_labels=None,  # folder of tools/make_pseudo_labels.py
         pipeline=train_pipeline,
     ),
 )
