@@ -1,7 +1,7 @@
 """Sets of configs trained and tested over several seeds."""
 
 from .rows import AblationRow, read_rows
-from .runs import Runs, TrainingFailedError
+from .runs import Runs
 from .slots import Slot, find_slots
 from .summary import summarize, tables_of
 
@@ -9,7 +9,6 @@ __all__ = [
     'AblationRow',
     'Runs',
     'Slot',
-    'TrainingFailedError',
     'find_slots',
     'read_rows',
     'summarize',

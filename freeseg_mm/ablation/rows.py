@@ -10,6 +10,7 @@ from mmengine.config import Config
 from freeseg_mm.evaluation.report.row_configs import digests, row_name
 from freeseg_mm.utils.run_config import check_options
 
+_NOTES = ('paper', 'paper_row', 'lacks', 'weights', 'pseudo_labels_of')
 # Where a run writes, which weights it starts from, which seed it has: not
 # what it is.
 _OF_ONE_RUN = (
@@ -31,6 +32,9 @@ class AblationRow:
         config: The file.
         weights: The config file whose training gives the weights: its own,
             or the one that ``weights`` in it names.
+        teacher: The config file whose weights make the pseudo labels of its
+            training, named by ``pseudo_labels_of`` in it; ``None`` if it
+            uses none.
         paper_row: The row of the paper's tables that it stands for, as
             ``table4/ablation_4_interaction``; ``None`` if there is none.
         max_iters: Length of its training.
@@ -41,6 +45,7 @@ class AblationRow:
     name: str
     config: Path
     weights: Path
+    teacher: Path | None
     paper_row: str | None
     max_iters: int
     training: str
@@ -57,8 +62,8 @@ def read_rows(
         options: Entries that are overridden in all of them.
 
     Raises:
-        FileNotFoundError: If a config, or the one that it takes its weights
-            from, is not there.
+        FileNotFoundError: If a config, or one that it takes its weights or
+            pseudo labels from, is not there.
         KeyError: If an option could have no effect.
         ValueError: If two configs have one name, or one has no number of
             iterations.
@@ -94,7 +99,8 @@ def read_row(
     return AblationRow(
         name=path.stem,
         config=path,
-        weights=_weights_of(path, config.get('weights')),
+        weights=_named(path, 'weights', config) or path,
+        teacher=_named(path, 'pseudo_labels_of', config),
         paper_row=config.get('paper_row')
         or (row_name(str(path)) if 'paper' in config else None),
         max_iters=max_iters,
@@ -110,21 +116,26 @@ def run_digests(config: Config) -> tuple[str, str]:
         config: A config file's content, or what a runner wrote down of it.
     """
     content = config.to_dict()
-    for key in ('paper', 'paper_row', 'lacks', 'weights', *_OF_ONE_RUN):
+    for key in (*_NOTES, *_OF_ONE_RUN):
         content.pop(key, None)
     # validation on the way does not change the weights
     content['train_cfg'] = dict(content['train_cfg'], val_interval=None)
+    # a folder of the run
+    content.get('train_dataloader', {}).get('dataset', {}).pop(
+        'pseudo_labels', None
+    )
     return digests(content)
 
 
-def _weights_of(path: Path, name: str | None) -> Path:
+def _named(path: Path, note: str, config: Config) -> Path | None:
+    name = config.get(note)
     if name is None:
-        return path
+        return None
     places = [parent / f'{name}.py' for parent in list(path.parents)[:2]]
     for place in places:
         if place.is_file():
             return place
     raise FileNotFoundError(
-        f'{path} takes the weights of {name!r}, but there is neither '
+        f'{path} has {note} = {name!r}, but there is neither '
         f'{" nor ".join(map(str, places))}'
     )

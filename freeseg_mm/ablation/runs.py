@@ -1,11 +1,8 @@
 """Train and test configs, each only as far as it is not done yet."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from time import perf_counter
@@ -15,14 +12,9 @@ from mmengine.config import Config
 
 from freeseg_mm.evaluation.report.result_files import Result, read_results
 
+from .processes import RunFailedError, option_arguments, run_tool
 from .rows import AblationRow, read_row, run_digests
 from .slots import Slot
-
-_SHOWN = 5
-
-
-class TrainingFailedError(RuntimeError):
-    """A run ended with an error; the message names its log."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,8 @@ class Runs:
     ) -> list[str]:
         """Run whatever is missing; the first seed of all rows comes first.
 
-        Rows of the same weights share a training. A run that was
+        Rows of the same weights share a training; one with a teacher follows
+        that one's training, with pseudo labels by its weights. A run that was
         interrupted goes on from its last checkpoint, a test whose settings
         changed is done again.
 
@@ -71,40 +64,38 @@ class Runs:
         tested_by: dict[Path, list[AblationRow]] = {}
         for row in rows:
             tested_by.setdefault(row.weights, []).append(row)
-        units = [
-            (read_row(config, self.options), seed, tested)
-            for seed in seeds
-            for config, tested in tested_by.items()
-        ]
-        for trained, seed, _ in units:
-            self._check_training(trained, seed)
+        families = self._families(list(tested_by))
+        for family in families:
+            for trained in family:
+                for seed in seeds:
+                    self._check_training(trained, seed)
         free: SimpleQueue[Slot] = SimpleQueue()
         for slot in slots:
             free.put(slot)
 
-        def run(
-            trained: AblationRow, seed: int, tested: list[AblationRow]
-        ) -> None:
+        def run(family: list[AblationRow], seed: int) -> None:
             slot = free.get()
             try:
-                self._train(trained, seed, slot)
-                for row in tested:
-                    self._test(row, trained, seed, slot)
+                for trained in family:
+                    self._train(trained, family[0], seed, slot)
+                    for row in tested_by.get(trained.config, []):
+                        self._test(row, trained, seed, slot)
             finally:
                 free.put(slot)
 
         failures = []
         with ThreadPoolExecutor(len(slots)) as pool:
-            futures: dict[Future[None], str] = {
-                pool.submit(run, *unit): f'{unit[0].name}, seed {unit[1]}'
-                for unit in units
-            }
+            futures = [
+                pool.submit(run, family, seed)
+                for seed in seeds
+                for family in families
+            ]
             try:
                 for future in as_completed(futures):
                     try:
                         future.result()
-                    except TrainingFailedError as error:
-                        failures.append(f'{futures[future]}: {error}')
+                    except RunFailedError as error:
+                        failures.append(str(error))
                         self.say(failures[-1])
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -121,6 +112,21 @@ class Runs:
         """The weights at the end of a training, there or not yet."""
         folder = self._place(row.name, seed) / 'train'
         return folder / f'iter_{row.max_iters}.pth'
+
+    def _families(self, trained: Sequence[Path]) -> list[list[AblationRow]]:
+        """Trainings that need no other, each with those that need it."""
+        families: dict[Path, list[AblationRow]] = {}
+        for path in trained:
+            row = read_row(path, self.options)
+            family = families.setdefault(row.teacher or path, [])
+            if row.teacher:
+                family.append(row)
+            else:
+                family.insert(0, row)
+        for path, family in families.items():
+            if family[0].config != path:
+                family.insert(0, read_row(path, self.options))
+        return list(families.values())
 
     def _place(self, name: str, seed: int) -> Path:
         return self.folder / name / f'seed_{seed}'
@@ -156,24 +162,41 @@ class Runs:
         settings = Config.fromfile(noted, import_custom_modules=False)
         return run_digests(settings)[1] == row.test
 
-    def _train(self, row: AblationRow, seed: int, slot: Slot) -> None:
+    def _label(
+        self, row: AblationRow, teacher: AblationRow, seed: int, slot: Slot
+    ) -> Path:
+        labels = self._place(row.name, seed) / 'pseudo_labels'
+        self._run(
+            row,
+            seed,
+            'make_pseudo_labels',
+            [str(teacher.config), str(self.checkpoint(teacher, seed))],
+            ['--out', str(labels), *option_arguments(self.options)],
+            replace(slot, devices=min(slot.devices, 1)),
+        )
+        return labels
+
+    def _train(
+        self, row: AblationRow, teacher: AblationRow, seed: int, slot: Slot
+    ) -> None:
         if self._is_trained(row, seed):
             return
+        own: dict[str, Any] = {
+            'randomness.seed': seed,
+            'train_cfg.val_interval': row.max_iters + 1,
+        }
+        if row.teacher:
+            own['train_dataloader.dataset.pseudo_labels'] = self._label(
+                row, teacher, seed, slot
+            )
+        work_dir = self._place(row.name, seed) / 'train'
+        options = option_arguments({**own, **self.options})
         self._run(
-            f'{row.name}, seed {seed}: trained',
+            row,
+            seed,
             'train',
             [str(row.config)],
-            [
-                *('--work-dir', str(self._place(row.name, seed) / 'train')),
-                '--resume',
-                *self._options(
-                    {
-                        'randomness.seed': seed,
-                        'train_cfg.val_interval': row.max_iters + 1,
-                    }
-                ),
-            ],
-            self._place(row.name, seed) / 'train.log',
+            ['--work-dir', str(work_dir), '--resume', *options],
             slot,
         )
 
@@ -185,64 +208,33 @@ class Runs:
         place = self._place(row.name, seed)
         (place / 'result.json').unlink(missing_ok=True)
         self._run(
-            f'{row.name}, seed {seed}: tested',
+            row,
+            seed,
             'test',
             [str(row.config), str(self.checkpoint(trained, seed))],
             [
                 *('--work-dir', str(place / 'test')),
                 *('--out', str(place / 'result.json')),
-                *self._options({}),
+                *option_arguments(self.options),
             ],
-            place / 'test.log',
             slot,
         )
 
-    def _options(self, own: dict[str, Any]) -> list[str]:
-        pairs = [f'{key}={value}' for key, value in own.items()]
-        pairs += [f'{key}={_text(v)}' for key, v in self.options.items()]
-        return ['--cfg-options', *pairs] if pairs else []
-
     def _run(
         self,
-        done: str,
+        row: AblationRow,
+        seed: int,
         tool: str,
         subject: list[str],
-        options: list[str],
-        log: Path,
+        arguments: list[str],
         slot: Slot,
     ) -> None:
-        """Run ``train`` or ``test`` in a process; say ``done`` and how long.
-
-        Raises:
-            TrainingFailedError: If it ends with an error.
-        """
-        log.parent.mkdir(parents=True, exist_ok=True)
-        if slot.devices > 1:
-            launcher = ['bash', str(self.tools / f'dist_{tool}.sh')]
-            command = [*launcher, *subject, str(slot.devices), *options]
-        else:
-            script = str(self.tools / f'{tool}.py')
-            command = [sys.executable, script, *subject, *options]
+        script = self.tools / f'{tool}.py'
+        log = self._place(row.name, seed) / f'{tool}.log'
         start = perf_counter()
-        with log.open('w') as output:
-            code = subprocess.run(
-                command,
-                env={**os.environ, **slot.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            ).returncode
-        if code:
-            last = log.read_text(errors='replace').splitlines()[-_SHOWN:]
-            raise TrainingFailedError(
-                f'{tool}.py ended with exit status {code}, see {log}:\n  '
-                + '\n  '.join(last)
-            )
-        self.say(f'{done} ({perf_counter() - start:.0f} s)')
-
-
-def _text(value: Any) -> str:
-    """A value as ``--cfg-options`` reads it."""
-    if isinstance(value, list | tuple):
-        return f'[{",".join(map(_text, value))}]'
-    return str(value)
+        try:
+            run_tool(script, subject, arguments, slot, log)
+        except RunFailedError as error:
+            raise RunFailedError(f'{row.name}, seed {seed}: {error}') from None
+        seconds = perf_counter() - start
+        self.say(f'{row.name}, seed {seed}: {tool} done ({seconds:.0f} s)')

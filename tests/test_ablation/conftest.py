@@ -24,7 +24,7 @@ from pathlib import Path
 config, checkpoint, _, work_dir, _, out = map(Path, sys.argv[1:7])
 assert checkpoint.is_file()
 with open(Path(__file__).parent / 'calls', 'a') as calls:
-    print('test', config.stem, checkpoint.parts[-4], file=calls)
+    print('test', config.stem, checkpoint.parts[-4], *sys.argv[3:], file=calls)
 work_dir.mkdir(parents=True, exist_ok=True)
 shutil.copy(config, work_dir)
 seed = int(checkpoint.parts[-3].removeprefix('seed_'))
@@ -33,13 +33,24 @@ out.write_text(json.dumps({'metrics': metrics, 'config': str(config)}))
 """
 
 
+LABEL = """
+import sys
+from pathlib import Path
+
+with open(Path(__file__).parent / 'calls', 'a') as calls:
+    name = Path(sys.argv[1]).stem
+    print('make_pseudo_labels', name, *sys.argv[2:], file=calls)
+"""
+
+
 @pytest.fixture
 def tools(tmp_path):
-    """A folder of a train.py and a test.py that only note their calls."""
+    """A folder of tools that only note their calls."""
     folder = tmp_path / 'tools'
     folder.mkdir()
     (folder / 'train.py').write_text(TRAIN)
     (folder / 'test.py').write_text(TEST)
+    (folder / 'make_pseudo_labels.py').write_text(LABEL)
     return folder
 
 
@@ -65,6 +76,7 @@ def write_config(tmp_path):
             textwrap.dedent(
                 f"""
                 model = dict(width={width}, test_cfg=dict(score={score}))
+                train_dataloader = dict(dataset=dict(type='x'))
                 train_cfg = dict(max_iters={max_iters}, val_interval=2)
                 randomness = dict(seed=0)
                 work_dir = None

@@ -39,6 +39,8 @@ def test_weights_may_be_of_another_table(repo):
         ('randomness = dict(seed=3)', False, False),
         ("work_dir = 'elsewhere'", False, False),
         ("paper_row = 'table4/x'", False, False),
+        ("train_dataloader['dataset']['pseudo_labels'] = 'x'", False, False),
+        ("train_dataloader['dataset']['tasks'] = ['x']", True, False),
         ("train_cfg['val_interval'] = 9", False, False),
         ("train_cfg['max_iters'] = 9", True, False),
         ("model['test_cfg']['score'] = 0.5", False, True),
@@ -79,7 +81,7 @@ def test_missing_files_are_named(write_config, tmp_path):
         read_row(tmp_path / 'gone.py')
     path = write_config('lost', "weights = 'gone'\n")
     with pytest.raises(
-        FileNotFoundError, match="takes the weights of 'gone', but there is n"
+        FileNotFoundError, match="has weights = 'gone', but there is neither"
     ):
         read_row(path)
 

@@ -41,11 +41,13 @@ def test_trains_once_for_all_rows_of_the_same_weights(
         for name in ('whole', 'small')
     ]
     assert [line for line in found if line.startswith('train')] == trainings
-    assert found[:3] == [trainings[0], 'test whole whole', 'test tuned whole']
+    assert found[0] == trainings[0]
+    assert found[1].startswith('test whole whole --work-dir')
+    assert found[2].startswith('test tuned whole --work-dir')
     assert [line.split(' (')[0] for line in said[:3]] == [
-        'whole, seed 3: trained',
-        'whole, seed 3: tested',
-        'tuned, seed 3: tested',
+        'whole, seed 3: train done',
+        'whole, seed 3: test done',
+        'tuned, seed 3: test done',
     ]
 
 
@@ -96,7 +98,8 @@ def test_other_test_settings_test_again(runs, paths, calls, write_config):
     assert runs.result(rows[0], 0).metrics['semantic/mIoU_unseen'] == 10
     runs.complete(rows, [0], [Slot()])
 
-    assert calls() == ['test tuned whole']
+    (line,) = calls()
+    assert line.startswith('test tuned whole --work-dir')
     assert runs.result(rows[1], 0).metrics['semantic/mIoU_unseen'] == 10
 
 
@@ -120,13 +123,36 @@ def test_one_failure_leaves_the_others(runs, paths, write_config, tmp_path):
     assert all(runs.result(row, 0) for row in rows[1:])
 
 
-def test_options_reach_both_scripts(tmp_path, tools, paths, calls):
+def test_options_reach_the_scripts(tmp_path, tools, paths, calls):
     options = {'model.test_cfg.modes': ['query', 'clip'], 'model.width': 16}
     runs = Runs(tmp_path / 'work', tools, options, say=str)
-    assert (
-        '--cfg-options model.test_cfg.modes=[query,clip] model.width=16'
-        in (' '.join(runs._options({})))
+    runs.complete(read_rows(paths[:1], options), [0], [Slot()])
+
+    train, test = calls()
+    text = 'model.test_cfg.modes=[query,clip] model.width=16'
+    assert train.endswith(f'val_interval=5 {text}')
+    assert test.endswith(f'result.json --cfg-options {text}')
+
+
+def test_student_follows_its_teacher(
+    runs, paths, write_config, calls, tmp_path
+):
+    student = write_config('student', "pseudo_labels_of = 'whole'\n")
+    rows = read_rows([student, paths[2], paths[1]])
+    assert runs.complete(rows, [2], [Slot()]) == []
+
+    found = calls()
+    folder = tmp_path / 'work/student/seed_2/pseudo_labels'
+    weights = tmp_path / 'work/whole/seed_2/train/iter_4.pth'
+    assert [' '.join(line.split()[:2]) for line in found] == [
+        *('train whole', 'test tuned'),
+        *('make_pseudo_labels whole', 'train student', 'test student'),
+        *('train small', 'test small'),
+    ]
+    assert found[2] == f'make_pseudo_labels whole {weights} --out {folder}'
+    assert found[3].endswith(
+        f'train_dataloader.dataset.pseudo_labels={folder}'
     )
-    rows = read_rows(paths[:1], options)
-    runs.complete(rows, [0], [Slot()])
-    assert 'val_interval=5 model.test_cfg.modes=[query,clip]' in calls()[0]
+    # a folder of the run is no other setting
+    assert runs.complete(rows, [2], [Slot()]) == []
+    assert calls() == []

@@ -1,0 +1,8 @@
+"""Self-training on shapes, against shapes_interaction.py, its teacher.
+
+tools/ablate.py makes the pseudo labels; by hand, see docs/self_training.md.
+"""
+
+_base_ = '../freeseg/shapes.py'
+
+pseudo_labels_of = 'shapes_interaction'
