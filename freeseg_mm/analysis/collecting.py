@@ -89,6 +89,7 @@ class Collector:
             ValueError: If a label file or a prediction is unusable.
         """
         answers = prediction_regions(sample, score_thr=self._score_thr)
+        counts = None
         if Task.SEMANTIC in answers:
             num_classes = len(self.vocabulary)
             counts = count_confusion(
@@ -99,7 +100,7 @@ class Collector:
             )
             known = self.confusion
             self.confusion = counts if known is None else known + counts
-        scores = image_scores(sample, answers, self.vocabulary)
+        scores = image_scores(sample, answers, self.vocabulary, counts)
         self.scores.append((Path(sample['img_path']).name, scores))
         for task, answer in answers.items():
             place = {k: sample[k] for k in _TRUTH_KEYS if k in sample}

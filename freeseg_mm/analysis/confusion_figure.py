@@ -13,6 +13,7 @@ from .figures import class_text, new_figure
 
 _CELL, _NAMES = 0.3, 1.5  # inches
 _KEY, _TITLE = 1.2, 0.5  # inches, right of and above the matrix
+_LEAST_WIDTH, _LEAST_HEIGHT = 6.5, 4.5  # inches; room for the title
 _LEAST_WRITTEN = 0.5  # percent; smaller shares are left to the colour
 _OTHERS = 'all other classes'
 
@@ -38,8 +39,8 @@ def confusion_figure(
     ]
     columns = names + [_OTHERS] * (percent.shape[1] - len(names))
     figure = new_figure(
-        len(columns) * _CELL + _NAMES + _KEY,
-        len(names) * _CELL + _NAMES + _TITLE,
+        max(_LEAST_WIDTH, len(columns) * _CELL + _NAMES + _KEY),
+        max(_LEAST_HEIGHT, len(names) * _CELL + _NAMES + _TITLE),
     )
     axes = figure.subplots()
     # paper white for none, and dark for much: read without colour vision

@@ -15,8 +15,8 @@ from .log_file import Log, known_keys
 _WIDTH, _HEIGHT = 8.0, 3.4  # inches, of one panel
 _STYLES = ('-', '--', ':', '-.')
 _FAINT = 0.25  # opacity of what a smoothed curve was made of
-# Longer curves are lines alone, shorter ones show their points.
-_MOST_POINTS = 25
+_MARKS = 'os^Dv'
+_MARKS_OF_A_CURVE = 12  # about, however many points it has
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def curves_figure(
     """Draw curves, one panel for each kind of value.
 
     Losses share a panel, metrics share one in percent, any other key has
-    its own. Every curve has its own colour and, so that they can be told
-    apart without it, its own dashes or marks.
+    its own. Curves differ in colour and, so that they can be told apart
+    without it, in dashes and marks.
 
     Args:
         curves: What to draw.
@@ -142,8 +142,9 @@ def _draw(axes: Axes, curve: Curve, number: int, weight: float) -> None:
     look: dict[str, Any] = {
         'color': COLOURS[number % len(COLOURS)],
         'linestyle': _STYLES[number % len(_STYLES)],
-        'marker': 'os^Dv'[number % 5] if len(steps) <= _MOST_POINTS else '',
+        'marker': _MARKS[number % len(_MARKS)],
         'markersize': 4,
+        'markevery': max(1, len(steps) // _MARKS_OF_A_CURVE),
     }
     smoothed = smooth(values, weight)
     if weight:

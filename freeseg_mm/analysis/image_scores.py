@@ -10,16 +10,9 @@ from freeseg_mm.evaluation.panoptic_quality import (
     panoptic_quality,
 )
 from freeseg_mm.evaluation.per_class_metric import id_map_of
-from freeseg_mm.evaluation.semantic_iou import (
-    count_class_pixels,
-    iou_per_class,
-)
+from freeseg_mm.evaluation.semantic_iou import iou_per_class
 from freeseg_mm.evaluation.splits import class_mean
-from freeseg_mm.evaluation.truth import (
-    IGNORED,
-    read_panoptic_truth,
-    read_semantic_truth,
-)
+from freeseg_mm.evaluation.truth import read_panoptic_truth
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.visualization import TaskRegions, truth_regions
 
@@ -35,6 +28,7 @@ def image_scores(
     sample: Mapping[str, Any],
     answers: Mapping[Task, TaskRegions],
     vocabulary: Vocabulary,
+    confusion: np.ndarray | None,
 ) -> dict[Task, float]:
     """Score the answers on one image as if it were the whole data set.
 
@@ -46,6 +40,8 @@ def image_scores(
         sample: A tested sample with its predictions and label files.
         answers: The predictions as regions, for the tasks that were answered.
         vocabulary: What the labels refer to.
+        confusion: Pixels of the image by true and predicted class, (C, C);
+            ``None`` if the semantic task was not answered.
 
     Returns:
         Percent by task, for the tasks answered; NaN where neither truth nor
@@ -57,12 +53,9 @@ def image_scores(
     """
     num_classes = len(vocabulary)
     scores = {}
-    if Task.SEMANTIC in answers:
-        counts = count_class_pixels(
-            id_map_of(sample['pred_sem_seg']),
-            read_semantic_truth(sample, num_classes),
-            num_classes,
-            IGNORED,
+    if confusion is not None:
+        counts = np.stack(
+            [np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)]
         )
         scores[Task.SEMANTIC] = iou_per_class(counts)
     if Task.INSTANCE in answers:

@@ -11,7 +11,7 @@ from .confusion import Mistake, split_shares
 from .files import markdown_table, markdown_text, percent
 from .gallery import Picture
 from .image_scores import SCORE_NAMES
-from .result_file import MEASURES, ClassScore, TestResult
+from .result_file import MEASURES, ClassScore, ResultFile
 
 CLASSES_CSV, CONFUSION_CSV = 'classes.csv', 'confusion.csv'
 IMAGES_CSV = 'images.csv'
@@ -30,7 +30,7 @@ def bars_picture(task: Task) -> str:
     return f'classes_{task.value}.png'
 
 
-def head_part(result: TestResult) -> str:
+def head_part(result: ResultFile) -> str:
     """What was tested, and its means."""
     content = result.content
     facts = {
@@ -147,7 +147,7 @@ def gallery_part(
     return '\n\n'.join(parts)
 
 
-def no_predictions_part(result: TestResult) -> str:
+def no_predictions_part(result: ResultFile) -> str:
     """How to get what a result file cannot show."""
     return (
         '## Confusion and worst images\n\nThese need predictions, which '

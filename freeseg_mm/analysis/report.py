@@ -23,9 +23,9 @@ from .image_scores import SCORE_NAMES
 from .result_file import (
     MEASURES,
     ClassScore,
-    TestResult,
+    ResultFile,
     check_belongs,
-    read_test_result,
+    read_result_file,
 )
 from .running import run_test
 
@@ -94,7 +94,7 @@ def analyse(
         raise FileNotFoundError(f'no checkpoint or result file {source}')
     collector = None
     if source.suffix == '.json':
-        result = read_test_result(source)
+        result = read_result_file(source)
         check_belongs(result, config_path, _vocabulary(config))
         out.mkdir(parents=True, exist_ok=True)
     else:
@@ -108,7 +108,7 @@ def analyse(
             num_worst=extent.worst,
             score_thr=extent.score_thr,
         )
-        result = read_test_result(out / 'results.json')
+        result = read_result_file(out / 'results.json')
     parts = [index.head_part(result), _write_classes(result, out)]
     if collector is None:
         parts.append(index.no_predictions_part(result))
@@ -127,7 +127,7 @@ def _vocabulary(config: Config) -> Vocabulary:
     ).vocabulary
 
 
-def _write_classes(result: TestResult, out: Path) -> str:
+def _write_classes(result: ResultFile, out: Path) -> str:
     write_csv(
         out / index.CLASSES_CSV,
         ['task', 'class', 'split', 'kind', 'measure', 'percent'],

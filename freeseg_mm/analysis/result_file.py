@@ -32,7 +32,7 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
-class TestResult:
+class ResultFile:
     """What one test measured.
 
     Attributes:
@@ -41,14 +41,12 @@ class TestResult:
         classes: By task, its classes in the order of the vocabulary.
     """
 
-    __test__ = False  # no class of tests, whatever pytest makes of its name
-
     path: Path
     content: Mapping[str, Any]
     classes: Mapping[Task, tuple[ClassScore, ...]]
 
 
-def read_test_result(path: Path) -> TestResult:
+def read_result_file(path: Path) -> ResultFile:
     """Read what ``tools/test.py --out`` wrote.
 
     Raises:
@@ -72,11 +70,11 @@ def read_test_result(path: Path) -> TestResult:
             f'{path} holds no scores of single classes; test again with '
             'tools/test.py --out and the metrics of freeseg_mm'
         )
-    return TestResult(path, content, classes)
+    return ResultFile(path, content, classes)
 
 
 def check_belongs(
-    result: TestResult, config_path: str, vocabulary: Vocabulary
+    result: ResultFile, config_path: str, vocabulary: Vocabulary
 ) -> None:
     """Refuse results of another config.
 
