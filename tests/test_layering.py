@@ -40,6 +40,11 @@ FORBIDDEN = [
 # What only the files under these paths may import.
 ONLY_IN = {
     'open_clip': ('models/clip', 'shapes'),
+    # What only some of its files need, an extra brings.
+    'gradio': ('webdemo',),
+    'fastapi': ('webdemo',),
+    'uvicorn': ('webdemo',),
+    'freeseg_mm.webdemo': ('webdemo', 'cli'),
     # Measuring looks at everything; nothing depends on being measured.
     'freeseg_mm.benchmark': ('benchmark', 'cli'),
     # So is looking at results.
@@ -135,6 +140,8 @@ def test_third_party_imports_are_declared():
         for requirement in metadata.requires('freeseg_mm')
         if 'extra ==' not in requirement
     }
+    page = PACKAGE.parent / 'requirements/webdemo.txt'
+    declared |= set(re.findall(r'^[\w-]+', page.read_text(), re.MULTILINE))
     imported = {name.split('.')[0] for _, name in all_imports()}
     third_party = imported - sys.stdlib_module_names - {'freeseg_mm'}
     undeclared = {names.get(name, name) for name in third_party} - declared

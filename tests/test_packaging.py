@@ -38,7 +38,7 @@ def wheel_names(repo, tmp_path_factory):
         return set(archive.namelist())
 
 
-@pytest.mark.parametrize('pattern', ['*.py', '*.json'])
+@pytest.mark.parametrize('pattern', ['*.py', '*.json', '*.css'])
 def test_wheel_holds_every_file_of_the_package(repo, wheel_names, pattern):
     ours = {
         path.relative_to(repo).as_posix()

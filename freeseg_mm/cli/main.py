@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import bench, predict, vocab
+from . import bench, predict, video, vocab, webdemo
 
 USER_ERRORS = (OSError, KeyError, TypeError, ValueError)
 """What the package raises for bad input, with a message for the user."""
@@ -18,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         metavar='COMMAND', dest='command', required=True
     )
-    for command in (predict, vocab, bench):
+    for command in (predict, video, vocab, bench, webdemo):
         command.add_parser(commands)
     return parser
 

@@ -1,0 +1,107 @@
+"""``freeseg-mm webdemo``: a page to try words on an image."""
+
+import argparse
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+from .bench_arguments import add_options
+from .inferencer_arguments import inferencer_of
+
+EXAMPLES = """examples:
+  freeseg-mm webdemo
+  freeseg-mm webdemo --config configs/freeseg/coco.py \\
+      --checkpoint work_dirs/coco/iter_60000.pth --port 8000
+
+The page is for this machine alone unless --host says otherwise, and nothing
+is fetched from or sent to any other. Exit status: 0 when it was stopped with
+Ctrl+C; 1 after saying what was wrong; 2 for wrong usage.
+"""
+_NEEDED = ('gradio', 'fastapi', 'uvicorn')
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``webdemo`` to the subcommands."""
+    parser = commands.add_parser(
+        'webdemo',
+        help='try words on an image in the browser',
+        description='Serve a page: drop an image, write words, see segments.',
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to listen on (default 127.0.0.1, this machine alone); '
+        '0.0.0.0 lets in everyone who can reach it',
+    )
+    parser.add_argument(
+        '--port', type=int, default=7860, help='default 7860; 0 for any free'
+    )
+    parser.add_argument(
+        '--config',
+        default=None,
+        help='config file, or a short name, as demo (default), shapes, coco',
+    )
+    parser.add_argument(
+        '--checkpoint',
+        metavar='FILE',
+        help='weights; without --config, with the config they carry',
+    )
+    parser.add_argument('--device', help='default: cuda if there is one')
+    add_options(parser, '--cfg-options', 'entries of the config')
+    parser.add_argument(
+        '--max-side',
+        dest='largest_side',
+        type=int,
+        default=4096,
+        metavar='PIXELS',
+        help='images with a longer side are refused (default 4096); answers '
+        'on those over 2048 are worked out at 2048, then enlarged',
+    )
+    parser.add_argument(
+        '--max-upload-mb',
+        type=float,
+        default=20,
+        metavar='MB',
+        help='larger files are refused (default 20)',
+    )
+    parser.set_defaults(run=run, max_side=2048, prompt_tuning=None)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl+C; what can be refused is refused before weights."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        print(
+            f'freeseg-mm: webdemo needs {", ".join(missing)}; run `pip '
+            'install -r requirements/webdemo.txt` or `pip install '
+            "'freeseg_mm[webdemo]'`",
+            file=sys.stderr,
+        )
+        return 1
+    from freeseg_mm.webdemo.address import address_of, is_local, listen
+    from freeseg_mm.webdemo.answering import Answerer
+    from freeseg_mm.webdemo.limits import Limits
+
+    limits = Limits(args.max_upload_mb, args.largest_side)
+    with listen(args.host, args.port) as listening:
+        answerer = Answerer(inferencer_of(args), limits)
+        from freeseg_mm.webdemo.server import prepared_server
+
+        with prepared_server(answerer) as server:
+            print(
+                f'the page is at {address_of(listening)} (Ctrl+C stops it)',
+                flush=True,
+            )
+            if not is_local(args.host):
+                print(
+                    f'freeseg-mm: --host {args.host} lets in everyone who can '
+                    'reach this machine; there is no password',
+                    file=sys.stderr,
+                )
+            try:
+                server.run(sockets=[listening])
+            except KeyboardInterrupt:
+                print('stopped', file=sys.stderr)
+    return 0
