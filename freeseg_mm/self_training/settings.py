@@ -27,7 +27,7 @@ class PseudoLabelSettings:
 
     score_thr: float = 0.4
     min_area: float = 0.001
-    min_unlabelled: float = 0.5
+    min_unlabelled: float = 0.3
     overlap_thr: float = 0.5
     prior: bool = True
 

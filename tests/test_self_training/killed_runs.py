@@ -14,6 +14,7 @@ import runpy
 import signal
 import sys
 
+import mmengine.config.config
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -95,6 +96,8 @@ def arrange(moment):
 
 def main():
     tool, moments, *arguments = sys.argv[1:]
+    # several times a run mmengine lays out its config, for seconds
+    mmengine.config.config.FormatCode = lambda text, **_: (text, True)
     for moment in moments.split(','):
         child = os.fork()
         if child == 0:
