@@ -2,6 +2,7 @@ from .image_choice import choose_images
 from .legend import Legend, LegendEntry, legend
 from .palette import class_colours
 from .panel import panel
+from .patterns import class_patterns
 from .regions import (
     Region,
     TaskRegions,
@@ -17,6 +18,7 @@ __all__ = [
     'TaskRegions',
     'choose_images',
     'class_colours',
+    'class_patterns',
     'draw_segments',
     'legend',
     'panel',

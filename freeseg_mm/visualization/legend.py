@@ -1,6 +1,6 @@
 """Which colour is which class."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,16 @@ from freeseg_mm.structures import Vocabulary
 
 from .name_tag import name_tag
 from .palette import class_colours
-from .segments import STUFF_OUTLINE, THING_OUTLINE, hatching
+from .patterns import PLAIN, class_patterns
+from .segments import STUFF_OUTLINE, THING_OUTLINE, hatching, paint
 
 GROUND = (32, 34, 38)
 _MARGIN = 6
-_SWATCH = 17
+# Wide enough for a pattern.
+_SWATCH = (17, 26)
 _ROW = 21
+_SPACE = 2
+_GREY = 127.5
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class LegendEntry:
         label: Its position in the vocabulary.
         is_thing: Whether its swatch has the outline of things.
         is_seen: Whether its name is written plainly, not starred.
+        score: The best of the class, in [0, 1]; ``None`` for none.
         box: Left, top, right, bottom of swatch and name in the picture.
     """
 
@@ -34,6 +39,7 @@ class LegendEntry:
     label: int
     is_thing: bool
     is_seen: bool
+    score: float | None
     box: tuple[int, int, int, int]
 
 
@@ -51,56 +57,64 @@ class Legend:
 
 
 def legend(
-    labels: Iterable[int], vocabulary: Vocabulary, *, width: int
+    labels: Iterable[int],
+    vocabulary: Vocabulary,
+    *,
+    width: int = 1,
+    height: int | None = None,
+    scores: Mapping[int, float] | None = None,
 ) -> Legend:
     """Draw a swatch and the name of each class.
 
-    Unseen classes come first; below the classes stands what outlines, star
-    and hatching mean.
+    Unseen classes come first; below the classes stands what outlines, star,
+    hatching and scores mean.
 
     Args:
         labels: Positions in the vocabulary; each class is listed once.
         vocabulary: Names and kinds of the labels.
         width: Of the picture in pixels; it grows if a name needs more.
+        height: Grow beyond ``width`` rather than beyond this height.
+        scores: The best score of some of the labels, in [0, 1].
     """
+    scores = scores or {}
     order = sorted(
         set(labels),
         key=lambda i: (vocabulary.is_seen[i], not vocabulary.is_thing[i], i),
     )
-    tags = {
-        label: name_tag(
-            vocabulary.names[label], is_seen=vocabulary.is_seen[label]
-        )
+    patterns = class_patterns(order, vocabulary.names)
+    colours = class_colours(vocabulary.names)
+    swatches = [
+        _swatch(colours[label], vocabulary.is_thing[label], patterns[label])
         for label in order
-    }
-    widest = max((tag.width for tag in tags.values()), default=0)
-    column = _MARGIN + _SWATCH + 2 + widest
-    columns = max(1, (width - _MARGIN) // column)
+    ]
+    tags = [_tag(label, vocabulary, scores.get(label)) for label in order]
+    notes = _notes(has_scores=bool(scores))
+    columns, column = _columns(tags, len(notes), width, height)
     rows = -(-len(order) // columns)
-    notes = _notes()
     size = (
-        max(width, column + _MARGIN, *(n.width + _MARGIN for n in notes)),
-        3 * _MARGIN + rows * _ROW + len(notes) * _ROW,
+        max(
+            width,
+            columns * column + _MARGIN,
+            *(note.width + 2 * _MARGIN for note in notes),
+        ),
+        3 * _MARGIN + (rows + len(notes)) * _ROW,
     )
     canvas = Image.new('RGB', size, GROUND)
-    colours = class_colours(vocabulary.names)
     entries = []
     for position, label in enumerate(order):
         left = _MARGIN + position // rows * column
         top = _MARGIN + position % rows * _ROW
-        is_thing = vocabulary.is_thing[label]
-        swatch = _swatch(colours[label], is_thing)
-        canvas.paste(swatch, (left, top))
-        tag = tags[label]
-        text_left = left + _SWATCH + 2
-        canvas.paste(tag, (text_left, top + (_SWATCH - tag.height) // 2), tag)
+        tag = tags[position]
+        line = _line(swatches[position], tag)
+        canvas.paste(line, (left, top))
         entries.append(
             LegendEntry(
                 name=vocabulary.names[label],
                 label=label,
-                is_thing=is_thing,
+                is_thing=vocabulary.is_thing[label],
                 is_seen=vocabulary.is_seen[label],
-                box=(left, top, text_left + tag.width, top + _SWATCH),
+                score=scores.get(label),
+                box=(left, top, left + line.width, top + line.height),
             )
         )
     top = size[1] - _MARGIN - len(notes) * _ROW
@@ -109,33 +123,69 @@ def legend(
     return Legend(np.array(canvas), tuple(entries))
 
 
-def _swatch(colour: np.ndarray, is_thing: bool) -> Image.Image:
-    swatch = Image.new('RGB', (_SWATCH, _SWATCH))
+def _tag(
+    label: int, vocabulary: Vocabulary, score: float | None
+) -> Image.Image:
+    text = vocabulary.names[label]
+    if score is not None:
+        text += f' {score:.0%}'
+    return name_tag(text, is_seen=vocabulary.is_seen[label])
+
+
+def _columns(
+    tags: list[Image.Image], num_notes: int, width: int, height: int | None
+) -> tuple[int, int]:
+    """How many columns of entries, and the width of one."""
+    widest = max((tag.width for tag in tags), default=0)
+    column = _MARGIN + _SWATCH[1] + _SPACE + widest
+    columns = max(1, (width - _MARGIN) // column)
+    if height is not None:
+        rows = (height - 3 * _MARGIN) // _ROW - num_notes
+        columns = max(columns, -(-len(tags) // max(1, rows)))
+    return columns, column
+
+
+def _swatch(
+    colour: np.ndarray, is_thing: bool, pattern: int = PLAIN
+) -> Image.Image:
+    # as it looks over a grey image
+    canvas = np.empty((*_SWATCH, 3))
+    grey = np.full((*_SWATCH, 1), _GREY)
+    paint(canvas, grey, np.ones(_SWATCH, dtype=bool), colour, pattern)
+    swatch = Image.fromarray(np.rint(canvas).astype(np.uint8))
     ImageDraw.Draw(swatch).rectangle(
-        (0, 0, _SWATCH - 1, _SWATCH - 1),
-        fill=tuple(int(value) for value in colour),
+        (0, 0, _SWATCH[1] - 1, _SWATCH[0] - 1),
         outline=THING_OUTLINE if is_thing else STUFF_OUTLINE,
         width=2 if is_thing else 1,
     )
     return swatch
 
 
-def _notes() -> list[Image.Image]:
+def _line(sign: Image.Image, tag: Image.Image) -> Image.Image:
+    """A sign and what it means."""
+    line = Image.new(
+        'RGB', (sign.width + _SPACE + tag.width, _SWATCH[0]), GROUND
+    )
+    line.paste(sign, (0, 0))
+    place = (sign.width + _SPACE, (_SWATCH[0] - tag.height) // 2)
+    line.paste(tag, place, tag)
+    return line
+
+
+def _notes(*, has_scores: bool) -> list[Image.Image]:
     """What the signs mean, one picture a line."""
     grey = np.array((120, 120, 120))
-    signs = [
-        (_swatch(grey, True), 'thing'),
-        (_swatch(grey, False), 'stuff'),
-        (Image.fromarray(hatching(_SWATCH, _SWATCH)), 'ignored or no segment'),
+    nothing = Image.new('RGB', (0, 0))
+    lines = [
+        _line(nothing, name_tag('never labelled in training', is_seen=False)),
+        _line(_swatch(grey, True), name_tag('thing', is_seen=True)),
+        _line(_swatch(grey, False), name_tag('stuff', is_seen=True)),
+        _line(
+            Image.fromarray(hatching(*_SWATCH)),
+            name_tag('ignored or no segment', is_seen=True),
+        ),
     ]
-    lines = []
-    for sign, text in signs:
-        tag = name_tag(text, is_seen=True)
-        line = Image.new('RGB', (_SWATCH + 2 + tag.width, _SWATCH), GROUND)
-        line.paste(sign, (0, 0))
-        line.paste(tag, (_SWATCH + 2, (_SWATCH - tag.height) // 2), tag)
-        lines.append(line)
-    tag = name_tag('unseen class', is_seen=False)
-    line = Image.new('RGB', (tag.width, _SWATCH), GROUND)
-    line.paste(tag, (0, (_SWATCH - tag.height) // 2), tag)
-    return [line, *lines]
+    if has_scores:
+        best = name_tag('50%: best score of the class', is_seen=True)
+        lines.append(_line(nothing, best))
+    return lines

@@ -1,97 +1,97 @@
-"""One colour per category name, far apart within a vocabulary."""
+"""One colour per category name, in every picture the same."""
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 from hashlib import blake2b
 
 import numpy as np
 
-# Spacings tried in turn, in CIELAB units: about 2 can just be told apart.
-_SPACINGS = (24, 20, 16, 13, 10, 8, 6, 4, 0)
+from freeseg_mm.shapes import shapes_vocabulary
+from freeseg_mm.structures import Vocabulary
+
+from .colour_vision import VISIONS, lab_to_rgb, rgb_to_lab, simulate
+
 _LIGHTNESS = np.arange(38, 87, 4)
 _OPPONENT = np.arange(-96, 97, 6)
 # Greyer ones are left to what is ignored and to the image itself.
 _LEAST_CHROMA = 28
-_WHITE = np.array([0.95047, 1.0, 1.08883])  # D65
-_XYZ_TO_RGB = np.array(
-    [
-        [3.2404542, -1.5371385, -0.4985314],
-        [-0.9692660, 1.8760108, 0.0415560],
-        [0.0556434, -0.2040259, 1.0572252],
-    ]
-)
+# Colour-blind people tell two dimensions of colour apart, not three; asking
+# as much of theirs would leave too little for all others.
+_SHARE = 2
+_ANY = np.iinfo(np.int64).max
 
 
 def class_colours(names: Sequence[str]) -> np.ndarray:
-    """Colours of the classes of a vocabulary.
+    """Colours of category names.
 
-    Every name has a colour of its own, drawn from its spelling. Names of
-    one vocabulary whose colours would be too close are moved apart, as
-    little as needed. So the colours depend on the set of names alone, not
-    on their order, on the image or on the run.
+    The colour of a name depends on its spelling alone: not on the other
+    names, the data set, the image or the run. Names of the vocabularies
+    that come with the package were given colours far apart within each
+    vocabulary, for colour-blind people too; those of other names are drawn,
+    and two of them may be alike. :func:`class_patterns` tells alike ones
+    apart.
 
     Args:
-        names: Category names, C of them, unique.
+        names: Category names, C of them.
 
     Returns:
         RGB, (C, 3) uint8, read-only.
     """
-    return _class_colours(tuple(names))
-
-
-def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
-    """Convert CIELAB (D65) to sRGB.
-
-    Args:
-        lab: Lightness in [0, 100] and the two opponent axes, (..., 3).
-
-    Returns:
-        sRGB, (..., 3), in [0, 1] for colours a screen can show.
-    """
-    lightness, a, b = np.moveaxis(np.asarray(lab, np.float64), -1, 0)
-    y = (lightness + 16) / 116
-    f = np.stack([y + a / 500, y, y - b / 200], axis=-1)
-    xyz = _WHITE * np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
-    linear = xyz @ _XYZ_TO_RGB.T
-    curved = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
-    return np.where(linear > 0.0031308, curved, 12.92 * linear)
-
-
-@lru_cache(maxsize=16)
-def _class_colours(names: tuple[str, ...]) -> np.ndarray:
+    known = _known()
     candidates = _candidates()
-    wanted = [_digest(name) % len(candidates) for name in names]
-    # By digest, so that the order of the names plays no role.
-    order = sorted(range(len(names)), key=lambda i: _digest(names[i]))
-    for spacing in _SPACINGS:
-        chosen = _spread(candidates, [wanted[i] for i in order], spacing)
-        if chosen is not None:
-            break
-    colours = np.empty((len(names), 3), np.uint8)
-    colours[order] = np.rint(255 * lab_to_rgb(candidates[chosen]))
+    chosen = [
+        known.get(name, _digest(name) % len(candidates)) for name in names
+    ]
+    colours = np.rint(255 * lab_to_rgb(candidates[chosen])).astype(np.uint8)
     colours.setflags(write=False)
     return colours
 
 
-def _spread(
-    candidates: np.ndarray, wanted: list[int], spacing: float
-) -> list[int] | None:
-    """Give each the free candidate next to what it wants, if all find one."""
-    if not spacing:
-        return wanted
-    squares = (candidates**2).sum(axis=1)
-    free = np.ones(len(candidates), dtype=bool)
-    chosen = []
-    for index in wanted:
-        if not free.any():
-            return None
-        # squared distances of whole numbers: exact
-        away = squares + squares[index] - 2 * candidates @ candidates[index]
-        choice = int(np.where(free, away, np.inf).argmin())
-        chosen.append(choice)
-        away = squares + squares[choice] - 2 * candidates @ candidates[choice]
-        free &= away >= spacing**2
+@cache
+def _known() -> dict[str, int]:
+    """Candidates of the names of all vocabularies of the package.
+
+    Each name takes what is farthest from the names it shares a vocabulary
+    with; the smallest vocabularies choose first.
+    """
+    vocabularies = [shapes_vocabulary()]
+    vocabularies += map(Vocabulary.load, Vocabulary.builtin_names())
+    vocabularies.sort(
+        key=lambda vocabulary: (len(vocabulary), vocabulary.name)
+    )
+    candidates = _candidates()
+    # whole numbers, so that every machine chooses the same
+    seen = [
+        np.rint(rgb_to_lab(simulate(lab_to_rgb(candidates), name)))
+        for name in VISIONS
+    ]
+    chosen: dict[str, int] = {}
+    room = [np.full(len(candidates), _ANY) for _ in vocabularies]
+    for vocabulary in vocabularies:
+        new = set(vocabulary.names) - set(chosen)
+        # by digest, so that the order of the names plays no role
+        for name in sorted(new, key=_digest):
+            shared = [
+                i
+                for i, other in enumerate(vocabularies)
+                if name in other.names
+            ]
+            least = np.min([room[i] for i in shared], axis=0)
+            is_first = least.min() == _ANY
+            choice = _digest(name) % len(least) if is_first else least.argmax()
+            chosen[name] = int(choice)
+            away = _squared_distances(seen, chosen[name])
+            for i in shared:
+                room[i] = np.minimum(room[i], away)
     return chosen
+
+
+def _squared_distances(seen: Sequence[np.ndarray], index: int) -> np.ndarray:
+    """From one candidate to all, normal vision weighing less."""
+    normal, *others = (
+        ((lab - lab[index]) ** 2).sum(axis=1).astype(np.int64) for lab in seen
+    )
+    return np.min([normal, *(_SHARE**2 * other for other in others)], axis=0)
 
 
 def _digest(name: str) -> int:

@@ -13,6 +13,10 @@ from freeseg_mm.structures import Task, Vocabulary, task_targets
 
 from .regions import Region, TaskRegions, truth_regions
 
+# Where regions come from.
+TARGETS = 'targets'
+TRUTH = 'truth'
+
 
 @dataclass(frozen=True)
 class SampleView:
@@ -23,7 +27,8 @@ class SampleView:
         regions: What each task asks for; pixels without supervision are
             ignored.
         vocabulary: What the labels refer to.
-        source: Where the regions come from, ``targets`` or ``truth`` files.
+        source: Where the regions come from, see
+            :func:`known_regions`.
         note: What the pipeline did, in words.
     """
 
@@ -58,21 +63,44 @@ def sample_view(packed: Mapping[str, Any]) -> SampleView:
     sample: DetDataSample = packed['data_samples']
     image = _to_rgb(packed['inputs'])
     vocabulary: Vocabulary = sample.vocabulary
-    if 'gt_sem_seg' in sample:
-        source, regions = 'targets', _target_regions(sample, vocabulary)
-    elif 'seg_map_path' in sample:
-        regions = truth_regions(sample.metainfo, vocabulary)
-        source = 'truth'
-        height, width = sample.ori_shape
-        image = np.asarray(Image.fromarray(image).resize((width, height)))
-    else:
+    known = known_regions(sample, vocabulary)
+    if known is None:
         raise ValueError(
             'the pipeline packs neither gt_sem_seg nor seg_map_path, so there '
             'is nothing to draw; load the truth with '
             'freeseg_mm.LoadPanopticSegments, or keep seg_map_path and '
             'segments in the meta_keys of PackDetInputs'
         )
+    source, regions = known
+    if source == TRUTH:
+        height, width = sample.ori_shape
+        image = np.asarray(Image.fromarray(image).resize((width, height)))
     return SampleView(image, regions, vocabulary, source, _note(packed))
+
+
+def known_regions(
+    sample: DetDataSample, vocabulary: Vocabulary
+) -> tuple[str, dict[Task, TaskRegions]] | None:
+    """What is known about a sample, before anything is predicted.
+
+    Args:
+        sample: On the CPU.
+        vocabulary: What its labels refer to.
+
+    Returns:
+        :data:`TARGETS` and those a training sample carries, else
+        :data:`TRUTH` and what the label files of a test sample hold; ``None``
+        if there is neither.
+
+    Raises:
+        ValueError: If a label file is unusable; it is named.
+        FileNotFoundError: If a label file is missing.
+    """
+    if 'gt_sem_seg' in sample and 'segments' in sample:
+        return TARGETS, _target_regions(sample, vocabulary)
+    if 'seg_map_path' in sample and 'segments' in sample:
+        return TRUTH, truth_regions(sample.metainfo, vocabulary)
+    return None
 
 
 def _to_rgb(inputs: Tensor) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Regions drawn over an image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -9,9 +9,9 @@ from freeseg_mm.structures import Vocabulary
 
 from .name_placing import place_names
 from .palette import class_colours
+from .patterns import PLAIN, class_patterns, inked, mixed, pattern_mask
 from .regions import TaskRegions
 
-OPACITY = 0.75
 THING_OUTLINE = (255, 255, 255)
 STUFF_OUTLINE = (24, 24, 24)
 _THING_WIDTH = 2
@@ -30,12 +30,13 @@ def draw_segments(
     *,
     scale: int = 1,
     with_names: bool = True,
+    patterns: Mapping[int, int] | None = None,
 ) -> np.ndarray:
     """Paint the regions of one task over a grey copy of an image.
 
-    Things have a white outline, stuff a thin dark one. Ignored pixels are
-    hatched in dark grey, other pixels without a region show the image,
-    dimmed.
+    Things have a white outline, stuff a thin dark one. Classes of like
+    colours differ in the pattern of their lines. Ignored pixels are hatched
+    in dark grey, other pixels without a region show the image, dimmed.
 
     Args:
         image: RGB, (H, W, 3), uint8.
@@ -44,6 +45,8 @@ def draw_segments(
         scale: The picture is this many times larger than the image.
         with_names: Write names, with scores where there are any, on the
             regions that have room for them.
+        patterns: Pattern of each label; ``None`` for those of
+            :func:`class_patterns`, which look at this picture alone.
 
     Returns:
         RGB, (scale * H, scale * W, 3), uint8.
@@ -57,12 +60,20 @@ def draw_segments(
     grey = (enlarge_image(image, scale) @ _LUMA)[..., None]
     canvas = np.repeat(_DIMMED * grey, 3, axis=2)
     texture = _DARKEST + (255 - 2 * _DARKEST) / 255 * grey
+    labels = {region.label for region in regions}
+    if patterns is None:
+        patterns = class_patterns(labels, vocabulary.names)
     colours = class_colours(vocabulary.names)
     masks = [_enlarge_mask(region.mask, scale) for region in regions]
     visible = _visible_parts(masks)
     for region, mask, part in zip(regions, masks, visible, strict=True):
-        colour = colours[region.label]
-        canvas[part] = OPACITY * colour + (1 - OPACITY) * texture[part]
+        paint(
+            canvas,
+            texture,
+            part,
+            colours[region.label],
+            patterns[region.label],
+        )
         is_thing = vocabulary.is_thing[region.label]
         width = _THING_WIDTH if is_thing else 1
         outline = _rim(mask, width) & part
@@ -75,6 +86,28 @@ def draw_segments(
     if with_names:
         picture = place_names(picture, regions, visible, vocabulary)
     return picture
+
+
+def paint(
+    canvas: np.ndarray,
+    texture: np.ndarray,
+    part: np.ndarray,
+    colour: np.ndarray,
+    pattern: int,
+) -> None:
+    """Give a part of a picture a colour and a pattern of lines.
+
+    Args:
+        canvas: What is painted on, RGB, (H, W, 3), [0, 255].
+        texture: What shows through, (H, W, 1), [0, 255].
+        part: The pixels, (H, W), bool.
+        colour: RGB, (3,), [0, 255].
+        pattern: See :func:`pattern_mask`.
+    """
+    canvas[part] = mixed(colour, texture[part])
+    if pattern != PLAIN:
+        lines = part & pattern_mask(pattern, *part.shape)
+        canvas[lines] = mixed(inked(colour), texture[lines])
 
 
 def enlarge_image(image: np.ndarray, scale: int) -> np.ndarray:

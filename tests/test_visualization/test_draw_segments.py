@@ -63,6 +63,24 @@ def test_things_have_a_white_outline_of_two_pixels(image, vocabulary):
     assert (drawn[:, 3:5] == 255).all()
 
 
+def test_patterns_are_lines_of_another_tone(image, vocabulary):
+    region = Region(mask_of(slice(0, 6), slice(0, 8)), GRASS)
+    drawn = draw_segments(
+        image,
+        TaskRegions([region]),
+        vocabulary,
+        with_names=False,
+        patterns={GRASS: 3},
+    )
+    # two rows of ten, and what would be the next
+    assert (drawn[2:] == tint(vocabulary, GRASS)).all()
+    colour = class_colours(vocabulary.names)[GRASS]
+    ink = 255 if colour @ [0.299, 0.587, 0.114] <= 128 else 0
+    line = 0.45 * colour + 0.55 * ink
+    expected = np.rint(0.75 * line + 0.25 * (64 + 127 / 255 * GREY))
+    assert (drawn[:2] == expected).all()
+
+
 def test_earlier_regions_are_drawn_over_later_ones(image, vocabulary):
     regions = [
         Region(mask_of(slice(0, 6), slice(0, 8)), SKY),

@@ -1,8 +1,11 @@
+from importlib import import_module
+
 import numpy as np
 import pytest
 
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.visualization import class_colours, legend
+from freeseg_mm.visualization.name_tag import name_tag
 
 CAT, DOG, GRASS, SKY = range(4)
 
@@ -25,8 +28,11 @@ def test_swatches_show_colour_and_kind(vocabulary):
     colours = class_colours(vocabulary.names)
     for entry in drawn.entries:
         left, top, _, _ = entry.box
-        swatch = drawn.picture[top : top + 17, left : left + 17]
-        assert (swatch[2:-2, 2:-2] == colours[entry.label]).all()
+        swatch = drawn.picture[top : top + 17, left : left + 26]
+        # as in a picture: 3/4 colour, 1/4 of a grey image
+        mixed = np.rint(0.75 * colours[entry.label] + 0.25 * 127.5)
+        # all but the lines of a pattern
+        assert (swatch[2:-2, 2:-2] == mixed).all(axis=2).mean() > 0.5
         outline = 255 if entry.is_thing else 24
         assert (swatch[0] == outline).all()
         assert (swatch[:, -1] == outline).all()
@@ -36,7 +42,7 @@ def test_only_unseen_names_are_on_gold(vocabulary):
     drawn = legend(range(4), vocabulary, width=300)
     for entry in drawn.entries:
         left, top, right, bottom = entry.box
-        text = drawn.picture[top:bottom, left + 17 : right].astype(int)
+        text = drawn.picture[top:bottom, left + 26 : right].astype(int)
         golden = (text[..., 0] > 200) & (text[..., 2] < 100)
         assert golden.any() == (not entry.is_seen)
 
@@ -68,3 +74,47 @@ def test_without_classes_the_signs_are_explained(vocabulary):
     drawn = legend([], vocabulary, width=100)
     assert drawn.entries == ()
     assert len(np.unique(drawn.picture)) > 10
+
+
+def test_scores_are_written_behind_the_names(vocabulary):
+    plain = legend([CAT, SKY], vocabulary, width=300)
+    scored = legend([CAT, SKY], vocabulary, width=300, scores={CAT: 0.934})
+    assert [entry.score for entry in plain.entries] == [None, None]
+    assert [entry.score for entry in scored.entries] == [None, 0.934]
+
+    def width(drawn, index):
+        left, _, right, _ = drawn.entries[index].box
+        return right - left
+
+    # sky comes first, it is unseen
+    assert width(scored, 0) == width(plain, 0)
+    both = name_tag('cat 93%', is_seen=True), name_tag('cat', is_seen=True)
+    assert width(scored, 1) - width(plain, 1) == both[0].width - both[1].width
+    # and what they are is explained
+    assert scored.picture.shape[0] == plain.picture.shape[0] + 21
+
+
+def test_like_colours_have_their_patterns(vocabulary, monkeypatch):
+    monkeypatch.setattr(
+        # the package has a function of the module's name
+        import_module('freeseg_mm.visualization.legend'),
+        'class_patterns',
+        lambda labels, names: {CAT: 1, SKY: 0},
+    )
+    drawn = legend([CAT, SKY], vocabulary, width=300)
+    for entry in drawn.entries:
+        left, top, _, _ = entry.box
+        swatch = drawn.picture[top + 2 : top + 15, left + 2 : left + 24]
+        assert len(np.unique(swatch.reshape(-1, 3), axis=0)) == (
+            2 if entry.label == CAT else 1
+        )
+
+
+@pytest.mark.parametrize('height', [180, 300, 700])
+def test_legend_grows_in_width_to_keep_a_height(height):
+    vocabulary = Vocabulary.load('coco_stuff171')
+    drawn = legend(range(0, 171, 3), vocabulary, height=height)
+    assert drawn.picture.shape[0] <= height
+    boxes = np.array([entry.box for entry in drawn.entries])
+    assert len(boxes) == 57
+    assert boxes[:, 2].max() <= drawn.picture.shape[1]

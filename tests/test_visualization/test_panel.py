@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from freeseg_mm.structures import Task
+from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.visualization import (
     Region,
     TaskRegions,
+    class_patterns,
     draw_segments,
     legend,
     panel,
@@ -32,7 +33,7 @@ def cut(picture, top, left, cell):
     return picture[top : top + cell.shape[0], left : left + cell.shape[1]]
 
 
-def test_cells_stand_in_rows_of_sources_and_columns_of_tasks(
+def test_sources_stand_side_by_side_a_row_for_each_task(
     image, regions, vocabulary
 ):
     nothing = TaskRegions()
@@ -44,8 +45,8 @@ def test_cells_stand_in_rows_of_sources_and_columns_of_tasks(
     key = legend([GRASS], vocabulary, width=WIDTH).picture
     first = GAP + max(WIDTH, key.shape[1]) + GAP
     column, row = WIDTH + GAP, CAPTION + HEIGHT + GAP
-    assert picture.shape[1] == first + 3 * column
-    assert picture.shape[0] == max(2 * row, row + key.shape[0]) + GAP
+    assert picture.shape[1] == first + 2 * column
+    assert picture.shape[0] == max(3 * row, row + key.shape[0]) + GAP
 
     np.testing.assert_array_equal(cut(picture, CAPTION, GAP, image), image)
     np.testing.assert_array_equal(cut(picture, row, GAP, key), key)
@@ -55,10 +56,10 @@ def test_cells_stand_in_rows_of_sources_and_columns_of_tasks(
     )
     for place, cell in {
         (0, 0): drawn,
-        (0, 1): drawn,
-        (0, 2): drawn,
-        (1, 0): empty,
-        (1, 2): drawn,
+        (1, 0): drawn,
+        (2, 0): drawn,
+        (0, 1): empty,
+        (2, 1): drawn,
     }.items():
         top, left = CAPTION + place[0] * row, first + place[1] * column
         np.testing.assert_array_equal(cut(picture, top, left, cell), cell)
@@ -67,12 +68,74 @@ def test_cells_stand_in_rows_of_sources_and_columns_of_tasks(
     assert len(np.unique(blank.reshape(-1, 3), axis=0)) == 1
 
 
-def test_only_tasks_that_occur_have_a_column(image, regions, vocabulary):
+@pytest.mark.parametrize(
+    'rows',
+    [
+        {'answer': [Task.SEMANTIC, Task.PANOPTIC]},
+        {'truth': [Task.SEMANTIC], 'prediction': [Task.SEMANTIC]},
+    ],
+)
+def test_one_row_has_the_legend_at_its_right(image, regions, vocabulary, rows):
+    rows = {name: dict.fromkeys(row, regions) for name, row in rows.items()}
+    picture = panel(image, rows, vocabulary, scale=1)
+    height = CAPTION + HEIGHT
+    key = legend([GRASS], vocabulary, height=height).picture
+    left = GAP + 3 * (WIDTH + GAP)
+    np.testing.assert_array_equal(cut(picture, CAPTION, left, key), key)
+    assert picture.shape[1] == left + key.shape[1] + GAP
+    assert picture.shape[0] == CAPTION + key.shape[0] + GAP
+
+
+def test_only_tasks_that_occur_have_a_row(image, regions, vocabulary):
     rows = {'truth': {Task.INSTANCE: regions}}
     one = panel(image, rows, vocabulary, scale=1)
     rows['prediction'] = {Task.SEMANTIC: regions}
     two = panel(image, rows, vocabulary, scale=1)
-    assert two.shape[1] == one.shape[1] + WIDTH + GAP
+    # the legend goes below the image
+    key = legend([GRASS], vocabulary, width=WIDTH).picture
+    row = CAPTION + HEIGHT + GAP
+    assert two.shape[0] == max(2 * row, row + key.shape[0]) + GAP
+    assert one.shape[1] == 3 * GAP + 2 * WIDTH + key_width(vocabulary) + GAP
+
+
+def key_width(vocabulary):
+    return legend([GRASS], vocabulary, height=HEIGHT).picture.shape[1]
+
+
+def test_legend_has_the_best_score_of_a_class(image, vocabulary):
+    mask = np.ones((HEIGHT, WIDTH), dtype=bool)
+    scored = [Region(mask, GRASS, score) for score in (0.3, 0.875, 0.5)]
+    rows = {
+        'truth': {Task.PANOPTIC: TaskRegions([Region(mask, GRASS)])},
+        'prediction': {Task.PANOPTIC: TaskRegions(scored)},
+    }
+    picture = panel(image, rows, vocabulary, scale=1)
+    key = legend(
+        [GRASS], vocabulary, height=CAPTION + HEIGHT, scores={GRASS: 0.875}
+    ).picture
+    left = GAP + 3 * (WIDTH + GAP)
+    np.testing.assert_array_equal(cut(picture, CAPTION, left, key), key)
+
+
+def test_all_cells_and_the_legend_share_patterns(image, vocabulary):
+    """A class has its pattern though the like one is in another cell."""
+    like = Vocabulary.from_names([f'word {i}' for i in range(200)])
+    pairs = class_patterns(range(200), like.names)
+    label = next(i for i, pattern in pairs.items() if pattern)
+    mask = np.ones((HEIGHT, WIDTH), dtype=bool)
+    cell = TaskRegions([Region(mask, label)])
+    others = TaskRegions([Region(mask, i) for i in range(200) if i != label])
+    rows = {
+        'truth': {Task.SEMANTIC: others},
+        'prediction': {Task.SEMANTIC: cell},
+    }
+    picture = panel(image, rows, like, scale=1)
+    drawn = draw_segments(image, cell, like, patterns=pairs)
+    alone = draw_segments(image, cell, like)
+    left = GAP + 2 * (WIDTH + GAP)
+    found = cut(picture, CAPTION, left, drawn)
+    np.testing.assert_array_equal(found, drawn)
+    assert (found != alone).any()
 
 
 def test_small_images_are_enlarged(image, regions, vocabulary):
