@@ -10,6 +10,7 @@ from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.registry import Registry
 
 SCOPE = 'freeseg_mm'
@@ -37,4 +38,10 @@ METRICS = Registry(
 )
 HOOKS = Registry(
     'hook', parent=ROOT_HOOKS, scope=SCOPE, locations=['freeseg_mm.engine']
+)
+VISUALIZERS = Registry(
+    'visualizer',
+    parent=ROOT_VISUALIZERS,
+    scope=SCOPE,
+    locations=['freeseg_mm.engine'],
 )

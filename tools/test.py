@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
@@ -23,6 +24,21 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         help='write all metrics, per class too, as JSON to this file',
     )
+    parser.add_argument(
+        '--show-dir',
+        metavar='FOLDER',
+        help='draw truth and answers of every image; a relative folder is '
+        'made in WORK_DIR/TIMESTAMP',
+    )
+    parser.add_argument(
+        '--show', action='store_true', help='show the pictures in a window'
+    )
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        help='seconds a window stays (default: %(default)s)',
+    )
     return parser.parse_args()
 
 
@@ -34,6 +50,11 @@ def main() -> None:
         raise SystemExit(f'--out {args.out}: expected a name ending in .json')
     config = load_config(args)
     config.load_from, config.resume = args.checkpoint, False
+    if args.show or args.show_dir:
+        # configs of older checkpoints have none
+        hook = {'type': 'DetVisualizationHook'}
+        config.default_hooks.setdefault('visualization', hook)
+        trigger_visualization_hook(config, args)
     init_distributed_on_cpu(config)
     runner = Runner.from_cfg(config)
     metrics = runner.test()

@@ -13,6 +13,8 @@ default_hooks = dict(
         type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=2
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    # draw=True: a picture every 50 batches of validation, all of a test
+    visualization=dict(type='DetVisualizationHook', draw=False, interval=50),
 )
 custom_hooks = [
     dict(type='freeseg_mm.CompatibilityHook'),
@@ -27,7 +29,9 @@ env_cfg = dict(
 randomness = dict(seed=0)
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(
-    type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer'
+    type='freeseg_mm.FreeSegVisualizer',
+    vis_backends=vis_backends,
+    name='visualizer',
 )
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'

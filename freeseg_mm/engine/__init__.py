@@ -1,5 +1,11 @@
 from .compatibility_hook import CompatibilityHook
 from .exact_resume_hook import ExactResumeHook
 from .tta_prompt_hook import TTAPromptHook
+from .visualizer import FreeSegVisualizer
 
-__all__ = ['CompatibilityHook', 'ExactResumeHook', 'TTAPromptHook']
+__all__ = [
+    'CompatibilityHook',
+    'ExactResumeHook',
+    'FreeSegVisualizer',
+    'TTAPromptHook',
+]
