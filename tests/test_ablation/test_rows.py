@@ -89,3 +89,21 @@ def test_missing_files_are_named(write_config, tmp_path):
 def test_length_has_to_be_known(write_config):
     with pytest.raises(ValueError, match='train_cfg.max_iters is None; an ab'):
         read_row(write_config('endless', max_iters=None))
+
+
+def test_rows_on_shapes_stand_for_rows_of_the_paper(repo):
+    paths = sorted((repo / 'configs/ablations').glob('*.py'))
+    rows = {row.name: row for row in read_rows(paths)}
+
+    stand_for = {row.paper_row for row in rows.values()} - {None}
+    assert all((repo / f'configs/tables/{r}.py').is_file() for r in stand_for)
+    assert {row.split('/')[0] for row in stand_for} == {'table4', 'table7'}
+    for name, row in rows.items():
+        if name.endswith('_query'):
+            assert row.paper_row is None
+            assert row.teacher is None
+            assert row.weights.stem == name.removesuffix('_query')
+            assert row.training == rows[row.weights.stem].training
+            assert row.test != rows[row.weights.stem].test
+    teacher = rows['shapes_self_training'].teacher
+    assert teacher == rows['shapes_interaction'].config

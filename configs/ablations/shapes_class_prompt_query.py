@@ -1,0 +1,7 @@
+"""What the network of shapes_class_prompt.py names by itself, without CLIP's view."""
+
+_base_ = './shapes_class_prompt.py'
+
+paper_row = None
+weights = 'shapes_class_prompt'
+model = dict(test_cfg=dict(ensemble=dict(mode='query')))
