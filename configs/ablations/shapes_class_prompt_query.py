@@ -1,4 +1,4 @@
-"""What the network of shapes_class_prompt.py names by itself, without CLIP's view."""
+"""What the network names by itself: shapes_class_prompt.py without CLIP."""
 
 _base_ = './shapes_class_prompt.py'
 

@@ -1,4 +1,4 @@
-"""What the network of shapes_interaction.py names by itself, without CLIP's view."""
+"""What the network names by itself: shapes_interaction.py without CLIP."""
 
 _base_ = './shapes_interaction.py'
 

@@ -1,4 +1,4 @@
-"""What the network of shapes_self_training.py names by itself, without CLIP's view."""
+"""What the network names by itself: shapes_self_training.py without CLIP."""
 
 _base_ = './shapes_self_training.py'
 

@@ -1,4 +1,4 @@
-"""What the network of shapes_task_prompt.py names by itself, without CLIP's view."""
+"""What the network names by itself: shapes_task_prompt.py without CLIP."""
 
 _base_ = './shapes_task_prompt.py'
 
