@@ -1,5 +1,6 @@
 """A tiny trained-like model in files, and images, for who asks it."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ from freeseg_mm.structures import Vocabulary
 
 __all__ = [
     'inferencers',
+    'make_video',
     'noise',
     'photo',
     'tiny_inferencer',
@@ -96,6 +98,27 @@ def noise():
         small = generator.integers(0, 256, (6, 8, 3), np.uint8)
         image = Image.fromarray(small).resize((width, height))
         return np.asarray(image)
+
+    return make
+
+
+@pytest.fixture
+def make_video(tmp_path):
+    """Write RGB frames of one size to a video, 5 a second; its path."""
+
+    def make(frames, name='clip.avi', fps=5.0):
+        path = tmp_path / name
+        codec = {'.avi': 'MJPG', '.mp4': 'mp4v'}[path.suffix]
+        height, width = frames[0].shape[:2]
+        writer = cv2.VideoWriter(
+            str(path), cv2.VideoWriter_fourcc(*codec), fps, (width, height)
+        )
+        if not writer.isOpened():
+            pytest.skip(f'this OpenCV cannot write {codec} videos')
+        for frame in frames:
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        writer.release()
+        return path
 
     return make
 

@@ -38,8 +38,11 @@ def commands():
 
 
 @pytest.fixture
-def checkout(tiny_weights, shapes_world, tmp_path, monkeypatch):
-    """A folder with what the demo leaves behind, and some scenes."""
+def checkout(
+    tiny_weights, shapes_world, make_video, noise, tmp_path, monkeypatch
+):
+    """A folder with what the demo leaves behind, some scenes and a video."""
+    make_video([noise(seed=seed) for seed in range(7)], 'clip.mp4')
     train = tmp_path / 'work_dirs/demo/train'
     train.mkdir(parents=True)
     shutil.copy(tiny_weights[0], train.parent / 'config.py')
@@ -71,8 +74,8 @@ def test_example_of_the_readme(checkout, capsys):
 
 
 def test_there_are_snippets():
-    assert len(snippets('python')) == 7
-    assert len(commands()) == 6
+    assert len(snippets('python')) == 9
+    assert len(commands()) == 9
 
 
 def test_python_snippets(checkout, monkeypatch, capsys):
@@ -91,8 +94,12 @@ def test_python_snippets(checkout, monkeypatch, capsys):
     assert out.count('data/shapes/val/00000') >= 2
     for name in ('answer.png', 'answer.json', 'answer_panoptic.png'):
         assert Path(name).is_file()
+    assert '\n0 0.0 ' in out  # frames of the video
+    assert '\n5 1.0 ' in out
+    assert names['painted'].shape == (48, 64, 3)
+    assert "('prompt " in out
     with Image.open('answers/mmdet/vis/000007.jpg') as picture:
-        assert picture.size == (64, 64)
+        assert picture.width >= 64
     (result,) = names['inferencer'](
         names['photo'], names['words'], thresholds=Thresholds(score_thr=0.0)
     )
@@ -109,6 +116,8 @@ def test_commands(checkout, line, capsys):
     if '--out answers' in line:
         assert Path('answers/pictures/000007.png').is_file()
         assert Path('answers/panoptic.json').is_file()
+    if '--out painted.mp4' in line:
+        assert Path('painted.mp4').is_file()
 
 
 def test_fields_that_are_named_exist():

@@ -15,6 +15,7 @@ _PLACES = {
     'ImageResult': 'results',
     'ImagesFailed': 'results',
     'Thresholds': 'thresholds',
+    'mmseg_config': 'openmmlab',
     'read_words': 'words',
     'use_words': 'openmmlab',
 }

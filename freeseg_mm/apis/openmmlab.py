@@ -1,8 +1,40 @@
 """Own words for mmdet's and mmseg's inference functions."""
 
+from copy import deepcopy
+from pathlib import Path
+
+from mmengine.config import Config
+
+from freeseg_mm.datasets.from_config import read_config
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.visualization import class_colours
+
+
+def mmseg_config(config: str | Path | Config) -> Config:
+    """A config as ``MMSegInferencer`` wants it.
+
+    It refuses other visualizers than mmseg's, and takes for mmseg's what is
+    named without a prefix, where our configs mean mmdet's. mmseg's functions
+    and all of mmdet's take our configs as they are.
+
+    Args:
+        config: A config file or object, which is not changed.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if isinstance(config, Config):
+        changed = deepcopy(config)
+    else:
+        changed = read_config(Path(config))
+    changed.visualizer = {'type': 'mmseg.SegLocalVisualizer'}
+    changed.model._scope_ = 'mmdet'
+    # the first is looked for by its name, and replaced
+    for step in changed.test_dataloader.dataset.pipeline[1:]:
+        if '.' not in step.type:
+            step.type = f'mmdet.{step.type}'
+    return changed
 
 
 def use_words(model: FreeSeg, vocabulary: Vocabulary) -> None:

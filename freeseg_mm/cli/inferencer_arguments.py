@@ -46,17 +46,21 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--every',
-        type=int,
+        type=_positive,
         default=1,
         metavar='N',
         help='of a video, answer each N-th frame (default 1)',
     )
     parser.add_argument(
-        '--batch-size', type=int, default=1, metavar='B', help='default 1'
+        '--batch-size',
+        type=_positive,
+        default=1,
+        metavar='B',
+        help='default 1',
     )
     parser.add_argument(
         '--max-side',
-        type=int,
+        type=_positive,
         default=2048,
         metavar='PIXELS',
         help='answers on larger images are worked out at this longer side, '
@@ -64,6 +68,19 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--device', help='default: cuda if there is one')
     add_options(parser, '--cfg-options', 'entries of the config')
+
+
+def _positive(text: str) -> int:
+    """A number of at least 1; argparse says it of anything else."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(
+            f'expected a whole number of at least 1, got {text!r}'
+        )
+    return number
 
 
 def thresholds_of(args: argparse.Namespace) -> 'Thresholds':

@@ -25,6 +25,8 @@ EXAMPLES = """examples:
   freeseg-mm predict photo.jpg --classes 'cat|kitten, dragon, lawn' \\
       --things 'cat, dragon' --config configs/freeseg/coco.py \\
       --checkpoint work_dirs/coco/iter_60000.pth --json
+  freeseg-mm predict clip.mp4 --vocab voc --every 10 --prompt-tuning \\
+      --out answers --format json
 
 exit status: 0 if all images were answered; 1 after saying what was wrong or
 which images failed (the others are answered); 2 for wrong usage
@@ -45,7 +47,8 @@ def add_parser(commands: Any) -> None:
         'images',
         nargs='+',
         metavar='IMAGE',
-        help='image or video: file, folder of images, pattern or URL',
+        help='image or video (freeseg-mm video paints those): file, folder of '
+        'images, pattern or URL',
     )
     add_word_arguments(parser)
     parser.add_argument(

@@ -83,16 +83,14 @@ def run(args: argparse.Namespace) -> int:
     from freeseg_mm.apis.video import read_video_info
     from freeseg_mm.structures import Task
 
-    words = {
-        'classes': words_of(args),
-        'things': marked(args.things),
-        'unseen': marked(args.unseen),
-    }
-    read_words(words['classes'], things=args.things, unseen=args.unseen)
+    words = words_of(args)
+    marks = {'things': marked(args.things), 'unseen': marked(args.unseen)}
+    read_words(words, **marks)
     _check_files(args)
     tasks = Task.parse_many(args.tasks)
     call = {
-        **words,
+        'classes': words,
+        **marks,
         'tasks': tasks,
         'thresholds': thresholds_of(args),
         'batch_size': args.batch_size,
@@ -119,8 +117,6 @@ def _check_files(args: argparse.Namespace) -> None:
 
     if not args.out and not args.json:
         raise ValueError('give --out for a painted video, or --json, or both')
-    if args.every < 1:
-        raise ValueError(f'--every: expected at least 1, got {args.every}')
     found = list_images(args.video)
     if found != [args.video] or not is_video(args.video):
         raise ValueError(

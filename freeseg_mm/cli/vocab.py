@@ -15,7 +15,7 @@ EXAMPLES = """examples:
   freeseg-mm vocab check --classes 'cat|kitten, dragon, grass'
   freeseg-mm vocab check --vocab words.json
 
-exit status: 0, or 1 after saying what is wrong
+exit status: 0; 1 after saying what is wrong; 2 for wrong usage
 """
 
 

@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -175,6 +176,18 @@ def test_supervision(result, nothing, supervision):
         nothing.to_supervision()
 
 
+def test_supervision_itself(result):
+    """The package accepts what it is given, and works with it."""
+    package = pytest.importorskip('supervision')
+    found = result.to_supervision()
+    assert isinstance(found, package.Detections)
+    assert len(found) == 1
+    assert found.area.tolist() == [CAT.sum()]
+    assert len(found[found.confidence > 0.8]) == 0
+    (name,) = found['class_name']
+    assert name == 'cat'
+
+
 def test_without_supervision_it_says_what_to_install(result, monkeypatch):
     monkeypatch.setitem(sys.modules, 'supervision', None)
     with pytest.raises(ImportError, match='`pip install supervision`'):
@@ -190,6 +203,38 @@ def test_picture(result, nothing):
         result.picture(max_side=0)
     with pytest.raises(ValueError, match='nothing to draw'):
         nothing.picture()
+
+
+def test_overlay(result, nothing):
+    """One picture of the image's size, each name in its colour."""
+    for task in ('semantic', 'instance', 'panoptic'):
+        picture = result.overlay(task)
+        assert picture.shape == (4, 6, 3)
+        assert picture.dtype == np.uint8
+        assert (picture != result.image).any()
+    np.testing.assert_array_equal(result.overlay(), result.overlay('panoptic'))
+    with pytest.raises(ValueError, match='no panoptic result; ask for it'):
+        nothing.overlay()
+    with pytest.raises(ValueError, match=r"unknown task \['boxes'\]"):
+        result.overlay('boxes')
+
+
+def test_a_frame_of_a_video(result, tmp_path):
+    """Its number tells it from the others in all that is written."""
+    frame = replace(
+        result, source='folder/my clip.mp4', frame=12, seconds=0.48
+    )
+    assert frame.title == 'folder/my clip.mp4 frame 12'
+    assert frame.stem == 'my_clip_000012'
+    assert (result.title, result.stem) == ('folder/pets.png', 'pets')
+    content = frame.to_json()
+    assert (content['frame'], content['seconds']) == (12, 0.48)
+    assert 'frame' not in result.to_json()
+    ResultWriter(tmp_path, ['json']).write(frame)
+    assert (tmp_path / 'json/my_clip_000012.json').is_file()
+    frame.save_panoptic(tmp_path / 'a.png')
+    (image,) = json.loads((tmp_path / 'a.json').read_text())['images']
+    assert image['file_name'] == 'my_clip_000012.png'
 
 
 def test_a_large_picture_is_made_smaller(result):

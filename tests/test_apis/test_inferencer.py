@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from freeseg_mm.apis import (
     Thresholds,
     use_words,
 )
+from freeseg_mm.models.clip.text_tower import TextTower
 
 WORDS = ['dragon', 'house', 'cat', 'lawn|turf']
 ALL = Thresholds(score_thr=0.0)
@@ -92,34 +94,62 @@ def test_ten_vocabularies_in_ten_calls(tiny_weights, tiny_inferencer, photo):
     ]
     shared = tiny_inferencer
     answers = [shared(photo, words, thresholds=ALL)[0] for words in lists]
-    again = [shared(photo, words, thresholds=ALL)[0] for words in lists[::-1]]
-    for words, first, second in zip(lists, answers, again[::-1], strict=True):
-        assert first.vocabulary.names == tuple(words)
-        same(first, second)
-    # as from a model that never saw the others' words
+    # as from models that never saw the others' words
     fresh = FreeSegInferencer(*tiny_weights, device='cpu')
-    same(fresh(photo, lists[7], thresholds=ALL)[0], answers[7])
+    unused = fresh.model
+    for words, answer in zip(lists, answers, strict=True):
+        assert answer.vocabulary.names == tuple(words)
+        fresh.model = deepcopy(unused)
+        same(fresh(photo, words, thresholds=ALL)[0], answer)
 
 
-def test_threads_get_their_own_words_back(tiny_inferencer, photo):
-    lists = [[f'thing {k} {n}' for n in range(1 + k)] for k in range(6)]
+def test_a_list_of_words_costs_its_own_text(
+    tiny_inferencer, photo, monkeypatch
+):
+    """Nothing of the other lists is read again, and an old one not at all."""
+    read = []
+    encode = TextTower.encode
+
+    def counting(tower, embeddings, *rest):
+        read.append(len(embeddings))
+        return encode(tower, embeddings, *rest)
+
+    monkeypatch.setattr(TextTower, 'encode', counting)
+
+    def names_read(words, **arguments):
+        read.clear()
+        tiny_inferencer(photo, words, **arguments)
+        return list(read)
+
+    first, second = ['pear|nashi', 'plum'], ['plum', 'fig', 'kiwi', 'lime']
+    assert set(names_read(first)) == {3}
+    assert set(names_read(second)) == {4}
+    for words in (first, second):
+        assert names_read(words) == []
+        assert names_read(words, tasks='semantic') == []
+        assert names_read(words, things=[], thresholds=ALL) == []
+
+
+def test_twenty_threads_get_their_own_words_back(tiny_inferencer, photo):
+    lists = [[f'thing {k} {n}' for n in range(1 + k % 5)] for k in range(20)]
     kinds = ['semantic', 'instance', 'panoptic']
+    tuning = {'threshold': 1.0, 'unseen_first': False, 'learning_rate': 0.5}
 
     def ask(number):
         (result,) = tiny_inferencer(
             photo,
             lists[number],
             tasks=kinds[number % 3],
-            thresholds=ALL,
+            thresholds=Thresholds(score_thr=0.0, max_per_image=1 + number),
+            prompt_tuning=tuning if number % 4 == 0 else None,
         )
         return result
 
-    expected = [ask(number) for number in range(6)]
-    with ThreadPoolExecutor(6) as pool:
-        for _ in range(2):
-            for number, result in enumerate(pool.map(ask, range(6))):
-                assert result.vocabulary.names == tuple(lists[number])
-                same(result, expected[number])
+    expected = [ask(number) for number in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        for number, result in enumerate(pool.map(ask, range(20))):
+            assert result.vocabulary.names == tuple(lists[number])
+            same(result, expected[number])
 
 
 def test_tasks_and_thresholds_are_of_one_call(tiny_inferencer, photo):
@@ -186,6 +216,39 @@ def test_one_broken_file_does_not_stop_the_others(
         str(folder / 'c.png'),
     ]
     assert caught.value.failed[0].source == str(folder / 'b.png')
+
+
+def test_a_folder_of_unusual_files(tiny_inferencer, tmp_path, noise):
+    """Each is answered, or named with what is wrong with it."""
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    image = Image.fromarray(noise())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(folder / 'a turned.jpg', exif=exif)
+    image.convert('L').save(folder / 'b grey.png')
+    deep = np.asarray(image.convert('L')).astype(np.uint16) * 257
+    Image.fromarray(deep).save(folder / 'c deep.png')
+    other = Image.fromarray(noise(seed=1))
+    image.save(folder / 'd.gif', save_all=True, append_images=[other])
+    (folder / 'e text.jpg').write_text('hello, world')
+    image.convert('RGBA').save(folder / 'f clear.png')
+    answers = list(tiny_inferencer.stream(folder, WORDS, tasks='semantic'))
+    *good, failed, last = answers
+    assert [(x.label_map.shape, x.notes) for x in [*good, last]] == [
+        ((64, 48), ('turned as its EXIF orientation 6 says',)),
+        ((48, 64), ()),
+        ((48, 64), ('16 bits brought to 8',)),
+        ((48, 64), ('first of 2 frames',)),
+        ((48, 64), ()),
+    ]
+    assert isinstance(failed, FailedImage)
+    assert 'e text.jpg: not an image that can be read' in failed.reason
+    np.testing.assert_array_equal(good[1].label_map, good[2].label_map)
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    with pytest.raises(ValueError, match='no images in the folder .*empty'):
+        tiny_inferencer(empty, WORDS)
 
 
 def test_images_come_one_after_the_other(tiny_inferencer, noise):

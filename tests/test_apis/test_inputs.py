@@ -33,6 +33,8 @@ def test_a_folder_is_its_images_by_name(folder):
 def test_patterns_and_lists(folder, tmp_path, noise):
     pattern = f'{tmp_path}/images*/*.[pw]*'
     assert names(list_images(pattern)) == ['b.png', 'c.webp']
+    (tmp_path / 'clip.mp4').touch()  # a video is one entry
+    assert names(list_images(f'{tmp_path}/*.mp4')) == ['clip.mp4']
     array = noise()
     entries = list_images([folder / 'b.png', array, folder])
     assert names([entries[0], *entries[2:]]) == [

@@ -85,6 +85,35 @@ def test_json_lines(predict, photo, tmp_path):
     assert 'freeseg-mm: 1 of 3 images failed' in errors
 
 
+def test_prompts_are_tuned_on_demand(predict, photo):
+    for steps, notes in (([], 1), (['2'], 1), (['0'], 0)):
+        status, out, _ = predict(
+            *(photo, '--classes', 'dragon, house', '--json'),
+            *('--tasks', 'instance', '--prompt-tuning', *steps),
+        )
+        assert status == 0
+        content = json.loads(out)
+        assert len(content['notes']) == notes
+        assert all(note.startswith('prompt ') for note in content['notes'])
+
+
+def test_frames_of_a_video(predict, make_video, noise, tmp_path):
+    clip = make_video([noise(seed=seed) for seed in range(4)])
+    out = tmp_path / 'out'
+    status, text, errors = predict(
+        *(clip, '--classes', 'a', '--tasks', 'semantic', '--every', '3'),
+        *('--out', out, '--format', 'coco', 'json'),
+    )
+    assert (status, errors) == (0, '')
+    assert [line.split(':')[0] for line in text.splitlines()] == [
+        f'{clip} frame 0',
+        f'{clip} frame 3',
+    ]
+    for name in ('clip_000000', 'clip_000003'):
+        assert (out / f'semantic/{name}.png').is_file()
+        assert (out / f'json/{name}.json').is_file()
+
+
 def test_standard_output_is_for_answers(photo, tiny_weights):
     code = 'import sys; from freeseg_mm.cli import main; sys.exit(main())'
     done = subprocess.run(
@@ -153,6 +182,8 @@ def test_mistakes_are_one_sentence_before_weights(
         ['a.png', '--classes', 'a', '--vocab', 'coco'],
         ['a.png', '--classes', 'a', '--tasks', 'boxes'],
         ['a.png', '--classes', 'a', '--format', 'jpg'],
+        ['a.png', '--classes', 'a', '--batch-size', '0'],
+        ['a.png', '--classes', 'a', '--max-side', '-5'],
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, capsys):

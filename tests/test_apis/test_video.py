@@ -1,0 +1,229 @@
+import threading
+import weakref
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from freeseg_mm.apis import FailedImage, ImageResult, ImagesFailed, Thresholds
+from freeseg_mm.apis.inputs import list_images
+from freeseg_mm.apis.video import (
+    VideoInfo,
+    count_inputs,
+    is_video,
+    read_frames,
+    read_video_info,
+)
+
+WORDS = ['dragon', 'house', 'cat', 'lawn|turf']
+ALL = Thresholds(score_thr=0.0)
+
+
+def grey_frames(count, step=20):
+    """Frame k is of the grey k * step."""
+    return [np.full((48, 64, 3), k * step, np.uint8) for k in range(count)]
+
+
+@pytest.fixture
+def clip(make_video):
+    return make_video(grey_frames(10))
+
+
+@pytest.fixture
+def cut(make_video, noise):
+    """Half of a video."""
+    whole = make_video([noise(seed=seed) for seed in range(10)], 'whole.avi')
+    content = whole.read_bytes()
+    path = whole.with_name('cut.avi')
+    path.write_bytes(content[: len(content) // 2])
+    return path
+
+
+@pytest.mark.parametrize(
+    ('entry', 'expected'),
+    [
+        ('a/clip.mp4', True),
+        ('clip.AVI', True),
+        ('http://host/clip.webm?token=a.jpg', True),
+        ('file:///a%20b/clip.mov', True),
+        ('a.mp4/photo.jpg', False),
+        ('animation.gif', False),
+        (np.zeros((4, 4), np.uint8), False),
+    ],
+)
+def test_what_is_a_video(entry, expected):
+    assert is_video(entry) is expected
+
+
+def test_what_a_video_says_of_itself(clip):
+    assert read_video_info(str(clip)) == VideoInfo((48, 64), 5.0, 10)
+    assert read_video_info(clip.as_uri()).frames == 10
+
+
+@pytest.mark.parametrize('every', [1, 3, 20])
+def test_frames_in_order(clip, every):
+    found = list(read_frames(str(clip), every))
+    numbers = list(range(0, 10, every))
+    assert [frame.frame for frame in found] == numbers
+    assert [frame.seconds for frame in found] == [n / 5 for n in numbers]
+    assert {frame.source for frame in found} == {str(clip)}
+    means = [frame.pixels.mean() for frame in found]
+    np.testing.assert_allclose(means, [20 * n for n in numbers], atol=4)
+
+
+def test_frames_are_bgr(make_video):
+    red = np.zeros((48, 64, 3), np.uint8)
+    red[..., 0] = 255
+    (frame,) = read_frames(str(make_video([red])))
+    blue, green, red = frame.pixels.reshape(-1, 3).mean(0)
+    assert red > 220
+    assert max(blue, green) < 40
+
+
+def test_a_video_that_is_cut_short(cut):
+    found = []
+
+    def read_all():
+        for frame in read_frames(str(cut)):
+            found.append(frame.frame)
+
+    with pytest.raises(
+        ValueError, match=r'cut.avi: \d frames could be read of 10; the video'
+    ):
+        read_all()
+    assert found == list(range(len(found)))
+    assert 0 < len(found) < 9
+
+
+@pytest.mark.parametrize('content', [b'', b'hello, world'])
+def test_a_file_that_is_no_video(tmp_path, content):
+    path = tmp_path / 'note.mp4'
+    path.write_bytes(content)
+    for read in (read_video_info, lambda name: list(read_frames(name))):
+        with pytest.raises(ValueError, match=r'note.mp4: not a video that'):
+            read(str(path))
+
+
+def test_a_video_without_frames(clip, monkeypatch):
+    content = clip.read_bytes()
+    head = clip.with_name('head.avi')
+    # the list of frames begins with this mark
+    head.write_bytes(content[: content.index(b'movi') + 4])
+    with pytest.raises(ValueError, match=r'head.avi: .*that can be read'):
+        read_video_info(str(head))
+
+
+def test_a_video_that_is_gone(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no such file: .*gone.mp4'):
+        read_video_info(str(tmp_path / 'gone.mp4'))
+
+
+def test_a_video_from_the_web(clip):
+    handler = partial(SimpleHTTPRequestHandler, directory=clip.parent)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}'
+        assert list_images(f'{url}/clip.avi') == [f'{url}/clip.avi']
+        try:
+            assert len(list(read_frames(f'{url}/clip.avi', 2))) == 5
+            with pytest.raises(ValueError, match='/no.avi: not a video'):
+                read_video_info(f'{url}/no.avi')
+        finally:
+            server.shutdown()
+
+
+def test_counting(clip, photo, tmp_path, monkeypatch):
+    entries = [str(photo), str(clip), np.zeros((4, 4), np.uint8)]
+    assert count_inputs(entries, 1) == 12
+    assert count_inputs(entries, 3) == 6
+    assert count_inputs([str(tmp_path / 'gone.mp4')], 3) == 1
+    monkeypatch.setattr(
+        'freeseg_mm.apis.video.read_video_info',
+        lambda name: VideoInfo((4, 4), None, None),
+    )
+    assert count_inputs(entries, 1) is None
+
+
+def test_frames_are_answered_as_images_are(tiny_inferencer, make_video, noise):
+    clip = make_video([noise(seed=seed) for seed in range(3)])
+    frames = [frame.pixels for frame in read_frames(str(clip))]
+    answers = tiny_inferencer(clip, WORDS, thresholds=ALL)
+    assert [answer.frame for answer in answers] == [0, 1, 2]
+    assert [answer.seconds for answer in answers] == [0.0, 0.2, 0.4]
+    for pixels, answer in zip(frames, answers, strict=True):
+        (alone,) = tiny_inferencer(pixels, WORDS, thresholds=ALL)
+        np.testing.assert_array_equal(answer.label_map, alone.label_map)
+        np.testing.assert_array_equal(answer.segment_map, alone.segment_map)
+        np.testing.assert_array_equal(answer.image, pixels[..., ::-1])
+        assert alone.frame is None
+    assert answers[2].title == f'{clip} frame 2'
+    assert answers[2].stem == 'clip_000002'
+    assert answers[2].to_json()['frame'] == 2
+    assert answers[2].to_json()['seconds'] == 0.4
+    assert 'frame' not in alone.to_json()
+
+
+def test_videos_and_images_in_one_call(
+    tiny_inferencer, clip, cut, photo, noise, capsys
+):
+    """A batch may hold both; what is cut short fails in its place."""
+    Image.fromarray(noise(seed=1)).save(photo)
+    answers = list(
+        tiny_inferencer.stream(
+            [photo, clip, cut, photo],
+            ['cat'],
+            tasks='semantic',
+            every=4,
+            batch_size=2,
+        )
+    )
+    kinds = [
+        answer.reason if isinstance(answer, FailedImage) else answer.frame
+        for answer in answers
+    ]
+    (failure,) = (k for k in kinds if isinstance(k, str))
+    where = kinds.index(failure)
+    assert kinds[:4] == [None, 0, 4, 8]
+    assert kinds[4:where] == [0, 4][: where - 4]
+    assert kinds[where + 1 :] == [None]
+    assert 'cut.avi: ' in failure
+    with pytest.raises(ImagesFailed, match='cut short or damaged') as caught:
+        tiny_inferencer([cut, photo], ['cat'], tasks='semantic', every=4)
+    assert caught.value.results[-1].source == str(photo)
+
+
+def test_frames_do_not_pile_up(tiny_inferencer, make_video, monkeypatch):
+    """However long a video is: frames and answers are let go."""
+    clip = make_video(grey_frames(10))
+    living = []
+
+    def watched(name, every):
+        for image in read_frames(name, every):
+            living.append(weakref.ref(image.pixels))
+            yield image
+
+    monkeypatch.setattr('freeseg_mm.apis.reading.read_frames', watched)
+    most = 0
+    for answer in tiny_inferencer.stream(clip, ['cat'], tasks='semantic'):
+        assert isinstance(answer, ImageResult)
+        living.append(weakref.ref(answer))
+        most = max(most, sum(one() is not None for one in living))
+    assert len(living) == 20
+    assert most <= 6
+
+
+def test_a_bar_counts_frames(tiny_weights, clip, photo, capsys):
+    from freeseg_mm import FreeSegInferencer
+
+    inferencer = FreeSegInferencer(*tiny_weights, device='cpu', progress=True)
+    inferencer(clip, ['cat'], tasks='semantic', every=5)
+    assert '2/2' in capsys.readouterr().err
+    inferencer(photo, ['cat'], tasks='semantic')
+    assert capsys.readouterr().err == ''
+
+
+def test_every_is_checked(tiny_inferencer, clip):
+    with pytest.raises(ValueError, match='every: expected at least 1, got 0'):
+        tiny_inferencer.stream(clip, ['cat'], every=0)
