@@ -1,8 +1,7 @@
 """Table 3, ADE20K, Ours: FreeSeg.
 
 Nothing to train: the weights and the test of
-table1/semantic_ade_ours.py give this row too. As there,
-self-training is still missing.
+table1/semantic_ade_ours.py give this row too.
 """
 
 _base_ = '../table1/semantic_ade_ours.py'

@@ -1,8 +1,7 @@
 """Table 3, COCO, Ours: FreeSeg.
 
 Nothing to train: the weights and the test of
-table1/semantic_coco_ours.py give this row too. As there,
-self-training is still missing.
+table1/semantic_coco_ours.py give this row too.
 """
 
 _base_ = '../table1/semantic_coco_ours.py'

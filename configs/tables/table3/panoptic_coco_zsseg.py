@@ -11,7 +11,6 @@ paper = {
     'panoptic/RQ_seen': 34.7, 'panoptic/PQ_unseen': 9.7,
     'panoptic/SQ_unseen': 71.7, 'panoptic/RQ_unseen': 12.2,
 }  # fmt: skip
-lacks = []
 model = dict(
     prompt_learner=dict(use_task_prompt=False),
     panoptic_head=dict(context_interaction=None),

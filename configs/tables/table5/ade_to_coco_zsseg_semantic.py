@@ -8,5 +8,4 @@ Test, with the weights of table1/semantic_ade_zsseg.py:
 _base_ = '../table1/semantic_coco_zsseg.py'
 paper = {'_delete_': True, 'semantic/mIoU': 17.7}
 weights = 'table1/semantic_ade_zsseg'
-lacks = []
 test_dataloader = dict(dataset=dict(seen='none'))

@@ -1,7 +1,6 @@
 """Table 5, COCO to ADE20K, Ours.
 
-Every class of ADE20K counts as unseen. Self-training is
-still missing, as in the row that is tested.
+Every class of ADE20K counts as unseen.
 Test, with the weights of table1/semantic_coco_ours.py:
     tools/test.py configs/tables/table5/coco_to_ade_ours.py CKPT
 """

@@ -1,7 +1,6 @@
 """Table 6, ADE20K to VOC2012, Ours.
 
-Every class of VOC2012 counts as unseen. Self-training is
-still missing, as in the row that is tested.
+Every class of VOC2012 counts as unseen.
 Test, with the weights of table1/semantic_ade_ours.py:
     tools/test.py configs/tables/table6/ade_to_voc_ours.py CKPT
 """

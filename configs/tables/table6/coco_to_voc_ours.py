@@ -1,7 +1,6 @@
 """Table 6, COCO to VOC2012, Ours.
 
-Every class of VOC2012 counts as unseen. Self-training is
-still missing, as in the row that is tested.
+Every class of VOC2012 counts as unseen.
 Test, with the weights of table1/semantic_coco_ours.py:
     tools/test.py configs/tables/table6/coco_to_voc_ours.py CKPT
 """
