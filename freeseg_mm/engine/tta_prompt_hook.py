@@ -30,6 +30,7 @@ class TTAPromptHook(Hook):
     def __init__(self, settings: dict[str, Any] | None = None) -> None:
         self.settings = settings or {}
         self._usual: PromptTuner | None = None
+        self._is_on = False
 
     def before_test(self, runner: Runner) -> None:
         """Switch tuning on.
@@ -38,14 +39,25 @@ class TTAPromptHook(Hook):
             TypeError: See :meth:`FreeSeg.tune_prompts`.
             ValueError: See :meth:`FreeSeg.tune_prompts`.
         """
+        self._put_back(runner)
         model = model_of(runner)
-        self._usual = model.prompt_tuner
+        usual = model.prompt_tuner
         model.tune_prompts(self.settings)
+        self._usual = usual
+        self._is_on = True
+
+    def before_train(self, runner: Runner) -> None:
+        """Put the model's own setting back if a test has raised."""
+        self._put_back(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Put the model's own setting back if a test has raised."""
+        self._put_back(runner)
 
     def after_test(self, runner: Runner) -> None:
         """Put the model's own setting back and log what was tuned."""
-        model = model_of(runner)
-        tuner, model.prompt_tuner = model.prompt_tuner, self._usual
+        tuner = model_of(runner).prompt_tuner
+        self._put_back(runner)
         if tuner is None:
             return
         counts = tuner.counts
@@ -56,3 +68,8 @@ class TTAPromptHook(Hook):
             f'prompt tuning: {tuned} of {batches} batches had confident '
             f'queries of unseen classes, {queries} in all'
         )
+
+    def _put_back(self, runner: Runner) -> None:
+        if self._is_on:
+            model_of(runner).prompt_tuner = self._usual
+        self._is_on, self._usual = False, None

@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.runner import Runner
+
+from freeseg_mm.engine import TTAPromptHook
 
 EASY = {
     'learning_rate': 0.01,
@@ -111,6 +114,39 @@ def test_weights_of_a_test_that_raised_are_the_trained_ones(make_runner):
 
     after = runner.model.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize('steps', [0, 1])
+@pytest.mark.parametrize('next_', ['before_val', 'before_train'])
+def test_setting_of_the_model_is_back_after_a_test_that_raised(
+    build_tiny_model, next_, steps
+):
+    """A test that raised had no ``after_test``."""
+    model = build_tiny_model()
+    model.tune_prompts({'steps': 3})
+    own = model.prompt_tuner
+    runner = SimpleNamespace(model=model)
+    tuning = TTAPromptHook({**EASY, 'steps': steps})
+
+    for _ in range(2):  # the second test does not take the first's for own
+        tuning.before_test(runner)
+        assert model.prompt_tuner is not own
+    getattr(tuning, next_)(runner)
+
+    assert model.prompt_tuner is own
+    getattr(tuning, next_)(runner)
+    assert model.prompt_tuner is own
+
+
+def test_a_refused_setting_leaves_the_own_one(build_tiny_model):
+    model = build_tiny_model()
+    model.tune_prompts({'steps': 3})
+    own = model.prompt_tuner
+
+    with pytest.raises(ValueError, match='expected at least 0'):
+        TTAPromptHook({'steps': -1}).before_test(SimpleNamespace(model=model))
+
+    assert model.prompt_tuner is own
 
 
 def test_refuses_what_cannot_be_tuned(make_runner):

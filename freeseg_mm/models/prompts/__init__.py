@@ -1,6 +1,8 @@
 from .adaptive_prompt_learner import AdaptivePromptLearner
+from .building import build_prompts
 from .class_embedding import ClassEmbedding
 from .fixed_prompt import FixedPrompt
+from .prompt_file import check_prompt_files, prompt_file
 from .prompt_learner import PromptLearner
 
 __all__ = [
@@ -8,4 +10,7 @@ __all__ = [
     'ClassEmbedding',
     'FixedPrompt',
     'PromptLearner',
+    'build_prompts',
+    'check_prompt_files',
+    'prompt_file',
 ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmdet.utils import OptMultiConfig
 from torch import Tensor, nn
 
 from freeseg_mm.models.clip.text_tower import TextTower
@@ -36,6 +37,11 @@ class AdaptivePromptLearner(PromptLearner):
             (Table 4).
         fusion: How task and class are joined, one of ``task_first``,
             ``start_first``, ``embed``.
+        frozen: Whether training leaves all of it as it is; names are then
+            read once, not in each step.
+        init_cfg: mmengine's ``Pretrained`` with the ``checkpoint`` that
+            ``tools/pretrain_prompts.py`` wrote; see
+            :func:`check_prompt_files`.
 
     Raises:
         ValueError: If ``fusion`` is unknown or a count is negative.
@@ -50,8 +56,10 @@ class AdaptivePromptLearner(PromptLearner):
         num_task_tokens: int = 8,
         use_task_prompt: bool = True,
         fusion: str = 'task_first',
+        frozen: bool = False,
+        init_cfg: OptMultiConfig = None,
     ) -> None:
-        super().__init__()
+        super().__init__(init_cfg=init_cfg)
         if fusion not in FUSIONS:
             raise ValueError(f'fusion {fusion!r} is none of {FUSIONS}')
         if min(num_class_tokens, num_task_tokens) < 0:
@@ -75,6 +83,7 @@ class AdaptivePromptLearner(PromptLearner):
             self.join = nn.Linear(2 * embed_dim, embed_dim, bias=False)
             with torch.no_grad():
                 self.join.weight.copy_(torch.eye(embed_dim, 2 * embed_dim))
+        self.requires_grad_(not frozen)
 
     @property
     def depends_on_task(self) -> bool:

@@ -1,6 +1,6 @@
 """What the images of a batch share, and where they end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,34 @@ def shared_value(field: str, samples: SampleList) -> Any:
             f'{[getattr(value, "name", value) for value in values]}'
         )
     return values[0]
+
+
+def batch_vocabulary(
+    samples: SampleList, own: Vocabulary | None, meta: Mapping[str, Any]
+) -> Vocabulary:
+    """The vocabulary of a batch, or else the model's or checkpoint's.
+
+    mmdet's and mmseg's inference functions put the checkpoint's
+    ``dataset_meta`` on the model and know nothing of vocabularies.
+
+    Args:
+        samples: Of the batch, with ``vocabulary`` or without.
+        own: The model's, if it has one.
+        meta: The checkpoint's ``dataset_meta``.
+
+    Raises:
+        ValueError: If samples differ, or nobody names one.
+    """
+    if any('vocabulary' in sample for sample in samples):
+        return shared_value('vocabulary', samples)
+    if own is not None:
+        return own
+    if 'vocabulary' not in meta:
+        raise ValueError(
+            'no vocabulary: neither the data samples nor the checkpoint '
+            'name the classes to look for'
+        )
+    return Vocabulary.from_dict(meta['vocabulary'])
 
 
 def blank_padding(mask_logits: Tensor, metas: Sequence[dict]) -> Tensor:

@@ -1,7 +1,6 @@
 """FreeSeg: one network, three tasks, any vocabulary (Sec. 3)."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import torch
 from mmdet.models.detectors import MaskFormer
@@ -13,12 +12,12 @@ from freeseg_mm.models.clip import FrozenCLIP, MaskClassifier
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
 from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
 from freeseg_mm.models.layers import best_of_prompts
-from freeseg_mm.models.prompt_tuning import (
-    PromptTuner,
-    PromptTuning,
-    ScoredQueries,
+from freeseg_mm.models.prompt_tuning import PromptTuner
+from freeseg_mm.models.prompts import (
+    PromptLearner,
+    build_prompts,
+    check_prompt_files,
 )
-from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import (
     Task,
@@ -28,27 +27,17 @@ from freeseg_mm.structures import (
 )
 
 from .acceleration import Acceleration
-from .batch import against_negatives, blank_padding, shared_value
+from .batch import (
+    against_negatives,
+    batch_vocabulary,
+    blank_padding,
+    shared_value,
+)
+from .known_keys import TEST_KEYS, TRAIN_KEYS, refuse_unknown
 from .proposals import Proposals
 from .text_cache import TextCache
+from .tuned_prediction import ClipSource, make_tuner, scored_sources
 
-TRAIN_KEYS = (
-    'assigner',
-    'num_points',
-    'oversample_ratio',
-    'importance_sample_ratio',
-    'ignore_query_overlap',
-    'num_negative_classes',
-)
-TEST_KEYS = (
-    'tasks',
-    'ensemble',
-    'max_per_image',
-    'min_object_prob',
-    'object_score_thr',
-    'overlap_thr',
-    'prompt_tuning',
-)
 RESULT_FIELDS = {
     Task.SEMANTIC: 'pred_sem_seg',
     Task.INSTANCE: 'pred_instances',
@@ -131,8 +120,8 @@ class FreeSeg(MaskFormer):
                 f'model.pretrained={pretrained!r} would have no effect; give '
                 'the file as model.backbone.init_cfg.checkpoint'
             )
-        _refuse_unknown('train_cfg', train_cfg, TRAIN_KEYS)
-        _refuse_unknown('test_cfg', test_cfg, TEST_KEYS)
+        refuse_unknown('train_cfg', train_cfg, TRAIN_KEYS)
+        refuse_unknown('test_cfg', test_cfg, TEST_KEYS)
         frozen_clip: FrozenCLIP = MODELS.build(clip)
         head = panoptic_head.deepcopy()
         head.embed_dim = frozen_clip.embed_dim
@@ -148,10 +137,10 @@ class FreeSeg(MaskFormer):
             init_cfg=init_cfg,
         )
         self.clip = frozen_clip
-        self.prompt_learner = self._build_prompts(prompt_learner)
+        self.prompt_learner = build_prompts(prompt_learner, self.clip)
         self.clip_prompt: PromptLearner | None = None
         if clip_prompt is not None:
-            self.clip_prompt = self._build_prompts(clip_prompt)
+            self.clip_prompt = build_prompts(clip_prompt, self.clip)
         self.mask_classifier: MaskClassifier | None = None
         if mask_classifier is not None:
             self.mask_classifier = MODELS.build(mask_classifier)
@@ -173,15 +162,6 @@ class FreeSeg(MaskFormer):
         self.prompt_tuner: PromptTuner | None = None
         self.tune_prompts(self.test_cfg.get('prompt_tuning'))
 
-    def _build_prompts(self, config: ConfigType) -> PromptLearner:
-        """Build a prompt learner, with those of CLIP's widths it takes."""
-        config = config.copy()
-        if 'Adaptive' in config['type']:
-            config['text_width'] = self.clip.text.width
-        if 'Fixed' not in config['type']:
-            config['embed_dim'] = self.clip.embed_dim
-        return MODELS.build(config)
-
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks that :meth:`predict` answers."""
@@ -190,6 +170,18 @@ class FreeSeg(MaskFormer):
     @property
     def _use_clip_scores(self) -> bool:
         return self.test_cfg.ensemble.mode != 'query'
+
+    def init_weights(self) -> None:
+        """Initialise the weights, after a look at files of prompts.
+
+        Raises:
+            FileNotFoundError: See :func:`check_prompt_files`.
+            ValueError: See :func:`check_prompt_files`.
+        """
+        for learner in (self.prompt_learner, self.clip_prompt):
+            if learner is not None:
+                check_prompt_files(learner, self.clip)
+        super().init_weights()
 
     def train(self, mode: bool = True) -> 'FreeSeg':
         """Set the mode; parameters may have been swapped, so forget text."""
@@ -212,23 +204,9 @@ class FreeSeg(MaskFormer):
             ValueError: If a value is out of range, or CLIP's scores shall
                 be tuned and there is no ``mask_classifier``.
         """
-        self.prompt_tuner = None
-        _refuse_unknown(
-            'test_cfg.prompt_tuning',
-            settings,
-            [field.name for field in fields(PromptTuning)],
+        self.prompt_tuner = make_tuner(
+            settings, self.prompt_learner, self.mask_classifier is not None
         )
-        if settings is None:
-            return
-        tuning = PromptTuning(**settings)
-        if tuning.steps == 0:
-            return
-        if tuning.source != 'query' and self.mask_classifier is None:
-            raise ValueError(
-                f'prompt_tuning.source={tuning.source!r} needs a '
-                "mask_classifier; without one set it to 'query'"
-            )
-        self.prompt_tuner = PromptTuner(tuning, self.prompt_learner)
 
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Refuse names that CLIP cannot read, before anything is computed.
@@ -271,10 +249,9 @@ class FreeSeg(MaskFormer):
                 batch_data_samples, batch_segments, strict=True
             )
         ]
-        text_embeds = self.prompt_learner(self.clip.text, vocabulary, [task])
         return self.panoptic_head.loss(
             self.extract_feat(batch_inputs),
-            text_embeds,
+            self._train_text(vocabulary, task),
             vocabulary.class_of_prompt,
             targets,
         )
@@ -313,16 +290,9 @@ class FreeSeg(MaskFormer):
             tuned = self._tune(batch_inputs, found, text, vocabulary)
             if tuned is not None:
                 text = tuned
-                if self.prompt_tuner.settings.rerun:
-                    found = self._propose(pixel_maps, text, vocabulary, metas)
-                else:
-                    found = self._classify(
-                        found.query_feats,
-                        found.mask_logits,
-                        found.shown_logits,
-                        text,
-                        vocabulary,
-                    )
+                found = self._ask_again(
+                    pixel_maps, found, text, vocabulary, metas
+                )
         matters = found.matters
         clip_logits = None
         if self._use_clip_scores:
@@ -400,41 +370,47 @@ class FreeSeg(MaskFormer):
         """Text of a prompt tuned on the batch; see :class:`PromptTuner`."""
         assert self.prompt_tuner is not None
         source = self.prompt_tuner.settings.source
-        classifier = self.panoptic_head.cls_embed
-
-        def scored() -> list[ScoredQueries]:
-            sources = []
-            if source != 'clip':
-                sources.append(
-                    ScoredQueries(
-                        embeds=classifier.embed(found.query_feats.float()),
-                        logits=found.query_logits,
-                        scale=classifier.log_temperature.exp(),
-                        wanted=found.matters,
-                    )
-                )
-            if source != 'query':
-                embeds, valid = self.clip_view(
-                    batch_inputs, found.shown_logits, found.matters
-                )
-                sources.append(
-                    ScoredQueries(
-                        embeds=embeds,
-                        # by the learned prompts, whatever CLIP's own are
-                        logits=self._clip_logits(embeds, text, vocabulary),
-                        scale=self.clip.logit_scale,
-                        wanted=found.matters & valid,
-                    )
-                )
-            return sources
-
         return self.prompt_tuner.tune(
-            scored,
+            lambda: scored_sources(
+                source,
+                found,
+                self.panoptic_head.cls_embed,
+                ClipSource(
+                    view=lambda: self.clip_view(
+                        batch_inputs, found.shown_logits, found.matters
+                    ),
+                    # by the learned prompts, whatever CLIP's own are
+                    compare=lambda embeds: self._clip_logits(
+                        embeds, text, vocabulary
+                    ),
+                    scale=self.clip.logit_scale,
+                ),
+            ),
             self.prompt_learner,
             self.clip.text,
             text,
             vocabulary,
             self.tasks,
+        )
+
+    def _ask_again(
+        self,
+        pixel_maps: list[Tensor],
+        found: Proposals,
+        text: Tensor,
+        vocabulary: Vocabulary,
+        metas: Sequence[dict],
+    ) -> Proposals:
+        """What tuned text makes of a batch: all anew, or scores alone."""
+        assert self.prompt_tuner is not None
+        if self.prompt_tuner.settings.rerun:
+            return self._propose(pixel_maps, text, vocabulary, metas)
+        return self._classify(
+            found.query_feats,
+            found.mask_logits,
+            found.shown_logits,
+            text,
+            vocabulary,
         )
 
     def clip_scores(
@@ -528,23 +504,17 @@ class FreeSeg(MaskFormer):
             learner, self.clip, vocabulary, self.tasks
         )
 
-    def _vocabulary(self, samples: SampleList) -> Vocabulary:
-        """The vocabulary of a batch, or else the model's or checkpoint's.
+    def _train_text(self, vocabulary: Vocabulary, task: Task) -> Tensor:
+        """Text embeddings of a step, (1, P, D); cached if none is learned."""
+        learner = self.prompt_learner
+        if any(value.requires_grad for value in learner.parameters()):
+            return learner(self.clip.text, vocabulary, [task])
+        return self._text_cache.encode(learner, self.clip, vocabulary, [task])
 
-        mmdet's and mmseg's inference functions put the checkpoint's
-        ``dataset_meta`` on the model and know nothing of vocabularies.
-        """
-        if any('vocabulary' in sample for sample in samples):
-            return shared_value('vocabulary', samples)
-        if self.vocabulary is not None:
-            return self.vocabulary
-        meta = getattr(self, 'dataset_meta', None) or {}
-        if 'vocabulary' not in meta:
-            raise ValueError(
-                'no vocabulary: neither the data samples nor the checkpoint '
-                'name the classes to look for'
-            )
-        return Vocabulary.from_dict(meta['vocabulary'])
+    def _vocabulary(self, samples: SampleList) -> Vocabulary:
+        """The vocabulary of a batch; see :func:`batch_vocabulary`."""
+        meta = getattr(self, 'dataset_meta', None)
+        return batch_vocabulary(samples, self.vocabulary, meta or {})
 
     def _to_rgb(self, batch_inputs: Tensor) -> Tensor:
         """Undo the preprocessor: RGB in [0, 255]."""
@@ -563,13 +533,3 @@ class FreeSeg(MaskFormer):
             for task, result in results.items():
                 setattr(sample, RESULT_FIELDS[task], result)
         return data_samples
-
-
-def _refuse_unknown(
-    name: str, config: OptConfigType, known: Sequence[str]
-) -> None:
-    unknown = sorted(set(config or ()) - set(known))
-    if unknown:
-        raise TypeError(
-            f'model.{name} has unknown keys {unknown}; known are {list(known)}'
-        )

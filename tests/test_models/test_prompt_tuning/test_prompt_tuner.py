@@ -101,6 +101,32 @@ def test_only_the_unseen_names_are_read(tune, learner, text, monkeypatch):
     assert not torch.isclose(tuned[:, UNSEEN_ROWS], text[:, UNSEEN_ROWS]).all()
 
 
+def test_tokens_that_pass_the_text_tower_by_hand(tune, tiny_clip, monkeypatch):
+    """Of each task once with gradient, once without: no seen name's.
+
+    The prefix of a task: its name (5, 4, 5 tokens), 2 task vectors, the
+    start and 4 class vectors. Then two names of one token, each with a dot
+    and the end token.
+    """
+    counts = []
+    encode = tiny_clip.text.encode
+
+    def watched(embeddings, end, prefix):
+        own = int((end + 1).sum())
+        counts.append((len(prefix), own, prefix.requires_grad))
+        return encode(embeddings, end, prefix)
+
+    monkeypatch.setattr(tiny_clip.text, 'encode', watched)
+    tune()
+
+    lengths = [5 + 7, 4 + 7, 5 + 7]
+    assert counts == [
+        (length, 6, has_gradient)
+        for has_gradient in (True, False)
+        for length in lengths
+    ]
+
+
 def test_learner_stays_as_it_is_and_only_the_class_prompt_has_a_gradient(
     tune, learner, tiny_clip, monkeypatch
 ):
