@@ -1,0 +1,15 @@
+"""The shapes run with prompts learned first, then frozen, as released.
+
+Prompts: tools/pretrain_prompts.py configs/freeseg/shapes_pretrained_prompts.py
+    --out data/shapes_prompts.pth
+Train: tools/train.py configs/freeseg/shapes_pretrained_prompts.py
+"""
+
+_base_ = './shapes.py'
+
+model = dict(
+    prompt_learner=dict(
+        init_cfg=dict(type='Pretrained', checkpoint='data/shapes_prompts.pth'),
+        frozen=True,
+    )
+)

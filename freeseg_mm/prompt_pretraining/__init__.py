@@ -1,0 +1,1 @@
+"""Prompts learned before the network, on crops of labelled masks."""
