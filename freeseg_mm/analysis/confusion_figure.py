@@ -42,6 +42,7 @@ def confusion_figure(
         max(_LEAST_WIDTH, len(columns) * _CELL + _NAMES + _KEY),
         max(_LEAST_HEIGHT, len(names) * _CELL + _NAMES + _TITLE),
     )
+    figure.set_layout_engine('compressed')  # for cells that stay square
     axes = figure.subplots()
     # paper white for none, and dark for much: read without colour vision
     image = axes.imshow(
