@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
@@ -115,13 +115,12 @@ def count_inputs(entries: Sequence[OneImage], every: int) -> int | None:
     for entry in entries:
         frames: int | None = 1
         if is_video(entry):
-            try:
+            # the error of one that cannot be read takes a place, too
+            with suppress(FileNotFoundError, ValueError):
                 frames = read_video_info(str(entry)).frames
-            except (FileNotFoundError, ValueError):
-                frames = 1  # its error takes a place, too
         if frames is None:
             return None
-        total += math.ceil(frames / every) if is_video(entry) else 1
+        total += math.ceil(frames / every)
     return total
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 
@@ -58,9 +59,8 @@ class VideoOutput:
             )
         self._path = path
         self._size = size
-        self._part = path.with_name(f'{path.stem}.part{path.suffix}')
+        self._part = _make_part(path)
         self.written = 0
-        _check_place(path, self._part)
         with _quiet_opencv():
             self._writer = cv2.VideoWriter(
                 str(self._part),
@@ -109,16 +109,22 @@ class VideoOutput:
         self.close()
 
 
-def _check_place(path: Path, part: Path) -> None:
+def _make_part(path: Path) -> Path:
+    """Make an empty file beside a video, of a name that was free."""
     if path.is_dir():
         raise ValueError(f'{path} is a folder; give the name of a video file')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.open('wb').close()
+        for number in count(1):
+            part = path.with_name(f'{path.stem}.part{number}{path.suffix}')
+            if not part.exists():
+                part.open('xb').close()
+                break
     except OSError as error:
         raise ValueError(
             f'{path}: cannot be written ({error.strerror})'
         ) from error
+    return part
 
 
 @contextmanager

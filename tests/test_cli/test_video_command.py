@@ -205,16 +205,22 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
 def test_an_older_video_stays_until_the_new_one_is_done(tmp_path):
     path = tmp_path / 'a.avi'
     path.write_text('older')
+    other = tmp_path / 'a.part1.avi'
+    other.write_text('mine')
     with VideoOutput(path, (48, 64), 5.0):
         pass
     assert path.read_text() == 'older'
-    assert [left.name for left in tmp_path.iterdir()] == ['a.avi']
+    assert {left.name for left in tmp_path.iterdir()} == {
+        path.name,
+        other.name,
+    }
     with VideoOutput(path, (48, 64), 5.0) as output:
         output.write(np.full((48, 64, 3), (255, 0, 0), np.uint8))
         assert path.read_text() == 'older'
         with pytest.raises(ValueError, match=r'a.avi: a picture is \(4, 4\)'):
             output.write(np.zeros((4, 4, 3), np.uint8))
     assert output.written == 1
+    assert other.read_text() == 'mine'
     _, (frame,) = read(path)
     blue, green, red = frame.reshape(-1, 3).mean(axis=0)
     assert red > 220 > 40 > max(blue, green)
