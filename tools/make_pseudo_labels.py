@@ -14,11 +14,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.datasets.from_config import add_config_arguments, read_config
+from freeseg_mm.datasets.from_config import add_config_arguments
+from freeseg_mm.datasets.preparation.command import run_command
 from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
 from freeseg_mm.self_training import Labelling
 from freeseg_mm.self_training.command import (
     add_setting_arguments,
+    config_of,
     settings_of,
 )
 
@@ -50,30 +52,25 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def make(args: argparse.Namespace) -> None:
+    files = PseudoLabelFiles(args.out)
+    was_made = Labelling(
+        config_of(args),
+        args.checkpoint,
+        args.out,
+        settings_of(args),
+        limit=args.limit,
+        num_pictures=args.pictures,
+        num_workers=args.workers,
+        device=args.device,
+    ).run()
+    print(files.summary.read_text('utf-8'), end='')
+    print(f'{"made" if was_made else "there already"}: {files.json}')
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
-    files = PseudoLabelFiles(args.out)
-    try:
-        labelling = Labelling(
-            read_config(args.config, args.cfg_options),
-            args.checkpoint,
-            args.out,
-            settings_of(args),
-            limit=args.limit,
-            num_pictures=args.pictures,
-            num_workers=args.workers,
-            device=args.device,
-        )
-        was_made = labelling.run()
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        # str() of a KeyError is its message in quotes
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f'make_pseudo_labels: {message}', file=sys.stderr)
-        return 1
-    print(files.summary.read_text('utf-8'), end='')
-    done = 'made' if was_made else 'there already'
-    print(f'{done}: {files.json}')
-    return 0
+    return run_command('make_pseudo_labels', lambda: make(args))
 
 
 if __name__ == '__main__':

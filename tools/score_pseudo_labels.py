@@ -12,7 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.datasets.from_config import add_config_arguments, read_config
+from freeseg_mm.datasets.from_config import add_config_arguments
+from freeseg_mm.datasets.preparation.command import run_command
+from freeseg_mm.self_training.command import config_of
 from freeseg_mm.self_training.measuring import compare_with_hidden_truth
 
 
@@ -35,18 +37,15 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def score(args: argparse.Namespace) -> None:
+    config = config_of(args)
+    truth = compare_with_hidden_truth(config, args.folder)
+    print(truth.table(args.score_thr))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
-    try:
-        config = read_config(args.config, args.cfg_options)
-        truth = compare_with_hidden_truth(config, args.folder)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        # str() of a KeyError is its message in quotes
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f'score_pseudo_labels: {message}', file=sys.stderr)
-        return 1
-    print(truth.table(args.score_thr))
-    return 0
+    return run_command('score_pseudo_labels', lambda: score(args))
 
 
 if __name__ == '__main__':

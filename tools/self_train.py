@@ -15,10 +15,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.datasets.from_config import add_config_arguments, read_config
+from freeseg_mm.datasets.from_config import add_config_arguments
+from freeseg_mm.datasets.preparation.command import run_command
 from freeseg_mm.self_training import SelfTraining
 from freeseg_mm.self_training.command import (
     add_setting_arguments,
+    config_of,
     settings_of,
 )
 from freeseg_mm.self_training.rounds import STARTS
@@ -72,28 +74,25 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def train(args: argparse.Namespace) -> None:
+    training = SelfTraining(
+        config_of(args),
+        args.work_dir,
+        rounds=args.rounds,
+        refresh=args.refresh,
+        start=args.start,
+        checkpoint=args.checkpoint,
+        settings=settings_of(args),
+        num_workers=args.workers,
+        device=args.device,
+    )
+    for number, weights in enumerate(training.run()):
+        print(f'round {number}: {weights}', flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
-    try:
-        training = SelfTraining(
-            read_config(args.config, args.cfg_options),
-            args.work_dir,
-            rounds=args.rounds,
-            refresh=args.refresh,
-            start=args.start,
-            checkpoint=args.checkpoint,
-            settings=settings_of(args),
-            num_workers=args.workers,
-            device=args.device,
-        )
-        for number, weights in enumerate(training.run()):
-            print(f'round {number}: {weights}', flush=True)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        # str() of a KeyError is its message in quotes
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f'self_train: {message}', file=sys.stderr)
-        return 1
-    return 0
+    return run_command('self_train', lambda: train(args))
 
 
 if __name__ == '__main__':

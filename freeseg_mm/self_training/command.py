@@ -3,6 +3,10 @@
 import argparse
 from dataclasses import fields
 
+from mmengine.config import Config
+
+from freeseg_mm.datasets.from_config import read_config
+
 from .settings import PseudoLabelSettings
 
 _DEFAULTS = {
@@ -54,3 +58,17 @@ def settings_of(args: argparse.Namespace) -> PseudoLabelSettings:
     return PseudoLabelSettings(
         **{name: getattr(args, name) for name in _DEFAULTS}
     )
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The config that was named, with its ``--cfg-options``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If an option could have no effect.
+    """
+    try:
+        return read_config(args.config, args.cfg_options)
+    except KeyError as error:
+        # its text is the message in quotes
+        raise ValueError(error.args[0]) from error

@@ -1,11 +1,13 @@
 """Pseudo labels of the shapes world, made by random weights."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from freeseg_mm.datasets.from_config import build_dataset
+from freeseg_mm.datasets.preparation.journal import Journal
 from freeseg_mm.self_training import PseudoLabelSettings
 from freeseg_mm.self_training.labelling import (
     asked_vocabulary,
@@ -129,8 +131,6 @@ def test_killed_run_goes_on_to_the_same_files(labelling, monkeypatch, after):
     whole, broken = labelling('whole'), labelling('broken')
     whole.run()
 
-    from freeseg_mm.datasets.preparation.journal import Journal
-
     append, count = Journal.append, []
 
     def kill(journal, record):
@@ -216,7 +216,6 @@ def test_runs_on_every_label_or_several_sets_are_refused(tiny_run_config):
 def test_missing_weights_and_limit(labelling, tmp_path):
     with pytest.raises(ValueError, match='limit: expected at least 1, got 0'):
         labelling(limit=0).run()
-    job = labelling()
-    object.__setattr__(job, 'checkpoint', tmp_path / 'gone.pth')
+    job = replace(labelling(), checkpoint=tmp_path / 'gone.pth')
     with pytest.raises(FileNotFoundError, match=r'no checkpoint .*gone\.pth'):
         job.run()

@@ -51,7 +51,7 @@ def self_train(short_config, repo, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=1800,
         )
         assert done.returncode == 0, done.stdout[-3000:]
         ends = [

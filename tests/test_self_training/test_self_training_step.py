@@ -23,9 +23,9 @@ def test_trains_from_weights_once(training, tiny_weights, monkeypatch):
     assert path.name == 'iter_2.pth'
     content = torch.load(path, weights_only=True)
     assert content['freeseg_mm_random'].keys() >= {'python', 'numpy', 'torch'}
-    assert 'experiment_name' not in job.config or (
-        job.config.get('resume') is False
-    )
+    # the run's own config is left as it was
+    assert job.config.load_from is None
+    assert not job.config.resume
 
     def refuse(config):
         raise AssertionError('trained again')
