@@ -1,6 +1,8 @@
 """Pictures of what a network answers in several ensemble modes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +11,9 @@ from PIL import Image
 
 from freeseg_mm.datasets import OpenVocabPanopticDataset
 from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.structures import Task
 from freeseg_mm.visualization import (
+    TaskRegions,
     choose_images,
     panel,
     prediction_regions,
@@ -38,7 +42,43 @@ def choose_unseen(dataset: OpenVocabPanopticDataset, count: int) -> list[int]:
     )
 
 
+@dataclass(frozen=True)
+class ShownImage:
+    """A test image with what is known about it.
+
+    Attributes:
+        image: RGB, (H, W, 3), uint8.
+        truth: What its label files hold.
+        packed: What the pipeline made of it, for :func:`answer`.
+    """
+
+    image: np.ndarray
+    truth: dict[Task, TaskRegions]
+    packed: dict[str, Any]
+
+
+def read_image(dataset: OpenVocabPanopticDataset, index: int) -> ShownImage:
+    """Read one image of a data set in test mode.
+
+    Raises:
+        ValueError: If a label file is unusable; it is named.
+        FileNotFoundError: If a file is missing.
+    """
+    packed = dataset[index]
+    sample = packed['data_samples'].to_dict()
+    with Image.open(sample['img_path']) as file:
+        image = np.asarray(file.convert('RGB'))
+    return ShownImage(image, truth_regions(sample, dataset.vocabulary), packed)
+
+
 @torch.no_grad()
+def answer(model: FreeSeg, shown: ShownImage) -> dict[Task, TaskRegions]:
+    """What a model, on the device to test on, says about an image."""
+    model.eval()
+    (answered,) = model.test_step(pseudo_collate([shown.packed]))
+    return prediction_regions(answered.to_dict())
+
+
 def picture_modes(
     model: FreeSeg,
     dataset: OpenVocabPanopticDataset,
@@ -47,26 +87,21 @@ def picture_modes(
     *,
     scale: int | None = None,
 ) -> np.ndarray:
-    """Draw truth and answers of one test image, a row for each mode.
+    """Draw truth and answers of one test image, a column for each mode.
 
     Args:
         model: The model, on the device to test on.
         dataset: The data set, in test mode.
         index: Which image.
-        modes: Mode by the title of its row.
+        modes: Mode by the title of its column.
         scale: See :func:`panel`.
 
     Returns:
         RGB, (H, W, 3), uint8.
     """
-    model.eval()
-    sample = dataset[index]
-    truth = sample['data_samples'].to_dict()
-    rows = {'truth': truth_regions(truth, dataset.vocabulary)}
+    shown = read_image(dataset, index)
+    rows = {'truth': shown.truth}
     for title, mode in modes.items():
         with ensemble_mode(model, mode):
-            (answer,) = model.test_step(pseudo_collate([sample]))
-        rows[title] = prediction_regions(answer.to_dict())
-    with Image.open(truth['img_path']) as file:
-        image = np.asarray(file.convert('RGB'))
-    return panel(image, rows, dataset.vocabulary, scale=scale)
+            rows[title] = answer(model, shown)
+    return panel(shown.image, rows, dataset.vocabulary, scale=scale)

@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from freeseg_mm.registry import MODELS
 
 
 @pytest.fixture
@@ -12,6 +15,15 @@ def config_file(tiny_run_config, tmp_path):
     """The tiny run's config as one file."""
     path = tmp_path / 'tiny_run.py'
     tiny_run_config.dump(path)
+    return path
+
+
+@pytest.fixture
+def checkpoint(tiny_run_config, tmp_path):
+    """Weights of an untrained model."""
+    path = tmp_path / 'untrained.pth'
+    model = MODELS.build(tiny_run_config.model)
+    torch.save({'state_dict': model.state_dict()}, path)
     return path
 
 

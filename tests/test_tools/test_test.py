@@ -7,7 +7,6 @@ from mmdet.structures.mask import mask2bbox
 from mmengine.structures import InstanceData, PixelData
 
 from freeseg_mm.models.segmentors import FreeSeg
-from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
@@ -31,15 +30,6 @@ METRICS = {
     'panoptic/SQ',
     'panoptic/RQ',
 }
-
-
-@pytest.fixture
-def checkpoint(tiny_run_config, tmp_path):
-    """Weights of an untrained model."""
-    path = tmp_path / 'untrained.pth'
-    model = MODELS.build(tiny_run_config.model)
-    torch.save({'state_dict': model.state_dict()}, path)
-    return path
 
 
 @pytest.fixture
