@@ -35,7 +35,7 @@ class PromptTraining:
         ValueError: If a number is out of range.
     """
 
-    iters: int = 1000
+    iters: int = 300
     batch_size: int = 64
     lr: float = 2e-3
     weight_decay: float = 0.0
