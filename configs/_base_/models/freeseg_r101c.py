@@ -188,7 +188,7 @@ model = dict(
         # Sec. 3.4; freeseg_mm/models/prompt_tuning/settings.py explains them
         prompt_tuning=dict(
             steps=0,  # off
-            learning_rate=1e-3,
+            learning_rate=3e-3,
             optimizer='Adam',
             threshold=0.5,
             columns='unseen',

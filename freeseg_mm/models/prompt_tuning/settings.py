@@ -44,7 +44,7 @@ class PromptTuning:
     """
 
     steps: int = 1
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     optimizer: str = 'Adam'
     threshold: float = 0.5
     columns: str = 'unseen'
