@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .bench_arguments import add_options
@@ -17,6 +18,22 @@ _SHARES = {
     'object_score_thr': 'least score of a panoptic segment',
     'overlap_thr': 'least share of a mask that a panoptic segment keeps',
 }
+
+
+def _whole(text: str, least: int) -> int:
+    """A number of at least ``least``; argparse says it of anything else."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(
+            f'expected a whole number of at least {least}, got {text!r}'
+        )
+    return number
+
+
+_positive = partial(_whole, least=1)
 
 
 def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +55,7 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--prompt-tuning',
         nargs='?',
-        type=int,
+        type=partial(_whole, least=0),
         const=True,
         metavar='STEPS',
         help='tune the prompt on each batch at test time, for unseen classes; '
@@ -68,19 +85,6 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--device', help='default: cuda if there is one')
     add_options(parser, '--cfg-options', 'entries of the config')
-
-
-def _positive(text: str) -> int:
-    """A number of at least 1; argparse says it of anything else."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(
-            f'expected a whole number of at least 1, got {text!r}'
-        )
-    return number
 
 
 def thresholds_of(args: argparse.Namespace) -> 'Thresholds':
