@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from freeseg_mm.apis import FreeSegInferencer
+from freeseg_mm.apis.weights import WeightsInfo
 from freeseg_mm.datasets import OpenVocabPanopticDataset
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
 from freeseg_mm.datasets.preparation.files import atomic_path, write_json
@@ -24,7 +25,6 @@ from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
-from freeseg_mm.utils.step_record import file_digest
 
 from .choosing import choose_segments
 from .settings import PseudoLabelSettings
@@ -83,7 +83,7 @@ class Labelling:
         asked = asked_vocabulary(dataset.vocabulary, self.settings)
         count = min(len(dataset), self.limit or len(dataset))
         info = {
-            'checkpoint': file_digest(self.checkpoint),
+            'weights': _weights_digest(self.checkpoint),
             'model': _digest(self.config.model.to_dict()),
             'data': _digest([_seen_truth(dataset, i) for i in range(count)]),
             'vocabulary': dataset.vocabulary.content_hash,
@@ -305,6 +305,17 @@ def _categories(vocabulary: Vocabulary) -> list[dict[str, Any]]:
 def _digest(content: Any) -> str:
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]
+
+
+def _weights_digest(checkpoint: Path) -> str:
+    """Digest of the parameters: the file has the time of writing too."""
+    digest = hashlib.sha256()
+    for name, value in (
+        WeightsInfo.read(checkpoint).content['state_dict'].items()
+    ):
+        digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def _only_item(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
