@@ -5,7 +5,7 @@ export PYTHON
 
 run := .venv/bin/python
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */  make \1\t/p' Makefile | expand -t 16
@@ -29,6 +29,10 @@ lint: setup  ## check style, types and spelling
 	@$(run) -m ruff format --check .
 	@$(run) -m mypy
 	@$(run) -m codespell_lib
+
+docs: setup  ## build the site of docs/ into build/docs
+	@$(run) -m mkdocs build --quiet -f docs/site/mkdocs.yml
+	@echo 'the site is build/docs/index.html'
 
 clean:  ## delete what builds, tests and linters leave; keeps .venv and data
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
