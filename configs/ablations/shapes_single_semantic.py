@@ -6,3 +6,4 @@ paper_row = 'table7/single_semantic'
 train_dataloader = dict(dataset=dict(tasks=('semantic',)))
 val_evaluator = test_evaluator = [_base_.val_evaluator[0]]
 model = dict(test_cfg=dict(tasks=['semantic'], prompt_tuning=dict(steps=1)))
+test_dataloader = dict(batch_size=1)  # tuned for each image by itself
