@@ -294,10 +294,12 @@ say "[2/4] mmcv $(pin mmcv), ops $ops" \
   "(the first time 8-15 minutes to compile)"
 install_mmcv
 
-say "[3/4] mmengine, mmdet, open_clip and the test tools (about a minute)"
+say "[3/4] mmengine, mmdet, open_clip, the page and the test tools" \
+  "(a minute or two)"
 install 'the remaining packages' -c requirements/build.txt \
   -r requirements/mminstall.txt -r requirements/runtime.txt \
-  -r requirements/tests.txt -r requirements/lint.txt
+  -r requirements/webdemo.txt -r requirements/tests.txt \
+  -r requirements/lint.txt
 
 say '[4/4] freeseg_mm itself, editable'
 install 'freeseg_mm' --no-build-isolation --no-deps -e .

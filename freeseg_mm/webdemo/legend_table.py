@@ -1,7 +1,11 @@
 """A legend as a piece of HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+
+import numpy as np
+
+from freeseg_mm.visualization.patterns import inked
 
 from .views import LegendRow
 
@@ -35,11 +39,13 @@ def legend_table(rows: Sequence[LegendRow]) -> str:
 
 
 def _cells(row: LegendRow) -> str:
-    colour = '#{:02x}{:02x}{:02x}'.format(*row.colour)
+    colour = _css_colour(row.colour)
+    ink = _css_colour(np.rint(inked(np.array(row.colour))).astype(int))
     kind = 'thing' if row.is_thing else 'stuff'
     star = '' if row.is_seen else ' <span class="freeseg-star">★</span>'
     cells = {
-        'swatch': f'<i class="{kind}" style="background:{colour}"></i>',
+        'swatch': f'<i class="{kind} pattern-{row.pattern}" '
+        f'style="background-color:{colour};--ink:{ink}"></i>',
         'name': f'{escape(row.name)}{star}',
         'kind': kind,
         'score': '' if row.score is None else _bar(row.score),
@@ -48,6 +54,10 @@ def _cells(row: LegendRow) -> str:
     return ''.join(
         f'<td class="{name}">{content}</td>' for name, content in cells.items()
     )
+
+
+def _css_colour(rgb: Iterable[int]) -> str:
+    return '#{:02x}{:02x}{:02x}'.format(*rgb)
 
 
 def _bar(score: float) -> str:

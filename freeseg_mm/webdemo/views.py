@@ -13,6 +13,7 @@ from freeseg_mm.visualization import (
     Region,
     TaskRegions,
     class_colours,
+    class_patterns,
     draw_segments,
 )
 from freeseg_mm.visualization.panel import readable_scale
@@ -32,6 +33,7 @@ class LegendRow:
         is_seen: Whether training had labels of its class.
         score: In [0, 1]; ``None`` for the semantic task, which has none.
         share: Part of the image that it covers, in [0, 1].
+        pattern: Of its class, see ``class_patterns``: the same in all tasks.
     """
 
     name: str
@@ -40,6 +42,7 @@ class LegendRow:
     is_seen: bool
     score: float | None
     share: float
+    pattern: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +70,24 @@ def task_views(
     """
     image = _shrink(result, max_side)
     scale = readable_scale(*image.shape[:2])
+    names = result.vocabulary.names
+    shown = dict(_task_regions(result))
+    labels = {x.label for found in shown.values() for x in found.regions}
+    patterns = class_patterns(labels, names)
     views = {}
-    for task, regions in _task_regions(result):
+    for task, regions in shown.items():
         views[task] = TaskView(
             draw_segments(
                 image,
                 _resized(regions, image.shape[:2]),
                 result.vocabulary,
                 scale=scale,
+                patterns=patterns,
             ),
-            tuple(_row(region, result) for region in regions.regions),
+            tuple(
+                _row(region, result, patterns[region.label])
+                for region in regions.regions
+            ),
         )
     return views
 
@@ -134,7 +145,7 @@ def _resized(regions: TaskRegions, size: tuple[int, ...]) -> TaskRegions:
     )
 
 
-def _row(region: Region, result: ImageResult) -> LegendRow:
+def _row(region: Region, result: ImageResult, pattern: int) -> LegendRow:
     words = result.vocabulary
     red, green, blue = class_colours(words.names)[region.label].tolist()
     return LegendRow(
@@ -144,4 +155,5 @@ def _row(region: Region, result: ImageResult) -> LegendRow:
         is_seen=words.is_seen[region.label],
         score=region.score,
         share=float(region.mask.mean()),
+        pattern=pattern,
     )

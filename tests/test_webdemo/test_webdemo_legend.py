@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+from freeseg_mm.visualization.patterns import NUM_PATTERNS
 from freeseg_mm.webdemo.legend_table import legend_table
 from freeseg_mm.webdemo.views import LegendRow
 
@@ -7,7 +10,7 @@ GRASS = LegendRow('grass', (1, 2, 3), False, False, None, 0.125)
 
 def test_a_row_says_everything():
     text = legend_table([CAT])
-    assert 'background:#ff0010' in text
+    assert 'background-color:#ff0010' in text
     assert 'cat</td>' in text
     assert 'thing</td>' in text
     assert '0.88' in text
@@ -23,6 +26,18 @@ def test_stuff_without_score_and_labels():
     assert 'stuff</td>' in text
     assert '12.5%</td>' in text
     assert '★ had no labels in training' in text
+
+
+def test_swatches_have_the_pattern_of_the_picture(repo):
+    row = replace(CAT, colour=(0, 0, 0), pattern=2)
+    # lines on black are 55 % white
+    assert (
+        'thing pattern-2" style="background-color:#000000;--ink:#8c8c8c"'
+        in (legend_table([row]))
+    )
+    style = (repo / 'freeseg_mm/webdemo/page.css').read_text()
+    for number in range(1, NUM_PATTERNS):
+        assert style.count(f'.pattern-{number} {{') == 1
 
 
 def test_names_are_not_taken_for_html():
