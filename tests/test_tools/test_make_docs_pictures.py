@@ -1,4 +1,7 @@
+import re
+
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 NAMES = {
@@ -39,6 +42,19 @@ def test_the_documents_show_each(repo):
     for name in NAMES:
         assert f'(images/{name}.png)' in text
         assert (repo / f'docs/images/{name}.png').is_file()
+
+
+def test_config_of_the_documents_switches_pictures_on(repo, tmp_path):
+    text = (repo / 'docs/pictures.md').read_text('utf-8')
+    (snippet,) = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+    path = tmp_path / 'drawn.py'
+    path.write_text(snippet.replace("['configs", f"['{repo}/configs"))
+    config = Config.fromfile(path)
+    hook = config.default_hooks.visualization
+    assert (hook.type, hook.draw) == ('DetVisualizationHook', True)
+    assert config.visualizer.type == 'freeseg_mm.FreeSegVisualizer'
+    backends = [backend.type for backend in config.visualizer.vis_backends]
+    assert backends == ['LocalVisBackend', 'TensorboardVisBackend']
 
 
 def test_pictures_of_the_documents_are_small(repo):
