@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,13 +55,16 @@ def small_sizes():
 
 
 @pytest.fixture
-def small_model(tiny_clip_config):
+def small_model(tiny_clip_config, shapes_world):
     """The model of a config with its structure, but none of its size."""
 
     def make(config):
         model = deepcopy(config.model)
         model.clip = deepcopy(tiny_clip_config)
         shrink(model)
+        words = Path(model.prompt_learner.get('vocabulary', ''))
+        if words.name == 'vocabulary.json':  # comes with the data
+            model.prompt_learner.vocabulary = str(shapes_world / words.name)
         # depth 18 is the least a ResNet has; its maps have these channels
         assert 'depth' in model.backbone, 'shrink this kind of backbone too'
         model.backbone.update(depth=18, base_channels=8, init_cfg=None)
