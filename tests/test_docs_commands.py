@@ -39,7 +39,9 @@ def commands_of(text):
         except ValueError:  # within quotes
             continue
         pending = ''
-        while words and (found := re.fullmatch(r'(\w+)=(.*)', words[0], 16)):
+        while words and (
+            found := re.fullmatch(r'(\w+)=(.*)', words[0], re.DOTALL)
+        ):
             variables[found[1]] = found[2]
             words = words[1:]
         if words:

@@ -70,7 +70,7 @@ def test_cells_run_in_order(notebook, checkout, capsys):  # noqa: F811
     assert pictures[2].size == (64, 64)  # an overlay has the photo's size
     out = capsys.readouterr().out
     assert 'label_map (64, 64)' in out
-    assert 'green disc' in out
+    assert 'green disc (unseen)' in out
     written = checkout / 'work_dirs/first_five_minutes'
     assert shown[-1] == sorted(path.name for path in written.iterdir())
     assert {'answer.png', 'instances.json', 'panoptic.png'} <= set(shown[-1])
