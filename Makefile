@@ -31,7 +31,7 @@ lint: setup  ## check style, types and spelling
 	@$(run) -m codespell_lib
 
 docs: setup  ## build the site of docs/ into build/docs
-	@$(run) -m mkdocs build --quiet -f docs/site/mkdocs.yml
+	@$(run) -m mkdocs build -f docs/site/mkdocs.yml
 	@echo 'the site is build/docs/index.html'
 
 clean:  ## delete what builds, tests and linters leave; keeps .venv and data
