@@ -74,6 +74,10 @@ def read_form(form: Form, limits: Limits) -> Request:
     tasks = Task.parse_many(form.tasks)
     thresholds = Thresholds(score_thr=form.score_thr)
     path = Path(form.image)
+    if not path.is_file():
+        raise ValueError(
+            f'{path.name} is no longer kept here: choose the image again'
+        )
     limits.check(path)
     return Request(path, words, things, tasks, thresholds)
 

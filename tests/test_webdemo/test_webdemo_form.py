@@ -51,6 +51,7 @@ def test_things(photo, text, things):
     ('change', 'message'),
     [
         ({'image': None}, 'no image: drop one into the field'),
+        ({'image': '/no/such.png'}, '^such.png is no longer kept here'),
         ({'words': ' , '}, 'no words: write what to look for'),
         ({'words': None}, 'no words: write what to look for'),
         (
