@@ -105,7 +105,9 @@ def main():
             sys.argv = [tool, *arguments]
             runpy.run_path(tool, run_name='__main__')
         _, status = os.waitpid(child, 0)
-        print('ended:', moment, os.waitstatus_to_exitcode(status), flush=True)
+        code = os.waitstatus_to_exitcode(status)
+        # on a line of its own, whatever a progress bar has left
+        print('\nended:', moment, code, flush=True)
 
 
 if __name__ == '__main__':

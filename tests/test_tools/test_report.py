@@ -81,7 +81,8 @@ def test_csv_to_a_file(report, results, tmp_path):
     assert report(results, '--format', 'csv', '--out', out) == ''
     lines = out.read_text().splitlines()
     assert lines[0].startswith('table,section,row,column,metric,paper,')
-    assert len([line for line in lines if ',12.3000,' in line]) == 4
+    # semantic mIoU on COCO is of one table: the others are other runs
+    assert len([line for line in lines if ',12.3000,' in line]) == 1
 
 
 def test_mistake_is_one_sentence(run_tool, tmp_path):
