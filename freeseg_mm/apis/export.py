@@ -17,6 +17,7 @@ from freeseg_mm.visualization import (
     panel,
     prediction_regions,
 )
+from freeseg_mm.visualization.patterns import class_patterns
 
 from .resampling import fitting, nearest
 from .results import ImageResult
@@ -282,7 +283,8 @@ def picture(result: ImageResult, max_side: int) -> np.ndarray:
 def overlay(result: ImageResult, task: Task) -> np.ndarray:
     """Draw one task's answer over the image, names on it.
 
-    A name has one colour in all pictures of a vocabulary.
+    A name has one colour in all pictures of a vocabulary, and one pattern in
+    all frames of a video.
 
     Returns:
         RGB, (H, W, 3), uint8.
@@ -293,7 +295,16 @@ def overlay(result: ImageResult, task: Task) -> np.ndarray:
     regions = _regions(result, result.size)
     if task not in regions:
         raise ValueError(_not_asked(result, task.value))
-    return draw_segments(result.image, regions[task], result.vocabulary)
+    names = result.vocabulary.names
+    return draw_segments(
+        result.image,
+        regions[task],
+        result.vocabulary,
+        # those of a picture by itself would flicker
+        patterns=None
+        if result.frame is None
+        else class_patterns(range(len(names)), names),
+    )
 
 
 def _regions(

@@ -14,6 +14,7 @@ from freeseg_mm.apis.writer import ResultWriter
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 from freeseg_mm.visualization import class_colours
+from freeseg_mm.visualization.patterns import class_patterns
 
 WORDS = Vocabulary.from_names(['cat', 'grass'], things=['cat'])
 CAT = np.zeros((4, 6), bool)
@@ -203,6 +204,33 @@ def test_picture(result, nothing):
         result.picture(max_side=0)
     with pytest.raises(ValueError, match='nothing to draw'):
         nothing.picture()
+
+
+def test_pattern_of_a_name_is_the_same_in_all_frames(result):
+    """Those of single pictures depend on what else is found in them."""
+    names = [f'name {number}' for number in range(40)]
+    patterns = class_patterns(range(40), names)
+    first, second = (
+        next(n for n in range(40) if bool(patterns[n]) == inked)
+        for inked in (True, False)
+    )
+    found = ImageResult(
+        source='clip.avi',
+        image=np.full((32, 32, 3), 128, np.uint8),
+        vocabulary=Vocabulary.from_names(names, things=[]),
+        label_map=np.full((32, 32), first, np.int32),
+    )
+    both = np.where(np.arange(32) < 16, first, second)
+    frames = [
+        replace(found, frame=0),
+        replace(
+            found, frame=1, label_map=np.tile(both.astype(np.int32), (32, 1))
+        ),
+    ]
+    corner = np.s_[2:8, 2:10]  # without names and outlines
+    one, other = (frame.overlay('semantic')[corner] for frame in frames)
+    np.testing.assert_array_equal(one, other)
+    assert (one != found.overlay('semantic')[corner]).any()
 
 
 def test_overlay(result, nothing):
