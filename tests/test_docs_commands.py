@@ -9,7 +9,7 @@ import shlex
 import pytest
 from docs_blocks import REPO, blocks
 from mmdet.models.backbones import ResNet
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.optim import OptimWrapper
 
 from freeseg_mm.cli.main import build_parser
@@ -145,6 +145,10 @@ def test_options_of_the_table():
     options = options_of_table()
     assert len(options) > 15
     check_options(config, options)
+    one_task = DictAction._parse_iterable(
+        options['train_dataloader.dataset.tasks']
+    )
+    assert one_task == ('semantic',)
     # arguments that the config leaves at their defaults
     optional = {
         'model.backbone.with_cp': ResNet,
