@@ -1,7 +1,5 @@
 """Predict the unseen classes on the training images (Sec. 4.2)."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +13,6 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from freeseg_mm.apis import FreeSegInferencer
-from freeseg_mm.apis.weights import WeightsInfo
 from freeseg_mm.datasets import OpenVocabPanopticDataset
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
 from freeseg_mm.datasets.preparation.files import atomic_path, write_json
@@ -27,6 +24,14 @@ from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 
 from .choosing import choose_segments
+from .describing import (
+    image_entry,
+    json_digest,
+    png_name,
+    seen_truth,
+    unseen_categories,
+    weights_digest,
+)
 from .settings import PseudoLabelSettings
 from .summary import draw_pictures, summarise
 from .unlabelled_images import UnlabelledImages
@@ -83,9 +88,11 @@ class Labelling:
         asked = asked_vocabulary(dataset.vocabulary, self.settings)
         count = min(len(dataset), self.limit or len(dataset))
         info = {
-            'weights': _weights_digest(self.checkpoint),
-            'model': _digest(self.config.model.to_dict()),
-            'data': _digest([_seen_truth(dataset, i) for i in range(count)]),
+            'weights': weights_digest(self.checkpoint),
+            'model': json_digest(self.config.model.to_dict()),
+            'data': json_digest(
+                [seen_truth(dataset, i) for i in range(count)]
+            ),
             'vocabulary': dataset.vocabulary.content_hash,
             'settings': asdict(self.settings),
         }
@@ -101,9 +108,9 @@ class Labelling:
         annotations = self._predict(files, dataset, asked, count, info)
         content = {
             'info': info,
-            'images': [_image(dataset, index) for index in range(count)],
+            'images': [image_entry(dataset, index) for index in range(count)],
             'annotations': annotations,
-            'categories': _categories(dataset.vocabulary),
+            'categories': unseen_categories(dataset.vocabulary),
         }
         files.summary.write_text(summarise(content) + '\n', 'utf-8')
         draw_pictures(files, dataset, content, self.num_pictures)
@@ -211,7 +218,7 @@ class Labelling:
                 }
             )
         record = dataset.get_data_info(item['index'])
-        name = _png_name(dataset, record)
+        name = png_name(dataset, record)
         path = files.pngs / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as partial_path:
@@ -263,59 +270,6 @@ def asked_vocabulary(
     if settings.prior:
         return vocabulary.subset(unseen, f'{vocabulary.name}/unseen')
     return vocabulary
-
-
-def _seen_truth(
-    dataset: OpenVocabPanopticDataset, index: int
-) -> dict[str, Any]:
-    """What is known of an image and its seen segments; nothing unseen."""
-    record = dataset.get_data_info(index)
-    return _image(dataset, index) | {
-        'png': _png_name(dataset, record),
-        'seen': [segment['id'] for segment in record['segments']],
-    }
-
-
-def _image(dataset: OpenVocabPanopticDataset, index: int) -> dict[str, Any]:
-    record = dataset.get_data_info(index)
-    name = Path(record['img_path']).relative_to(dataset.data_prefix['img'])
-    return {
-        'id': record['img_id'],
-        'file_name': name.as_posix(),
-        'height': record['height'],
-        'width': record['width'],
-    }
-
-
-def _png_name(
-    dataset: OpenVocabPanopticDataset, record: dict[str, Any]
-) -> str:
-    path = Path(record['seg_map_path'])
-    return path.relative_to(dataset.data_prefix['seg']).as_posix()
-
-
-def _categories(vocabulary: Vocabulary) -> list[dict[str, Any]]:
-    return [
-        {'id': i + 1, 'name': name, 'isthing': int(vocabulary.is_thing[i])}
-        for i, name in enumerate(vocabulary.names)
-        if not vocabulary.is_seen[i]
-    ]
-
-
-def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]
-
-
-def _weights_digest(checkpoint: Path) -> str:
-    """Digest of the parameters: the file has the time of writing too."""
-    digest = hashlib.sha256()
-    for name, value in (
-        WeightsInfo.read(checkpoint).content['state_dict'].items()
-    ):
-        digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
 
 
 def _only_item(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
