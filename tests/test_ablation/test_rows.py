@@ -63,8 +63,8 @@ def test_options_count(write_config):
 
     assert changed.training != read_row(path).training
     assert changed.training == read_row(write_config('two', width=16)).training
-    with pytest.raises(KeyError, match="model.widht.x: the config has no 'wi"):
-        read_row(path, {'model.widht.x': 16})
+    with pytest.raises(KeyError, match="model.breadth.x: the config has no 'br"):
+        read_row(path, {'model.breadth.x': 16})
 
 
 def test_names_are_unique(write_config, tmp_path):
