@@ -63,7 +63,7 @@ def test_options_count(write_config):
 
     assert changed.training != read_row(path).training
     assert changed.training == read_row(write_config('two', width=16)).training
-    with pytest.raises(KeyError, match="model.breadth.x: the config has no "):
+    with pytest.raises(KeyError, match='model.breadth.x: the config has no '):
         read_row(path, {'model.breadth.x': 16})
 
 
