@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from freeseg_mm.evaluation.semantic_iou import counted_classes
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -42,22 +44,8 @@ def count_confusion(
     Raises:
         ValueError: If the maps differ in shape or hold other values.
     """
-    if pred.shape != truth.shape:
-        raise ValueError(
-            f'the prediction has shape {pred.shape}, the truth {truth.shape}; '
-            'resize the prediction to the original image'
-        )
-    counted = truth != ignore_index
-    maps = {'truth': truth[counted], 'prediction': pred[counted]}
-    for name, values in maps.items():
-        wrong = values[(values < 0) | (values >= num_classes)]
-        if wrong.size:
-            raise ValueError(
-                f'the {name} holds classes {np.unique(wrong).tolist()}; '
-                f'expected 0 to {num_classes - 1}, the positions in the '
-                'vocabulary'
-            )
-    pair = maps['truth'].astype(np.int64) * num_classes + maps['prediction']
+    pred, truth = counted_classes(pred, truth, num_classes, ignore_index)
+    pair = truth.astype(np.int64) * num_classes + pred
     counts = np.bincount(pair, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 

@@ -22,6 +22,33 @@ def count_class_pixels(
     Raises:
         ValueError: If the maps differ in shape or hold other values.
     """
+    pred, truth = counted_classes(pred, truth, num_classes, ignore_index)
+    return np.stack(
+        [
+            np.bincount(classes, minlength=num_classes)
+            for classes in (truth[truth == pred], pred, truth)
+        ]
+    )
+
+
+def counted_classes(
+    pred: np.ndarray, truth: np.ndarray, num_classes: int, ignore_index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check two class maps and take the pixels that count.
+
+    Args:
+        pred: Predicted class of every pixel, (H, W) int in [0, C).
+        truth: True class of every pixel, (H, W) int in [0, C), or
+            ``ignore_index`` for a pixel that does not count.
+        num_classes: C.
+        ignore_index: The value of ``truth`` that does not count.
+
+    Returns:
+        Predicted and true class of the pixels that count, (P,) each.
+
+    Raises:
+        ValueError: If the maps differ in shape or hold other values.
+    """
     if pred.shape != truth.shape:
         raise ValueError(
             f'the prediction has shape {pred.shape}, the truth {truth.shape}; '
@@ -36,13 +63,7 @@ def count_class_pixels(
                 f'expected 0 to {num_classes - 1}, the positions in the '
                 'vocabulary'
             )
-    pred = pred[counted]
-    return np.stack(
-        [
-            np.bincount(classes, minlength=num_classes)
-            for classes in (truth[truth == pred], pred, truth)
-        ]
-    )
+    return pred[counted], truth
 
 
 def iou_per_class(counts: np.ndarray) -> np.ndarray:
