@@ -139,7 +139,9 @@ def dotted(changes, prefix=''):
 
 
 def check_clip(clip):
-    """CLIP is a file of ours, or known to open_clip."""
+    """CLIP is made by the demo, a file of ours, or known to open_clip."""
+    if clip.model == 'data/shapes_clip/shapes_clip.json':
+        return
     if clip.model.endswith('.json'):
         assert (REPO / clip.model).is_file()
     else:

@@ -9,10 +9,13 @@ import argparse
 import shutil
 import sys
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from selenium import webdriver
 from selenium.common.exceptions import (
     NoSuchElementException,
@@ -21,6 +24,8 @@ from selenium.common.exceptions import (
 )
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
+
+from freeseg_mm.visualization.small_png import write_small_png
 
 PATIENCE = 300
 _ATTEMPTS = 5
@@ -129,7 +134,8 @@ def take_picture(visitor: Visitor, out: Path) -> None:
     visitor.find('#legend-panoptic .freeseg-legend')
     visitor.picture('#picture-panoptic')
     visitor.browser.execute_script('window.scrollTo(0, 0)')
-    visitor.browser.save_screenshot(str(out))
+    shot = Image.open(BytesIO(visitor.browser.get_screenshot_as_png()))
+    write_small_png(np.asarray(shot.convert('RGB')), out)
 
 
 def main() -> int:
