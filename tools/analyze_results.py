@@ -15,6 +15,10 @@ from pathlib import Path
 
 from freeseg_mm.analysis.report import Extent, analyse
 from freeseg_mm.datasets.from_config import add_config_arguments, read_config
+from freeseg_mm.datasets.preparation.command import (
+    CONFIG_MISTAKES,
+    run_command,
+)
 
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -54,29 +58,28 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def analyse_source(args: argparse.Namespace) -> None:
+    page = analyse(
+        read_config(args.config, args.cfg_options),
+        args.source,
+        args.out,
+        config_path=args.config,
+        options=args.cfg_options or {},
+        extent=Extent(
+            worst=args.topk,
+            classes=args.max_classes,
+            mistakes=args.mistakes,
+            score_thr=args.show_score_thr,
+        ),
+    )
+    print(f'open {page}')
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
-    try:
-        page = analyse(
-            read_config(args.config, args.cfg_options),
-            args.source,
-            args.out,
-            config_path=args.config,
-            options=args.cfg_options or {},
-            extent=Extent(
-                worst=args.topk,
-                classes=args.max_classes,
-                mistakes=args.mistakes,
-                score_thr=args.show_score_thr,
-            ),
-        )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        # str() of a KeyError is its message in quotes
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f'analyze_results: {message}', file=sys.stderr)
-        return 1
-    print(f'open {page}')
-    return 0
+    return run_command(
+        'analyze_results', lambda: analyse_source(args), CONFIG_MISTAKES
+    )
 
 
 if __name__ == '__main__':

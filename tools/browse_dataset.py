@@ -22,6 +22,10 @@ from freeseg_mm.datasets.from_config import (
     dataset_configs,
     read_config,
 )
+from freeseg_mm.datasets.preparation.command import (
+    CONFIG_MISTAKES,
+    run_command,
+)
 from freeseg_mm.structures import Task
 from freeseg_mm.visualization.browsing import sample_pictures, spread_indices
 
@@ -71,30 +75,27 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def draw(args: argparse.Namespace) -> None:
+    config = read_config(args.config, args.cfg_options)
+    for dataset_config in dataset_configs(config, args.split):
+        dataset = build_dataset(dataset_config)
+        pictures = sample_pictures(
+            dataset,
+            args.num,
+            tasks=Task.parse_many(args.task),
+            seed=args.seed,
+            show_seed=args.show_seed,
+        )
+        args.out.mkdir(parents=True, exist_ok=True)
+        count = len(spread_indices(len(dataset), args.num))
+        for name, picture in tqdm(pictures, 'drawing', total=count):
+            Image.fromarray(picture).save(args.out / name)
+    print(f'pictures are in {args.out}')
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
-    try:
-        config = read_config(args.config, args.cfg_options)
-        for dataset_config in dataset_configs(config, args.split):
-            dataset = build_dataset(dataset_config)
-            pictures = sample_pictures(
-                dataset,
-                args.num,
-                tasks=Task.parse_many(args.task),
-                seed=args.seed,
-                show_seed=args.show_seed,
-            )
-            args.out.mkdir(parents=True, exist_ok=True)
-            count = len(spread_indices(len(dataset), args.num))
-            for name, picture in tqdm(pictures, 'drawing', total=count):
-                Image.fromarray(picture).save(args.out / name)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        # str() of a KeyError is its message in quotes
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f'browse_dataset: {message}', file=sys.stderr)
-        return 1
-    print(f'pictures are in {args.out}')
-    return 0
+    return run_command('browse_dataset', lambda: draw(args), CONFIG_MISTAKES)
 
 
 if __name__ == '__main__':

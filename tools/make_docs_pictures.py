@@ -20,6 +20,10 @@ from freeseg_mm.datasets.from_config import (
     dataset_configs,
     read_config,
 )
+from freeseg_mm.datasets.preparation.command import (
+    CONFIG_MISTAKES,
+    run_command,
+)
 from freeseg_mm.engine.docs_pictures import docs_pictures
 from freeseg_mm.visualization.small_png import write_small_png
 
@@ -50,30 +54,29 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def draw(args: argparse.Namespace) -> None:
+    for path in (args.config, args.checkpoint):
+        if not path.is_file():
+            raise FileNotFoundError(f'no file {path}; run make demo')
+    config = read_config(args.config)
+    test, train = (
+        build_dataset(dataset_configs(config, split)[0])
+        for split in ('test', 'train')
+    )
+    model = init_detector(
+        config, str(args.checkpoint), palette='random', device='cpu'
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, picture in tqdm(docs_pictures(model, test, train), 'drawing'):
+        write_small_png(picture, args.out / f'{name}.png')
+    print(f'pictures are in {args.out}')
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
-    try:
-        for path in (args.config, args.checkpoint):
-            if not path.is_file():
-                raise FileNotFoundError(f'no file {path}; run make demo')
-        config = read_config(args.config)
-        test, train = (
-            build_dataset(dataset_configs(config, split)[0])
-            for split in ('test', 'train')
-        )
-        model = init_detector(
-            config, str(args.checkpoint), palette='random', device='cpu'
-        )
-        args.out.mkdir(parents=True, exist_ok=True)
-        for name, picture in tqdm(
-            docs_pictures(model, test, train), 'drawing'
-        ):
-            write_small_png(picture, args.out / f'{name}.png')
-    except (OSError, ValueError) as error:
-        print(f'make_docs_pictures: {error}', file=sys.stderr)
-        return 1
-    print(f'pictures are in {args.out}')
-    return 0
+    return run_command(
+        'make_docs_pictures', lambda: draw(args), CONFIG_MISTAKES
+    )
 
 
 if __name__ == '__main__':

@@ -16,6 +16,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from freeseg_mm.datasets.from_config import add_config_arguments, read_config
+from freeseg_mm.datasets.preparation.command import (
+    CONFIG_MISTAKES,
+    run_command,
+)
 from freeseg_mm.prompt_pretraining.command import (
     PretrainingReport,
     pretrain_prompts,
@@ -77,24 +81,23 @@ def show(report: PretrainingReport) -> None:
         print(f'  {line}: {shares}')
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse_args(arguments)
-    try:
-        report = pretrain_prompts(
-            read_config(args.config, args.cfg_options),
-            args.out,
-            PromptTraining(**{name: getattr(args, name) for name in _HELP}),
-            device=args.device,
-            workers=args.workers,
-        )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        # str() of a KeyError is its message in quotes
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f'pretrain_prompts: {message}', file=sys.stderr)
-        return 1
+def pretrain(args: argparse.Namespace) -> None:
+    report = pretrain_prompts(
+        read_config(args.config, args.cfg_options),
+        args.out,
+        PromptTraining(**{name: getattr(args, name) for name in _HELP}),
+        device=args.device,
+        workers=args.workers,
+    )
     show(report)
     print(f'prompts are in {args.out}')
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = parse_args(arguments)
+    return run_command(
+        'pretrain_prompts', lambda: pretrain(args), CONFIG_MISTAKES
+    )
 
 
 if __name__ == '__main__':

@@ -10,6 +10,8 @@ from freeseg_mm.datasets.preparation.labelled_dataset import PreparedLabels
 from freeseg_mm.datasets.preparation.parallel import available_cores
 
 INTERRUPTED = 130
+CONFIG_MISTAKES = (KeyError, TypeError)
+"""What building from a mistaken config raises, beside a ValueError."""
 
 Part = TypeVar('Part')
 
@@ -97,20 +99,28 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_command(name: str, action: Callable[[], None]) -> int:
+def run_command(
+    name: str,
+    action: Callable[[], None],
+    also: tuple[type[Exception], ...] = (),
+) -> int:
     """Run a command; what a user can get wrong ends in one sentence.
 
     Args:
         name: Of the command, for messages.
         action: What it does.
+        also: Errors that are a user's mistakes here, beside OSError and
+            ValueError; all others are shown whole.
 
     Returns:
         The exit code.
     """
     try:
         action()
-    except (OSError, ValueError) as error:
-        print(f'{name}: {error}', file=sys.stderr)
+    except (OSError, ValueError, *also) as error:
+        # str() of a KeyError is its message in quotes
+        message = error.args[0] if isinstance(error, KeyError) else error
+        print(f'{name}: {message}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f'{name}: interrupted; run it again to go on')
