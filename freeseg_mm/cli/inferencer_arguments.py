@@ -36,8 +36,8 @@ def _whole(text: str, least: int) -> int:
 _positive = partial(_whole, least=1)
 
 
-def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add which model is asked, and how."""
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which model is asked, and where it runs."""
     parser.add_argument(
         '--config',
         default=None,
@@ -48,6 +48,13 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='FILE',
         help='weights; without --config, with the config they carry',
     )
+    parser.add_argument('--device', help='default: cuda if there is one')
+    add_options(parser, '--cfg-options', 'entries of the config')
+
+
+def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which model is asked, and how."""
+    add_model_arguments(parser)
     for name, what in _SHARES.items():
         parser.add_argument(
             f'--{name.replace("_", "-")}', type=float, metavar='X', help=what
@@ -83,8 +90,6 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
         help='answers on larger images are worked out at this longer side, '
         'then enlarged (default 2048)',
     )
-    parser.add_argument('--device', help='default: cuda if there is one')
-    add_options(parser, '--cfg-options', 'entries of the config')
 
 
 def thresholds_of(args: argparse.Namespace) -> 'Thresholds':
@@ -101,8 +106,9 @@ def inferencer_of(args: argparse.Namespace) -> 'FreeSegInferencer':
     """Build the inferencer, which loads the weights.
 
     Args:
-        args: Of :func:`add_inferencer_arguments`, or of a command that has
-            no ``--prompt-tuning``.
+        args: Of :func:`add_inferencer_arguments`; or of
+            :func:`add_model_arguments`, with ``max_side`` and
+            ``prompt_tuning``.
     """
     from freeseg_mm.apis import FreeSegInferencer
     from freeseg_mm.utils.quiet import quiet_logger
@@ -115,7 +121,7 @@ def inferencer_of(args: argparse.Namespace) -> 'FreeSegInferencer':
             device=args.device,
             cfg_options=args.cfg_options,
             max_side=args.max_side,
-            prompt_tuning=getattr(args, 'prompt_tuning', None),
+            prompt_tuning=args.prompt_tuning,
         )
 
 

@@ -5,8 +5,7 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from .bench_arguments import add_options
-from .inferencer_arguments import inferencer_of
+from .inferencer_arguments import add_model_arguments, inferencer_of
 
 EXAMPLES = """examples:
   freeseg-mm webdemo
@@ -38,18 +37,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         '--port', type=int, default=7860, help='default 7860; 0 for any free'
     )
-    parser.add_argument(
-        '--config',
-        default=None,
-        help='config file, or a short name, as demo (default), shapes, coco',
-    )
-    parser.add_argument(
-        '--checkpoint',
-        metavar='FILE',
-        help='weights; without --config, with the config they carry',
-    )
-    parser.add_argument('--device', help='default: cuda if there is one')
-    add_options(parser, '--cfg-options', 'entries of the config')
+    add_model_arguments(parser)
     parser.add_argument(
         '--max-side',
         dest='largest_side',

@@ -10,7 +10,7 @@ def said():
 
 @pytest.fixture
 def runs(tmp_path, tools, said):
-    return Runs(tmp_path / 'work', tools, say=said.append)
+    return Runs(tmp_path / 'runs', tools, say=said.append)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_trains_once_for_all_rows_of_the_same_weights(
     assert [line.split()[:3:2] for line in found if 'train ' in line] == [
         ['train', '--work-dir'],
     ] * 4
-    work = tmp_path / 'work'
+    work = tmp_path / 'runs'
     trainings = [
         f'train {name} --work-dir {work}/{name}/seed_{seed}/train --resume '
         f'--cfg-options randomness.seed={seed} train_cfg.val_interval=5'
@@ -69,7 +69,7 @@ def test_unfinished_training_goes_on(runs, paths, calls, tmp_path):
     rows = read_rows(paths[:1])
     runs.complete(rows, [0], [Slot()])
     calls()
-    train = tmp_path / 'work/whole/seed_0/train'
+    train = tmp_path / 'runs/whole/seed_0/train'
     (train / 'last_checkpoint').write_text(str(train / 'iter_2.pth'))
     runs.complete(rows, [0], [Slot()])
 
@@ -81,7 +81,7 @@ def test_unfinished_training_goes_on(runs, paths, calls, tmp_path):
 def test_half_written_checkpoint_does_not_count(runs, paths, calls, tmp_path):
     """mmengine notes a checkpoint when it is whole."""
     rows = read_rows(paths[:1])
-    train = tmp_path / 'work/whole/seed_0/train'
+    train = tmp_path / 'runs/whole/seed_0/train'
     train.mkdir(parents=True)
     (train / 'iter_4.pth').touch()
     runs.complete(rows, [0], [Slot()])
@@ -117,7 +117,7 @@ def test_one_failure_leaves_the_others(runs, paths, write_config, tmp_path):
 
     assert failure.startswith(
         'broken, seed 0: train.py ended with exit status 1, see '
-        f'{tmp_path}/work/broken/seed_0/train.log:\n  no such data set'
+        f'{tmp_path}/runs/broken/seed_0/train.log:\n  no such data set'
     )
     assert runs.result(rows[0], 0) is None
     assert all(runs.result(row, 0) for row in rows[1:])
@@ -125,7 +125,7 @@ def test_one_failure_leaves_the_others(runs, paths, write_config, tmp_path):
 
 def test_options_reach_the_scripts(tmp_path, tools, paths, calls):
     options = {'model.test_cfg.modes': ['query', 'clip'], 'model.width': 16}
-    runs = Runs(tmp_path / 'work', tools, options, say=str)
+    runs = Runs(tmp_path / 'runs', tools, options, say=str)
     runs.complete(read_rows(paths[:1], options), [0], [Slot()])
 
     train, test = calls()
@@ -142,8 +142,8 @@ def test_student_follows_its_teacher(
     assert runs.complete(rows, [2], [Slot()]) == []
 
     found = calls()
-    folder = tmp_path / 'work/student/seed_2/pseudo_labels'
-    weights = tmp_path / 'work/whole/seed_2/train/iter_4.pth'
+    folder = tmp_path / 'runs/student/seed_2/pseudo_labels'
+    weights = tmp_path / 'runs/whole/seed_2/train/iter_4.pth'
     assert [' '.join(line.split()[:2]) for line in found] == [
         *('train whole', 'test tuned'),
         *('make_pseudo_labels whole', 'train student', 'test student'),
