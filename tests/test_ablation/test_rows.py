@@ -99,11 +99,12 @@ def test_rows_on_shapes_stand_for_rows_of_the_paper(repo):
     assert all((repo / f'configs/tables/{r}.py').is_file() for r in stand_for)
     assert {row.split('/')[0] for row in stand_for} == {'table4', 'table7'}
     for name, row in rows.items():
-        if name.endswith('_query'):
+        of, _, how = name.rpartition('_')
+        if how in ('query', 'shared'):
             assert row.paper_row is None
             assert row.teacher is None
-            assert row.weights.stem == name.removesuffix('_query')
-            assert row.training == rows[row.weights.stem].training
-            assert row.test != rows[row.weights.stem].test
+            assert row.weights == rows[of].weights
+            assert row.training == rows[of].training
+            assert row.test != rows[of].test
     teacher = rows['shapes_self_training'].teacher
     assert teacher == rows['shapes_interaction'].config
