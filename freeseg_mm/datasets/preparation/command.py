@@ -115,9 +115,10 @@ def run_command(
     Returns:
         The exit code.
     """
+    mistakes: tuple[type[Exception], ...] = (OSError, ValueError, *also)
     try:
         action()
-    except (OSError, ValueError, *also) as error:
+    except mistakes as error:
         # str() of a KeyError is its message in quotes
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f'{name}: {message}', file=sys.stderr)

@@ -122,7 +122,7 @@ class FreeSegFusionHead(BasePanopticFusionHead):
             self._result(
                 task,
                 class_probs[b, t, chosen],
-                _full_resolution(mask_logits[b, t, chosen], meta, rescale),
+                full_resolution(mask_logits[b, t, chosen], meta, rescale),
                 is_thing,
             )
             for b, meta in enumerate(batch_img_metas)
@@ -216,8 +216,17 @@ def _to_data(result: OnDevice, known: Tensor) -> Result:
     return PixelData(sem_seg=result, data=result)
 
 
-def _full_resolution(logits: Tensor, meta: dict, rescale: bool) -> Tensor:
-    """Upsample (n, h, w), cut the padding, go to the result's size."""
+def full_resolution(logits: Tensor, meta: dict, rescale: bool) -> Tensor:
+    """Upsample mask logits, cut the padding, go to the result's size.
+
+    Args:
+        logits: (n, h, w), of the padded image.
+        meta: ``batch_input_shape``, ``img_shape``, ``ori_shape``.
+        rescale: Whether that is the original image's size.
+
+    Returns:
+        (n, H, W), float32.
+    """
     height, width = meta['img_shape'][:2]
     size = tuple(meta['ori_shape'][:2]) if rescale else (height, width)
     if len(logits) == 0:

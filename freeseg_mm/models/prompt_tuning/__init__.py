@@ -5,7 +5,7 @@ from .objective import (
     query_entropy,
     unseen_log_scores,
 )
-from .samples import ConfidentQueries, ScoredQueries
+from .samples import ConfidentQueries, ScoredQueries, which_are_confident
 from .settings import PromptTuning
 from .tuner import PromptTuner, TuningCounts
 
@@ -20,4 +20,5 @@ __all__ = [
     'is_confident',
     'query_entropy',
     'unseen_log_scores',
+    'which_are_confident',
 ]

@@ -31,6 +31,30 @@ class ScoredQueries:
     wanted: Tensor
 
 
+def which_are_confident(
+    logits: Tensor, unseen: Tensor, num_classes: int, settings: PromptTuning
+) -> Tensor:
+    """Which queries are sure of an unseen class (Sec. 3.4).
+
+    Args:
+        logits: Class logits, (S, C) or (S, C + 1) with no-object last.
+        unseen: Indices of the unseen classes, (N_u,), at least one.
+        num_classes: C; a further column of logits is no-object.
+        settings: ``threshold``, ``columns`` and ``unseen_first``.
+
+    Returns:
+        (S), bool.
+    """
+    confident = is_confident(
+        unseen_log_scores(logits, unseen, settings.columns),
+        settings.threshold,
+    )
+    if settings.unseen_first:
+        best = logits[..., :num_classes].argmax(-1)
+        confident = confident & torch.isin(best, unseen)
+    return confident
+
+
 @dataclass(frozen=True)
 class ConfidentQueries:
     """The K queries of a source that tuning makes more certain.
@@ -58,22 +82,18 @@ class ConfidentQueries:
         num_classes: int,
         settings: PromptTuning,
     ) -> 'ConfidentQueries':
-        """Choose S_u* = S_u[entro < tau] (Sec. 3.4).
+        """Take S_u* = S_u[entro < tau] out of a batch (Sec. 3.4).
 
         Args:
             queries: Of one source.
-            unseen: Indices of the unseen classes, (N_u,), at least one.
-            num_classes: C; a further column of logits is no-object.
-            settings: ``threshold``, ``columns`` and ``unseen_first``.
+            unseen: See :func:`which_are_confident`.
+            num_classes: See there.
+            settings: See there.
         """
         logits = queries.logits.float()
-        chosen = queries.wanted & is_confident(
-            unseen_log_scores(logits, unseen, settings.columns),
-            settings.threshold,
+        chosen = queries.wanted & which_are_confident(
+            logits, unseen, num_classes, settings
         )
-        if settings.unseen_first:
-            best = logits[..., :num_classes].argmax(-1)
-            chosen = chosen & torch.isin(best, unseen)
         images, tasks, places = chosen.nonzero(as_tuple=True)
         embeds = queries.embeds.expand(*chosen.shape, -1)
         return cls(
