@@ -70,6 +70,8 @@ def _server_config(answerer: Answerer, folder: Path) -> uvicorn.Config:
     )
     return uvicorn.Config(
         _with_policy(app),
+        # its own would close all log files of this process
+        log_config=None,
         log_level='warning',
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )

@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -180,3 +181,18 @@ def test_gradio_writes_no_stubs_into_the_package(page):
     from freeseg_mm import webdemo
 
     assert not list(Path(webdemo.__file__).parent.glob('*.pyi'))
+
+
+def test_logs_of_others_stay_open(serve, halves, tmp_path):
+    """A server in one's own process does not end one's log files."""
+    log = logging.getLogger('somebody')
+    handler = logging.FileHandler(tmp_path / 'run.log', mode='w')
+    log.addHandler(handler)
+    try:
+        with serve(halves):
+            log.error('serving')
+        log.error('served')
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+    assert (tmp_path / 'run.log').read_text() == 'serving\nserved\n'
