@@ -49,6 +49,7 @@ ONLY_IN = {
     'freeseg_mm.benchmark': ('benchmark', 'cli'),
     # So is looking at results.
     'freeseg_mm.analysis': ('analysis',),
+    'freeseg_mm.tuning_analysis': ('tuning_analysis',),
     'matplotlib': ('analysis',),
 }
 

@@ -17,7 +17,7 @@ from freeseg_mm.models.segmentors.proposals import Proposals
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 
-from .tuning_effect import TuningEffect, shown_classes
+from .effect import TuningEffect, shown_classes
 
 
 @MODELS.register_module()

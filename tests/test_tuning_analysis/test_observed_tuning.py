@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from freeseg_mm.analysis.observed_tuning import observe_tuning
 from freeseg_mm.models import FreeSeg, FreeSegFusionHead
 from freeseg_mm.registry import MODELS
+from freeseg_mm.tuning_analysis import observe_tuning
 
 # untrained queries are sure of nothing
 EASY = {

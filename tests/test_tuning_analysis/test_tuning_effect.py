@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from freeseg_mm.analysis.tuning_effect import (
+from freeseg_mm.tuning_analysis.effect import (
     NOTHING,
     TuningEffect,
     shown_classes,
@@ -20,6 +21,18 @@ def logits_for(*classes, others=0.0):
     logits = torch.full((len(classes), 5), others)
     logits[torch.arange(len(classes)), torch.tensor(classes)] = math.log(3)
     return logits
+
+
+@pytest.fixture
+def make_meta(tmp_path):
+    """Write the class of every pixel, 255 for none; gives a sample's meta."""
+
+    def make(truth):
+        path = tmp_path / 'truth.png'
+        Image.fromarray(truth.astype(np.uint8)).save(path)
+        return {'sem_seg_path': str(path), 'ori_shape': truth.shape}
+
+    return make
 
 
 def test_counts_by_the_truth():
@@ -84,11 +97,11 @@ def test_lines_give_shares():
     ]
 
 
-def test_a_mask_shows_the_class_of_most_labelled_pixels(make_tested):
+def test_a_mask_shows_the_class_of_most_labelled_pixels(make_meta):
     truth = np.full((4, 6), 3)
     truth[:, 3:] = 1
-    truth[0, :] = -1
-    meta = make_tested(truth, truth)
+    truth[0, :] = 255
+    meta = make_meta(truth)
     meta |= {'batch_input_shape': (4, 8), 'img_shape': (4, 6)}
     masks = torch.full((5, 4, 8), -1.0)
     masks[0, :, :4] = 1  # nine pixels of sky, three of dog, four void
@@ -106,9 +119,9 @@ def test_a_mask_shows_the_class_of_most_labelled_pixels(make_tested):
     assert shown_classes(masks[:0], meta, 4).shape == (0,)
 
 
-def test_masks_are_enlarged_to_the_original_image(make_tested):
+def test_masks_are_enlarged_to_the_original_image(make_meta):
     truth = np.repeat([[1, 3]], 4, 0).repeat(4, 1)
-    meta = make_tested(truth, truth)
+    meta = make_meta(truth)
     # an image of (4, 8) that was tested at (2, 4), padded to (4, 4)
     meta |= {'batch_input_shape': (4, 4), 'img_shape': (2, 4)}
     masks = torch.full((1, 2, 2), -1.0)
