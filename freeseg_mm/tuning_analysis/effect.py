@@ -78,12 +78,13 @@ class TuningEffect:
         self.turned_right += int((turned & (says_now == shown)).sum())
         self.turned_wrong += int((turned & right).sum())
         unseen = (~is_seen).nonzero()[:, 0]
-        for logits, name in (
-            (before, 'entropy_before'),
-            (after, 'entropy_after'),
-        ):
-            entropy = query_entropy(unseen_log_scores(logits, unseen, columns))
-            setattr(self, name, getattr(self, name) + float(entropy.sum()))
+
+        def entropy(logits: Tensor) -> float:
+            log_scores = unseen_log_scores(logits, unseen, columns)
+            return float(query_entropy(log_scores).sum())
+
+        self.entropy_before += entropy(before)
+        self.entropy_after += entropy(after)
 
     def lines(self) -> list[str]:
         """What to print."""

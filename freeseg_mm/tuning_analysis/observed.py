@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.structures import SampleList
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import Tensor
@@ -53,17 +54,20 @@ class ObservedFreeSeg(FreeSeg):
             )
         self.only_right = only_right
         self.effect = TuningEffect()
+        # of the batch at hand: confident queries and what they show
         self._metas: Sequence[dict] = ()
+        self._chosen = torch.zeros(0, dtype=torch.bool)
+        self._shown = torch.zeros(0, dtype=torch.int64)
 
-    def _propose(
+    def predict(
         self,
-        pixel_maps: list[Tensor],
-        text: Tensor,
-        vocabulary: Vocabulary,
-        metas: Sequence[dict],
-    ) -> Proposals:
-        self._metas = metas
-        return super()._propose(pixel_maps, text, vocabulary, metas)
+        batch_inputs: Tensor,
+        batch_data_samples: SampleList,
+        rescale: bool = True,
+    ) -> SampleList:
+        """Answer as :meth:`FreeSeg.predict` does; samples need the truth."""
+        self._metas = [sample.metainfo for sample in batch_data_samples]
+        return super().predict(batch_inputs, batch_data_samples, rescale)
 
     def _tune(
         self,
@@ -72,12 +76,13 @@ class ObservedFreeSeg(FreeSeg):
         text: Tensor,
         vocabulary: Vocabulary,
     ) -> Tensor | None:
-        if self.only_right:
-            chosen, shown = self._look(found, vocabulary)
-            right = chosen.clone()
-            says = found.query_logits[..., : len(vocabulary)].argmax(-1)
-            right[chosen] = says[chosen] == shown
-            found = replace(found, matters=right)
+        if not all(vocabulary.is_seen):  # else there is nothing to tune
+            self._chosen, self._shown = self._look(found, vocabulary)
+            if self.only_right:
+                says = found.query_logits[..., : len(vocabulary)].argmax(-1)
+                right = self._chosen.clone()
+                right[self._chosen] = says[self._chosen] == self._shown
+                found = replace(found, matters=right)
         return super()._tune(batch_inputs, found, text, vocabulary)
 
     def _ask_again(
@@ -89,13 +94,12 @@ class ObservedFreeSeg(FreeSeg):
         metas: Sequence[dict],
     ) -> Proposals:
         again = super()._ask_again(pixel_maps, found, text, vocabulary, metas)
-        chosen, shown = self._look(found, vocabulary)
         assert self.prompt_tuner is not None
         self.effect.add(
-            found.query_logits[chosen],
-            again.query_logits[chosen],
-            shown,
-            torch.tensor(vocabulary.is_seen, device=shown.device),
+            found.query_logits[self._chosen],
+            again.query_logits[self._chosen],
+            self._shown,
+            torch.tensor(vocabulary.is_seen, device=self._shown.device),
             self.prompt_tuner.settings.columns,
         )
         return again

@@ -207,8 +207,8 @@ def test_an_older_video_stays_until_the_new_one_is_done(tmp_path):
     path.write_text('older')
     other = tmp_path / 'a.part1.avi'
     other.write_text('mine')
-    with VideoOutput(path, (48, 64), 5.0):
-        pass
+    with VideoOutput(path, (48, 64), 5.0) as output:
+        assert output.written == 0
     assert path.read_text() == 'older'
     assert {left.name for left in tmp_path.iterdir()} == {
         path.name,

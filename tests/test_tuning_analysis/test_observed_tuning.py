@@ -1,9 +1,11 @@
+import json
+
 import pytest
 import torch
 
 from freeseg_mm.models import FreeSeg, FreeSegFusionHead
 from freeseg_mm.registry import MODELS
-from freeseg_mm.tuning_analysis import observe_tuning
+from freeseg_mm.tuning_analysis import TuningEffect, observe_tuning
 
 # untrained queries are sure of nothing
 EASY = {
@@ -131,3 +133,18 @@ def test_names_a_missing_checkpoint(tiny_run_config, tmp_path):
             tmp_path / 'tested',
             only_right=False,
         )
+
+
+def test_nothing_is_looked_at_where_all_is_seen(
+    observe, tiny_run_config, shapes_world, tmp_path
+):
+    content = json.loads((shapes_world / 'vocabulary.json').read_text())
+    path = tmp_path / 'all_seen.json'
+    path.write_text(json.dumps({**content, 'unseen': []}))
+    tiny_run_config.test_dataloader.dataset.vocabulary = str(path)
+
+    effect, counts, _ = observe(only_right=True)
+
+    assert effect == TuningEffect()
+    assert counts.batches == 2
+    assert counts.tuned == 0

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -199,13 +200,13 @@ def copy_folder(
     names = sorted(file_sizes(source)) if names is None else names
     for folder in {(target / name).parent for name in names}:
         folder.mkdir(parents=True, exist_ok=True)
-    for _ in parallel_map(
+    copying = parallel_map(
         partial(_copy_named, source, target),
         _not_copied(source, target, names),
         workers=workers,
         description=f'copying {target.name}',
-    ):
-        pass
+    )
+    deque(copying, maxlen=0)  # it is done as it is asked for
 
 
 def _not_copied(source: Path, target: Path, names: Sequence[str]) -> list[str]:

@@ -43,17 +43,13 @@ FOLDERS = {
 }
 
 
-def quiet(text):
-    pass
-
-
 @pytest.fixture
 def prepared(request, tmp_path):
     """Prepare a small data set; give its folder and its numbers of images."""
 
     def _prepare(name):
         target = tmp_path / 'prepared'
-        options = {'subset': True, 'say': quiet}
+        options = {'subset': True, 'say': str}
         if name == 'ade20k150':
             tree = request.getfixturevalue('ade_tree')
             tree.write_instances('training', 12)

@@ -104,7 +104,7 @@ def test_wrapped_attention_and_hooks_are_unknown(make_tower):
     assert can_share(clip.transformer)
 
     class Adapted(torch.nn.MultiheadAttention):
-        pass
+        """As adapters put in place of the original."""
 
     block.attn = Adapted(32, 2, batch_first=True)
     assert not can_share(clip.transformer)
