@@ -13,7 +13,6 @@ from .inputs import make_images, make_vocabulary
 from .mask2former import mask2former_config
 from .parts import TRAIN_PARTS, train_places
 from .passes import KINDS, Side, measure_sides
-from .prediction import predicted_seconds, prediction_lines, read_rates
 from .report import ratio_lines, ratios, table
 from .settings import (
     BenchOptions,
@@ -43,8 +42,6 @@ class TrainOptions(BenchOptions):
         data: Whether to take the config's own training data instead of
             generated ones; then its images' size and vocabulary count.
         count_only: Whether to count multiply-adds and nothing else.
-        rates: JSON file of an earlier measurement, from whose seconds the
-            seconds of this one are predicted.
     """
 
     image_size: int = 128
@@ -54,7 +51,6 @@ class TrainOptions(BenchOptions):
     segments: int = 10
     data: bool = False
     count_only: bool = False
-    rates: str | None = None
 
 
 class TrainBenchmark:
@@ -72,12 +68,6 @@ class TrainBenchmark:
         check_least(options, runs=1, warmup=0, segments=1, threads=1)
         check_against(options.against, options.against_options, PRESETS)
         self.options = options
-        if options.data and options.rates is not None:
-            raise ValueError(
-                '--rates scale with the size of generated images, and --data '
-                'takes others; leave one of the two out'
-            )
-        self.rates = options.rates and read_rates(options.rates)
         self.device = prepare_device(options.device, options.threads)
         config = read_config(options.config, options.cfg_options)
         self.batch = self._make_batch(config)
@@ -91,8 +81,7 @@ class TrainBenchmark:
 
         Returns:
             ``settings``; ``sides``, the costs of each by name (see
-            :func:`measure_sides`); with two of them ``ratio``; with rates
-            ``predicted``, seconds by side and part, and their ratio.
+            :func:`measure_sides`); with two of them ``ratio``.
         """
         options, sides = self.options, self.sides
         measure_sides(
@@ -111,9 +100,6 @@ class TrainBenchmark:
             this, against = sides
             result['ratio'] = ratios(this, against)
             show(ratio_lines(this, against, result['ratio']))
-        if self.rates:
-            result['predicted'] = predicted_seconds(result, self.rates)
-            show(prediction_lines(result['predicted']))
         return result
 
     def _make_batch(self, config: Config) -> dict[str, Any]:

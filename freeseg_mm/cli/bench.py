@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from . import bench_infer, bench_metrics, bench_train
+from . import bench_infer, bench_train
 
-PARTS: tuple = (bench_infer, bench_train, bench_metrics)
+PARTS: tuple = (bench_infer, bench_train)
 """Modules that add one measurement each."""
 
 

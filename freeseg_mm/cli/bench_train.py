@@ -44,11 +44,6 @@ def add_parser(commands: Any) -> None:
         action='store_true',
         help='count multiply-adds in one step of each side, time nothing',
     )
-    parser.add_argument(
-        '--rates',
-        metavar='FILE',
-        help='predict seconds from an earlier --out of the same sides',
-    )
     parser.set_defaults(run=run)
 
 

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from freeseg_mm.benchmark.train import TrainBenchmark, TrainOptions
@@ -37,24 +35,6 @@ def test_against_mask2former(options, tmp_path):
     assert other['counts']['calls']['matching'] == 6
     assert this['counts']['text prompts'] == 5
     assert 'mask2former takes ' in shown
-
-    rates = tmp_path / 'rates.json'
-    rates.write_text(json.dumps(result))
-    counted, shown = measure(
-        options(
-            against='mask2former', count_only=True, rates=str(rates), batch=4
-        )
-    )
-    assert 'seconds' not in counted['sides']['this']
-    predicted = counted['predicted']['seconds']['this']
-    # twice the images: twice the multiply-adds, and twice the pixels
-    for part in ('backbone', 'matching'):
-        assert predicted[part] == pytest.approx(2 * this['seconds'][part])
-    assert counted['predicted']['ratio'] == pytest.approx(
-        counted['predicted']['seconds']['mask2former']['total']
-        / predicted['total']
-    )
-    assert 'predicted ratio of times: ' in shown
 
 
 def test_against_options(options):
@@ -108,20 +88,8 @@ def test_on_the_configs_own_data(options, tiny_run_config, tmp_path):
         ({'batch': 0}, '--batch 0: expected at least 1'),
         ({'task': 'depth'}, 'unknown task'),
         ({'image_size': 8}, '--image-size 8: expected at least 32'),
-        ({'rates': 'none.json'}, "--rates: no file 'none.json'"),
-        ({'rates': 'none.json', 'data': True}, 'leave one of the two out'),
     ],
 )
 def test_refuses(options, changes, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         TrainBenchmark(options(**changes))
-
-
-@pytest.mark.parametrize(
-    'content', ['no json', '[]', '{"sides": {"this": {"macs": {}}}}']
-)
-def test_refuses_rates_without_seconds(options, tmp_path, content):
-    path = tmp_path / 'rates.json'
-    path.write_text(content)
-    with pytest.raises(ValueError, match='with seconds .so without --count'):
-        TrainBenchmark(options(rates=str(path)))

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmengine.registry import DefaultScope
+from panopticapi_stand_in import with_panopticapi
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from stock_metrics import stock_panoptic
 
-from freeseg_mm.benchmark.metrics_panopticapi import with_panopticapi
-from freeseg_mm.benchmark.metrics_predictions import INSTANCE_OFFSET
-from freeseg_mm.benchmark.metrics_stock import StockPanoptic
 from freeseg_mm.evaluation import (
     OpenVocabInsMetric,
     OpenVocabPanMetric,
@@ -346,16 +346,15 @@ def test_panoptic_equals_the_definition(world):
 def test_panoptic_equals_mmdet(world):
     results = evaluate(OpenVocabPanMetric(), world)
     with with_panopticapi(), DefaultScope.overwrite_default_scope('mmdet'):
-        stock = StockPanoptic(
+        stock = stock_panoptic(
             world.vocabulary, world.panoptic_json, world.folder
         )
         for sample in world.samples:
             pred = sample['pred_panoptic_seg']['sem_seg']
             # it writes into its input
-            stock.process(
-                {**sample, 'pred_panoptic_seg': {'sem_seg': pred.clone()}}
-            )
-        theirs = stock.metric.evaluate(size=IMAGES)
+            copied = {**sample, 'pred_panoptic_seg': {'sem_seg': pred.clone()}}
+            stock.process({}, [copied])
+        theirs = stock.evaluate(size=IMAGES)
     for name in ('PQ', 'SQ', 'RQ'):
         ours = results[f'panoptic/{name}']
         # no class occurs: we say so, mmdet says 0
