@@ -248,11 +248,11 @@ def test_own_metric(imported, tmp_path):
     metric = METRICS.build({'type': 'freeseg_mm.PixelAccuracy'})
     words = Vocabulary.from_names(['cat', 'grass', 'sky'])
     metric.dataset_meta = {'vocabulary': words.to_dict()}
-    truth = np.array([[0, 1, 2, 255]], np.uint8)
-    Image.fromarray(truth).save(tmp_path / 'truth.png')
+    gt = np.array([[0, 1, 2, 255]], np.uint8)
+    Image.fromarray(gt).save(tmp_path / 'truth.png')
     sample = {
         'img_id': 1,
-        'ori_shape': truth.shape,
+        'ori_shape': gt.shape,
         'sem_seg_path': str(tmp_path / 'truth.png'),
         'pred_sem_seg': {'sem_seg': torch.tensor([[[0, 1, 0, 0]]])},
     }

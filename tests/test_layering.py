@@ -44,12 +44,12 @@ ONLY_IN = {
     'gradio': ('webdemo',),
     'fastapi': ('webdemo',),
     'uvicorn': ('webdemo',),
-    'freeseg_mm.webdemo': ('webdemo', 'cli'),
+    'freeseg_mm.cli.webdemo': ('webdemo', 'cli'),
     # Measuring looks at everything; nothing depends on being measured.
-    'freeseg_mm.benchmark': ('benchmark', 'cli'),
+    'freeseg_mm.analysis.cost': ('benchmark', 'cli'),
     # So is looking at results.
     'freeseg_mm.analysis': ('analysis',),
-    'freeseg_mm.tuning_analysis': ('tuning_analysis',),
+    'freeseg_mm.analysis.tuning': ('tuning_analysis',),
     'matplotlib': ('analysis',),
 }
 

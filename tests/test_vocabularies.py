@@ -79,7 +79,7 @@ def test_unseen_names(name):
 
 @pytest.mark.parametrize('name', COUNTS)
 def test_file_says_where_it_is_from(repo, name):
-    path = repo / 'freeseg_mm' / 'vocabularies' / f'{name}.json'
+    path = repo / 'freeseg_mm' / 'structures' / 'vocabularies' / f'{name}.json'
     content = json.loads(path.read_text('utf-8'))
     assert content['name'] == name
     assert all(content[key] for key in ('source', 'licence', 'note'))

@@ -23,14 +23,14 @@ from pathlib import Path
 from mmengine.config import DictAction
 from tqdm import tqdm
 
-from freeseg_mm.ablation import (
+from freeseg_mm.analysis.paper_tables import load_rows
+from freeseg_mm.recipes.ablation import (
     Runs,
     find_slots,
     read_rows,
     summarize,
     tables_of,
 )
-from freeseg_mm.evaluation.report import load_rows
 
 TOOLS = Path(__file__).resolve().parent
 ROWS = TOOLS.parent / 'configs' / 'tables'

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.analysis.report import Extent, analyse
+from freeseg_mm.analysis.results.report import Extent, analyse
 from freeseg_mm.datasets.from_config import add_config_arguments, read_config
 from freeseg_mm.datasets.preparation.command import (
     CONFIG_MISTAKES,

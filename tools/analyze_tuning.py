@@ -17,12 +17,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from freeseg_mm.analysis.tuning import observe_tuning
 from freeseg_mm.datasets.from_config import add_config_arguments, read_config
 from freeseg_mm.datasets.preparation.command import (
     CONFIG_MISTAKES,
     run_command,
 )
-from freeseg_mm.tuning_analysis import observe_tuning
 
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -12,14 +12,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from freeseg_mm.datasets.checking import check_config
-from freeseg_mm.datasets.checking_report import summarise
+from freeseg_mm.datasets.checking import check_config, summarize
 from freeseg_mm.datasets.from_config import (
     LOADERS,
     add_config_arguments,
     read_config,
 )
-from freeseg_mm.datasets.preparation.parallel import available_cores
+from freeseg_mm.utils.parallel import available_cores
 
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print('check_dataset: interrupted', file=sys.stderr)
         return 130
     for outcome in outcomes:
-        print('\n'.join(summarise(outcome)))
+        print('\n'.join(summarize(outcome)))
     return int(any(outcome.findings for outcome in outcomes))
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from freeseg_mm.datasets.from_config import add_config_arguments
 from freeseg_mm.datasets.preparation.command import run_command
 from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
-from freeseg_mm.self_training import Labelling
-from freeseg_mm.self_training.command import (
+from freeseg_mm.recipes.self_training import Labelling
+from freeseg_mm.recipes.self_training.command import (
     add_setting_arguments,
     config_of,
     settings_of,

@@ -15,10 +15,9 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.analysis.curves import choose_curves, curves_figure
-from freeseg_mm.analysis.figures import check_format, save_figure
-from freeseg_mm.analysis.log_file import known_keys
-from freeseg_mm.analysis.log_folder import read_run
+from freeseg_mm.analysis.log_curves import choose_curves, curves_figure
+from freeseg_mm.analysis.logs import known_keys, read_run
+from freeseg_mm.analysis.results.figures import check_format, save_figure
 
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:

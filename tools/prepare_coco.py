@@ -22,8 +22,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from freeseg_mm.datasets.preparation.coco import PreparedSplit, prepare_coco
-from freeseg_mm.datasets.preparation.coco_report import summarise
+from freeseg_mm.datasets.preparation.coco import (
+    PreparedSplit,
+    prepare_coco,
+    summarize,
+)
 from freeseg_mm.datasets.preparation.coco_source import NUM_IMAGES
 from freeseg_mm.datasets.preparation.coco_stuff import (
     has_maps_alone,
@@ -34,7 +37,7 @@ from freeseg_mm.datasets.preparation.command import (
     prepare_from_download,
     show_labels,
 )
-from freeseg_mm.datasets.preparation.labelled_dataset import PreparedLabels
+from freeseg_mm.datasets.preparation.labelled_split import PreparedLabels
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +62,7 @@ def prepare(
 def show_split(part: PreparedSplit | PreparedLabels) -> list[str]:
     if isinstance(part, PreparedLabels):
         return show_labels(part)
-    lines = summarise(part.report)
+    lines = summarize(part.report)
     if part.num_unlisted:
         lines.append(
             f'  {part.num_unlisted} image files are not in the JSON: unused'

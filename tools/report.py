@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.evaluation.report import (
+from freeseg_mm.analysis.paper_tables import (
     TABLES,
     csv_report,
     load_rows,

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from freeseg_mm.datasets.from_config import add_config_arguments
 from freeseg_mm.datasets.preparation.command import run_command
-from freeseg_mm.self_training.command import config_of
-from freeseg_mm.self_training.measuring import compare_with_hidden_truth
+from freeseg_mm.recipes.self_training.command import config_of
+from freeseg_mm.recipes.self_training.measuring import (
+    compare_with_hidden_gt,
+)
 
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -39,8 +41,8 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def score(args: argparse.Namespace) -> None:
     config = config_of(args)
-    truth = compare_with_hidden_truth(config, args.folder)
-    print(truth.table(args.score_thr))
+    gt = compare_with_hidden_gt(config, args.folder)
+    print(gt.table(args.score_thr))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,16 +8,16 @@ import importlib
 from typing import Any
 
 _PLACES = {
-    'FailedImage': 'results',
-    'FoundMask': 'results',
-    'FoundSegment': 'results',
+    'ImageError': 'results',
+    'Instance': 'results',
+    'PanopticSegment': 'results',
     'FreeSegInferencer': 'inferencer',
     'ImageResult': 'results',
-    'ImagesFailed': 'results',
-    'Thresholds': 'thresholds',
-    'mmseg_config': 'openmmlab',
-    'read_words': 'words',
-    'use_words': 'openmmlab',
+    'InferenceError': 'results',
+    'Thresholds': 'options',
+    'mmseg_config': 'mmlab_interop',
+    'read_classes': 'vocabulary',
+    'set_classes': 'mmlab_interop',
 }
 
 __all__ = list(_PLACES)

@@ -17,23 +17,27 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
+from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.models.prompt_tuning import PromptTuner
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.resampling import fitting
 from freeseg_mm.utils.run_config import check_options
 
-from .answers import image_result
 from .inputs import Images, InputImage, OneImage, list_images
-from .names import find_config, model_names
-from .reading import read_inputs
-from .resampling import fitting
-from .results import FailedImage, ImageResult, ImagesFailed
-from .thresholds import Thresholds, for_this_call
-from .tuning import TuningChoice, new_tuner, tuning_note, tuning_settings
-from .video import count_inputs, is_video
-from .weights import WeightsInfo
-from .words import Words, read_words
+from .model_names import find_config, model_names
+from .options import (
+    Thresholds,
+    TuningChoice,
+    for_this_call,
+    new_tuner,
+    tuning_note,
+    tuning_settings,
+)
+from .results import ImageError, ImageResult, InferenceError, image_result
+from .video import count_inputs, is_video, read_inputs
+from .vocabulary import Words, read_classes
 
 RANDOM = 'random'
 
@@ -124,7 +128,7 @@ class FreeSegInferencer:
         """What a call with these arguments looks for.
 
         Args:
-            classes: See :func:`freeseg_mm.apis.words.read_words`.
+            classes: See :func:`freeseg_mm.apis.vocabulary.read_words`.
             things: The same.
             unseen: The same; by default what the weights were not trained
                 on.
@@ -132,7 +136,7 @@ class FreeSegInferencer:
         Raises:
             ValueError: Also if CLIP cannot read a name.
         """
-        vocabulary = read_words(
+        vocabulary = read_classes(
             classes, things=things, unseen=unseen, trained_on=self.trained_on
         )
         self.model.check_vocabulary(vocabulary)
@@ -148,7 +152,7 @@ class FreeSegInferencer:
         tasks: str | Iterable[str] | None = None,
         batch_size: int = 1,
         thresholds: Thresholds = Thresholds(),  # noqa: B008 - immutable
-        every: int = 1,
+        frame_stride: int = 1,
         prompt_tuning: TuningChoice = None,
     ) -> list[ImageResult]:
         """Answer images; see :meth:`stream`, which takes the same.
@@ -160,10 +164,10 @@ class FreeSegInferencer:
             One result an image or frame, in order.
 
         Raises:
-            ImagesFailed: If an image could not be read, after all others
+            InferenceError: If an image could not be read, after all others
                 were answered; it holds their results.
         """
-        answers = list(
+        predictions = list(
             self.stream(
                 images,
                 classes,
@@ -172,14 +176,14 @@ class FreeSegInferencer:
                 tasks=tasks,
                 batch_size=batch_size,
                 thresholds=thresholds,
-                every=every,
+                frame_stride=frame_stride,
                 prompt_tuning=prompt_tuning,
             )
         )
-        results = [x for x in answers if isinstance(x, ImageResult)]
-        failed = [x for x in answers if isinstance(x, FailedImage)]
+        results = [x for x in predictions if isinstance(x, ImageResult)]
+        failed = [x for x in predictions if isinstance(x, ImageError)]
         if failed:
-            raise ImagesFailed(failed, results)
+            raise InferenceError(failed, results)
         return results
 
     def stream(
@@ -192,16 +196,16 @@ class FreeSegInferencer:
         tasks: str | Iterable[str] | None = None,
         batch_size: int = 1,
         thresholds: Thresholds = Thresholds(),  # noqa: B008 - immutable
-        every: int = 1,
+        frame_stride: int = 1,
         prompt_tuning: TuningChoice = None,
-    ) -> Iterator[ImageResult | FailedImage]:
+    ) -> Iterator[ImageResult | ImageError]:
         """Answer images one after the other, holding a batch at a time.
 
         Args:
             images: See :func:`freeseg_mm.apis.inputs.list_images`. The
                 frames of a video are images.
-            classes: See :func:`freeseg_mm.apis.words.read_words`, as the two
-                next.
+            classes: See :func:`freeseg_mm.apis.vocabulary.read_words`, as
+                the two next.
             things: Names that are countable.
             unseen: Names that training had no labels of.
             tasks: ``semantic``, ``instance``, ``panoptic`` or several of
@@ -210,8 +214,8 @@ class FreeSegInferencer:
                 different sizes are padded to a common one, which may move
                 results a little.
             thresholds: Of this call.
-            every: Of a video, frames 0, ``every``, 2 ``every`` ... are
-                answered; an image always is.
+            frame_stride: Of a video every so many frames are predicted, from
+                frame 0; an image always is.
             prompt_tuning: Tunes the prompt on each batch, so that queries
                 become more certain which unseen class they show (Sec. 3.4):
                 ``True`` or ``False``, a number of steps, or settings as of
@@ -229,7 +233,10 @@ class FreeSegInferencer:
             ValueError: If there are no images or words, a word, task or
                 number is unusable.
         """
-        for name, number in (('batch_size', batch_size), ('every', every)):
+        for name, number in (
+            ('batch_size', batch_size),
+            ('every', frame_stride),
+        ):
             if number < 1:
                 raise ValueError(f'{name}: expected at least 1, got {number}')
         asked = None
@@ -238,14 +245,14 @@ class FreeSegInferencer:
         entries = list_images(images)
         vocabulary = self.vocabulary(classes, things, unseen)
         tuner = self._tuner(prompt_tuning)
-        answers = self._answers(
-            read_inputs(entries, every),
+        predictions = self._predictions(
+            read_inputs(entries, frame_stride),
             batch_size,
             lambda batch: self._infer(
                 batch, vocabulary, asked, thresholds, tuner
             ),
         )
-        return self._with_progress(answers, entries, every)
+        return self._with_progress(predictions, entries, frame_stride)
 
     def _tuner(self, choice: TuningChoice) -> PromptTuner | None:
         settings = self._tuning
@@ -256,29 +263,29 @@ class FreeSegInferencer:
 
     def _with_progress(
         self,
-        answers: Iterator[ImageResult | FailedImage],
+        predictions: Iterator[ImageResult | ImageError],
         entries: Sequence[OneImage],
-        every: int,
-    ) -> Iterator[ImageResult | FailedImage]:
+        frame_stride: int,
+    ) -> Iterator[ImageResult | ImageError]:
         shown = self._progress
         if shown is None:
             shown = sys.stderr.isatty()
         if not shown or (len(entries) == 1 and not is_video(entries[0])):
-            return answers
-        total = count_inputs(entries, every)
-        return iter(tqdm(answers, total=total, unit='image'))
+            return predictions
+        total = count_inputs(entries, frame_stride)
+        return iter(tqdm(predictions, total=total, unit='image'))
 
     @staticmethod
-    def _answers(
-        inputs: Iterator[InputImage | FailedImage],
+    def _predictions(
+        inputs: Iterator[InputImage | ImageError],
         batch_size: int,
         infer: Callable[[Sequence[InputImage]], list[ImageResult]],
-    ) -> Iterator[ImageResult | FailedImage]:
+    ) -> Iterator[ImageResult | ImageError]:
         while batch := list(islice(inputs, batch_size)):
             images = [x for x in batch if isinstance(x, InputImage)]
             results = iter(infer(images))
             for image in batch:
-                if isinstance(image, FailedImage):
+                if isinstance(image, ImageError):
                     yield image
                 else:
                     yield next(results)

@@ -9,7 +9,15 @@ from urllib.parse import urlsplit
 
 from mmcv import VideoReader
 
-from .inputs import InputImage, OneImage, is_remote, local_path
+from .inputs import (
+    InputImage,
+    OneImage,
+    is_remote,
+    local_path,
+    read_image,
+    source_name,
+)
+from .results import ImageError
 
 VIDEO_EXTENSIONS = (
     '.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv',
@@ -71,12 +79,12 @@ def read_video_info(name: str) -> VideoInfo:
         )
 
 
-def read_frames(name: str, every: int = 1) -> Iterator[InputImage]:
+def read_frames(name: str, frame_stride: int = 1) -> Iterator[InputImage]:
     """Read a video's frames; none is kept.
 
     Args:
         name: Path or URL.
-        every: Which frames are taken: 0, ``every``, 2 ``every`` ...
+        frame_stride: Every so many frames are taken, from frame 0.
 
     Yields:
         The frames, which know their number and time.
@@ -90,7 +98,7 @@ def read_frames(name: str, every: int = 1) -> Iterator[InputImage]:
     index = 0
     with _opened(name) as video:
         while video.vcap.grab():
-            if index % every == 0:
+            if index % frame_stride == 0:
                 read, pixels = video.vcap.retrieve()
                 if not read:
                     break
@@ -109,7 +117,7 @@ def read_frames(name: str, every: int = 1) -> Iterator[InputImage]:
         )
 
 
-def count_inputs(entries: Sequence[OneImage], every: int) -> int | None:
+def count_inputs(entries: Sequence[OneImage], frame_stride: int) -> int | None:
     """How many images and frames there will be, ``None`` if unknown."""
     total = 0
     for entry in entries:
@@ -120,7 +128,7 @@ def count_inputs(entries: Sequence[OneImage], every: int) -> int | None:
                 frames = read_video_info(str(entry)).frames
         if frames is None:
             return None
-        total += math.ceil(frames / every)
+        total += math.ceil(frames / frame_stride)
     return total
 
 
@@ -137,3 +145,25 @@ def _opened(name: str) -> Iterator[VideoReader]:
                 f'{name}: not a video that can be read, or damaged'
             )
         yield video
+
+
+def read_inputs(
+    entries: Sequence[OneImage], frame_stride: int
+) -> Iterator[InputImage | ImageError]:
+    """Read images and the frames of videos, each when it is asked for.
+
+    Args:
+        entries: Of :func:`freeseg_mm.apis.inputs.list_images`.
+        frame_stride: Of a video, which frames are taken.
+
+    Yields:
+        In order; in the place of what cannot be read, why.
+    """
+    for index, entry in enumerate(entries):
+        try:
+            if is_video(entry):
+                yield from read_frames(str(entry), frame_stride)
+            else:
+                yield read_image(entry, index)
+        except (FileNotFoundError, TypeError, ValueError) as error:
+            yield ImageError(source_name(entry, index), str(error))

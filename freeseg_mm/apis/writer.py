@@ -8,13 +8,13 @@ from typing import Any
 
 from PIL import Image
 
-from .export import (
+from .results import (
+    ImageResult,
     categories,
     image_entry,
     write_label_map,
     write_panoptic_png,
 )
-from .results import ImageResult
 
 FORMATS = ('png', 'json', 'coco')
 

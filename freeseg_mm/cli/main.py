@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import bench, predict, video, vocab, webdemo
+from . import bench, predict, video, vocab
+from .webdemo import command as webdemo
 
 USER_ERRORS = (OSError, KeyError, TypeError, ValueError)
 """What the package raises for bad input, with a message for the user."""

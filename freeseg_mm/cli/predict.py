@@ -6,17 +6,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .inferencer_arguments import (
+from .arguments import (
     TASKS,
     add_inferencer_arguments,
+    add_word_arguments,
     inferencer_of,
+    marked,
     quiet_decoder,
     thresholds_of,
+    words_of,
 )
-from .word_arguments import add_word_arguments, marked, words_of
 
 if TYPE_CHECKING:
-    from freeseg_mm.apis.results import FailedImage, ImageResult
+    from freeseg_mm.apis.results import ImageError, ImageResult
 
 EXAMPLES = """examples:
   freeseg-mm predict photo.jpg --classes 'cat, dog, grass' --out answers
@@ -25,7 +27,7 @@ EXAMPLES = """examples:
   freeseg-mm predict photo.jpg --classes 'cat|kitten, dragon, lawn' \\
       --things 'cat, dragon' --config configs/freeseg/coco.py \\
       --checkpoint work_dirs/coco/iter_60000.pth --json
-  freeseg-mm predict clip.mp4 --vocab voc --every 10 --prompt-tuning \\
+  freeseg-mm predict clip.mp4 --vocab voc --frame-stride 10 --prompt-tuning \\
       --out answers --format json
 
 exit status: 0 if all images were answered; 1 after saying what was wrong or
@@ -84,9 +86,9 @@ def run(args: argparse.Namespace) -> int:
     """Answer all images; what can be refused is refused before weights."""
     from tqdm import tqdm
 
-    from freeseg_mm.apis import read_words
+    from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.inputs import list_images
-    from freeseg_mm.apis.results import FailedImage
+    from freeseg_mm.apis.results import ImageError
     from freeseg_mm.apis.writer import ResultWriter
 
     words, things, unseen = (
@@ -94,12 +96,12 @@ def run(args: argparse.Namespace) -> int:
         marked(args.things),
         marked(args.unseen),
     )
-    read_words(words, things=things, unseen=unseen)
+    read_classes(words, things=things, unseen=unseen)
     thresholds = thresholds_of(args)
     quiet_decoder()
     images = list_images(args.images)
     writer = ResultWriter(args.out, args.format) if args.out else None
-    answers = inferencer_of(args).stream(
+    predictions = inferencer_of(args).stream(
         images,
         words,
         things=things,
@@ -107,26 +109,26 @@ def run(args: argparse.Namespace) -> int:
         tasks=args.tasks,
         batch_size=args.batch_size,
         thresholds=thresholds,
-        every=args.every,
+        frame_stride=args.frame_stride,
     )
     failed = total = 0
-    for answer in answers:
+    for prediction in predictions:
         total += 1
         files: list[Path] = []
-        if not isinstance(answer, FailedImage) and writer:
+        if not isinstance(prediction, ImageError) and writer:
             try:
-                files = writer.write(answer)
+                files = writer.write(prediction)
             except (OSError, ValueError) as error:
-                answer = FailedImage(answer.title, str(error))
-        if isinstance(answer, FailedImage):
+                prediction = ImageError(prediction.title, str(error))
+        if isinstance(prediction, ImageError):
             failed += 1
-            report_failure(answer, args.json)
+            report_failure(prediction, args.json)
         elif args.json:
-            content = answer.to_json(with_masks=False)
+            content = prediction.to_json(with_masks=False)
             content['files'] = [str(path) for path in files]
             tqdm.write(json.dumps(content), file=sys.stdout)
         else:
-            tqdm.write(_summary(answer, files), file=sys.stdout)
+            tqdm.write(_summary(prediction, files), file=sys.stdout)
     if writer:
         for path in writer.finish():
             print(f'wrote {path}', file=sys.stderr)
@@ -138,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def report_failure(failed: 'FailedImage', as_json: bool) -> None:
+def report_failure(failed: 'ImageError', as_json: bool) -> None:
     """Say what failed, and with ``as_json`` also as a line of the answers."""
     from tqdm import tqdm
 

@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from .word_arguments import add_word_arguments, marked, words_of
+from .arguments import add_word_arguments, marked, words_of
 
 if TYPE_CHECKING:
     from freeseg_mm.structures import Vocabulary
@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
 
 def run_list(args: argparse.Namespace) -> None:
     """Print a table of the built-in vocabularies."""
-    from freeseg_mm.apis.words import SHORT_NAMES, load_vocabulary
+    from freeseg_mm.apis.vocabulary import SHORT_NAMES, load_vocabulary
     from freeseg_mm.structures import Vocabulary
 
     short = {name: alias for alias, name in SHORT_NAMES.items()}
@@ -66,7 +66,7 @@ def run_list(args: argparse.Namespace) -> None:
 
 def run_show(args: argparse.Namespace) -> None:
     """Print the classes of a vocabulary."""
-    from freeseg_mm.apis.words import load_vocabulary
+    from freeseg_mm.apis.vocabulary import load_vocabulary
 
     vocabulary = load_vocabulary(args.vocab)
     _print(_classes(vocabulary), args.json)
@@ -74,10 +74,10 @@ def run_show(args: argparse.Namespace) -> None:
 
 def run_check(args: argparse.Namespace) -> None:
     """Print what is understood, and who says thing or stuff."""
-    from freeseg_mm.apis.words import read_words, thing_mark
+    from freeseg_mm.apis.vocabulary import read_classes, thing_mark
 
     words, things = words_of(args), marked(args.things)
-    vocabulary = read_words(words, things=things, unseen=marked(args.unseen))
+    vocabulary = read_classes(words, things=things, unseen=marked(args.unseen))
     has_marks = args.vocab is not None and not args.vocab.endswith('.txt')
     rows = _classes(vocabulary)
     for row in rows:

@@ -8,25 +8,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from freeseg_mm.structures import (
-    FIRST_SEGMENT_ID,
-    Segment,
-    Task,
-    teaches,
-)
-from freeseg_mm.utils.panoptic_png import VOID_ID, decode_panoptic_png
-from freeseg_mm.utils.seeded import seeded
-
-from .checking_instances import InstancesJson
-from .checking_json import Finding
-from .open_vocab_panoptic import OpenVocabPanopticDataset
-from .preparation.images import (
+from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment, Task, teaches
+from freeseg_mm.utils.image_files import (
     IGNORE_INDEX,
     check_image_file,
     read_label_map,
     require_size,
 )
-from .preparation.segments import segment_box
+from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.panoptic_png import VOID_ID, decode_panoptic_png
+from freeseg_mm.utils.seeded import seeded
+
+from .checking_json import Finding, InstancesJson
+from .open_vocab_panoptic import OpenVocabPanopticDataset
 
 _MOST_SHOWN = 5
 

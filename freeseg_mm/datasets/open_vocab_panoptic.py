@@ -11,9 +11,9 @@ from mmengine.logging import print_log
 
 from freeseg_mm.registry import DATASETS
 from freeseg_mm.structures import Segment, Task, Vocabulary, teaches
+from freeseg_mm.utils.image_files import check_image_file
 from freeseg_mm.utils.panoptic_png import VOID_ID
 
-from .preparation.images import check_image_file
 from .pseudo_labels import PseudoLabels
 
 SPLITS = ('seen', 'all')

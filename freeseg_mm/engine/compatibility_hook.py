@@ -2,12 +2,19 @@
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.registry import HOOKS
 from freeseg_mm.structures import Vocabulary
 
-from .unwrapping import model_of
+
+def model_of(runner: Runner) -> FreeSeg:
+    """The FreeSeg that a runner trains or tests, in one or many processes."""
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
+
 
 KEY = 'freeseg_mm'
 

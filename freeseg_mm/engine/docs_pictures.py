@@ -7,12 +7,16 @@ import numpy as np
 
 from freeseg_mm.datasets import OpenVocabPanopticDataset
 from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.shapes.mode_scores import (
+    choose_unseen,
+    picture_modes,
+    prediction,
+    read_image,
+)
 from freeseg_mm.structures import Task
 from freeseg_mm.visualization import draw_segments, legend, panel
 from freeseg_mm.visualization.browsing import sample_pictures
 from freeseg_mm.visualization.colour_vision import VISIONS, simulate
-
-from .mode_pictures import answer, choose_unseen, picture_modes, read_image
 
 # Of scenes of 128 pixels.
 _SCALE = 2
@@ -56,18 +60,18 @@ def docs_pictures(
     )
     for index, task in zip(others, tasks, strict=True):
         shown = read_image(test, index)
-        answers = answer(model, shown)
-        rows = {'truth': shown.truth, 'prediction': answers}
+        predictions = prediction(model, shown)
+        rows = {'truth': shown.gt, 'prediction': predictions}
         of_task = {name: {task: views[task]} for name, views in rows.items()}
         yield task.value, panel(shown.image, of_task, words, scale=_SCALE)
     # of the last image, whose regions are the panoptic ones
     yield (
         'answer',
-        panel(shown.image, {'answer': answers}, words, scale=_SCALE),
+        panel(shown.image, {'answer': predictions}, words, scale=_SCALE),
     )
     yield 'side_by_side', panel(shown.image, rows, words, scale=_SCALE)
     cell = draw_segments(
-        shown.image, shown.truth[Task.PANOPTIC], words, scale=_SCALE
+        shown.image, shown.gt[Task.PANOPTIC], words, scale=_SCALE
     )
     yield 'colour_blind', as_seen(cell)
     yield (

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from freeseg_mm.models.prompt_tuning import PromptTuner
 from freeseg_mm.registry import HOOKS
 
-from .unwrapping import model_of
+from .compatibility_hook import model_of
 
 
 @HOOKS.register_module()

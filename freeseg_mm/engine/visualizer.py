@@ -9,9 +9,9 @@ from mmengine.dist import is_main_process
 from mmengine.visualization import Visualizer
 from PIL import Image
 
-from freeseg_mm.apis.resampling import fitting, nearest
 from freeseg_mm.registry import VISUALIZERS
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.resampling import fitting, nearest
 from freeseg_mm.visualization import (
     Region,
     TaskRegions,

@@ -6,10 +6,10 @@ from mmengine.evaluator import BaseMetric
 
 from freeseg_mm.registry import METRICS
 
+from .ground_truth import read_panoptic_gt
 from .panoptic_quality import count_panoptic, panoptic_quality
 from .per_class_metric import PerClassMetric, id_map_of, prediction_of
 from .splits import split_means
-from .truth import read_panoptic_truth
 
 
 @METRICS.register_module()
@@ -43,12 +43,12 @@ class OpenVocabPanMetric(PerClassMetric, BaseMetric):
         """
         for sample in data_samples:
             pred = prediction_of(sample, 'pred_panoptic_seg')
-            truth_ids = read_panoptic_truth(sample)
+            gt_ids = read_panoptic_gt(sample)
             try:
                 counts = count_panoptic(
                     id_map_of(pred),
                     pred['segments_info'],
-                    truth_ids,
+                    gt_ids,
                     sample['segments'],
                     len(self.vocabulary),
                 )

@@ -6,10 +6,10 @@ from mmengine.evaluator import BaseMetric
 
 from freeseg_mm.registry import METRICS
 
+from .ground_truth import IGNORED, read_semantic_gt
 from .per_class_metric import PerClassMetric, id_map_of, prediction_of
 from .semantic_iou import count_class_pixels, iou_per_class
 from .splits import harmonic_mean, split_means
-from .truth import IGNORED, read_semantic_truth
 
 
 @METRICS.register_module()
@@ -31,7 +31,7 @@ class OpenVocabSemMetric(PerClassMetric, BaseMetric):
             data_batch: Not used.
             data_samples: Samples with ``pred_sem_seg`` (``sem_seg`` (1, H, W)
                 int class indices at original size), ``img_id``, ``ori_shape``
-                and the truth (see :func:`~.truth.read_semantic_truth`).
+                and the truth (see :func:`~.truth.read_semantic_gt`).
 
         Raises:
             FileNotFoundError: If a label file does not exist.
@@ -41,9 +41,9 @@ class OpenVocabSemMetric(PerClassMetric, BaseMetric):
         num_classes = len(self.vocabulary)
         for sample in data_samples:
             pred = id_map_of(prediction_of(sample, 'pred_sem_seg'))
-            truth = read_semantic_truth(sample, num_classes)
+            gt = read_semantic_gt(sample, num_classes)
             try:
-                counts = count_class_pixels(pred, truth, num_classes, IGNORED)
+                counts = count_class_pixels(pred, gt, num_classes, IGNORED)
             except ValueError as error:
                 raise ValueError(
                     f'image {sample["img_id"]}, pred_sem_seg: {error}'

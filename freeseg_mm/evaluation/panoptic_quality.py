@@ -40,8 +40,8 @@ def index_segments(ids: np.ndarray, segment_ids: Sequence[int]) -> np.ndarray:
 def count_panoptic(
     pred_ids: np.ndarray,
     pred_segments: Sequence[Mapping[str, Any]],
-    truth_ids: np.ndarray,
-    truth_segments: Sequence[Mapping[str, Any]],
+    gt_ids: np.ndarray,
+    gt_segments: Sequence[Mapping[str, Any]],
     num_classes: int,
 ) -> np.ndarray:
     """Match the segments of one image and count the outcome per class.
@@ -56,8 +56,8 @@ def count_panoptic(
         pred_ids: Predicted segment of every pixel, (H, W) int.
         pred_segments: Its segments, each with ``id`` and ``label`` (a class
             in [0, C)). Any other id of the map is void.
-        truth_ids: True segment of every pixel, (H, W) int.
-        truth_segments: Its segments, each with ``id``, ``label`` and
+        gt_ids: True segment of every pixel, (H, W) int.
+        gt_segments: Its segments, each with ``id``, ``label`` and
             ``iscrowd``. Any other id of the map is void.
         num_classes: C.
 
@@ -70,19 +70,19 @@ def count_panoptic(
         ValueError: If the maps differ in shape, a label is out of range, an
             id is listed twice or a predicted segment has no pixel.
     """
-    if pred_ids.shape != truth_ids.shape:
+    if pred_ids.shape != gt_ids.shape:
         raise ValueError(
             f'the prediction has shape {pred_ids.shape}, the truth '
-            f'{truth_ids.shape}; resize the prediction to the original image'
+            f'{gt_ids.shape}; resize the prediction to the original image'
         )
     pred_label = _labels(pred_segments, num_classes, 'prediction')
-    truth_label = _labels(truth_segments, num_classes, 'truth')
+    gt_label = _labels(gt_segments, num_classes, 'truth')
     is_crowd = np.array(
-        [bool(segment['iscrowd']) for segment in truth_segments], dtype=bool
+        [bool(segment['iscrowd']) for segment in gt_segments], dtype=bool
     )
-    shared = _shared_pixels(pred_ids, pred_segments, truth_ids, truth_segments)
+    shared = _shared_pixels(pred_ids, pred_segments, gt_ids, gt_segments)
     pred_area = shared.sum(axis=0)[1:]
-    truth_area = shared.sum(axis=1)[1:]
+    gt_area = shared.sum(axis=1)[1:]
     if (pred_area == 0).any():
         empty = [
             segment['id']
@@ -96,16 +96,16 @@ def count_panoptic(
 
     on_void = shared[0, 1:]
     both = shared[1:, 1:]  # (truth, prediction)
-    union = truth_area[:, None] + pred_area - both - on_void
+    union = gt_area[:, None] + pred_area - both - on_void
     # A segment listed without a pixel leaves a union of 0
     iou = both / np.maximum(union, 1)
     is_match = (
-        (iou > 0.5) & (truth_label[:, None] == pred_label) & ~is_crowd[:, None]
+        (iou > 0.5) & (gt_label[:, None] == pred_label) & ~is_crowd[:, None]
     )
-    of_truth, of_pred = np.nonzero(is_match)
+    of_gt, of_pred = np.nonzero(is_match)
 
     crowd_row = np.zeros(num_classes, dtype=np.int64)
-    crowd_row[truth_label[is_crowd]] = np.flatnonzero(is_crowd) + 1
+    crowd_row[gt_label[is_crowd]] = np.flatnonzero(is_crowd) + 1
     row = crowd_row[pred_label]
     on_crowd = shared[row, np.arange(1, shared.shape[1])] * (row > 0)
     is_ignored = 2 * (on_void + on_crowd) > pred_area
@@ -114,12 +114,12 @@ def count_panoptic(
     false_neg = ~is_match.any(axis=1) & ~is_crowd
     return np.stack(
         [
-            np.bincount(truth_label[of_truth], minlength=num_classes),
+            np.bincount(gt_label[of_gt], minlength=num_classes),
             np.bincount(pred_label[false_pos], minlength=num_classes),
-            np.bincount(truth_label[false_neg], minlength=num_classes),
+            np.bincount(gt_label[false_neg], minlength=num_classes),
             np.bincount(
-                truth_label[of_truth],
-                weights=iou[of_truth, of_pred],
+                gt_label[of_gt],
+                weights=iou[of_gt, of_pred],
                 minlength=num_classes,
             ),
         ]
@@ -168,18 +168,16 @@ def _labels(
 def _shared_pixels(
     pred_ids: np.ndarray,
     pred_segments: Sequence[Mapping[str, Any]],
-    truth_ids: np.ndarray,
-    truth_segments: Sequence[Mapping[str, Any]],
+    gt_ids: np.ndarray,
+    gt_segments: Sequence[Mapping[str, Any]],
 ) -> np.ndarray:
     """Pixels of each (true, predicted) pair, row and column 0 are void."""
     pred = index_segments(
         pred_ids, [segment['id'] for segment in pred_segments]
     )
-    truth = index_segments(
-        truth_ids, [segment['id'] for segment in truth_segments]
-    )
-    shape = len(truth_segments) + 1, len(pred_segments) + 1
-    pair = truth * shape[1] + pred
+    gt = index_segments(gt_ids, [segment['id'] for segment in gt_segments])
+    shape = len(gt_segments) + 1, len(pred_segments) + 1
+    pair = gt * shape[1] + pred
     return np.bincount(pair.ravel(), minlength=shape[0] * shape[1]).reshape(
         shape
     )

@@ -4,13 +4,13 @@ import numpy as np
 
 
 def count_class_pixels(
-    pred: np.ndarray, truth: np.ndarray, num_classes: int, ignore_index: int
+    pred: np.ndarray, gt: np.ndarray, num_classes: int, ignore_index: int
 ) -> np.ndarray:
     """Count the pixels that the IoU of each class is made of.
 
     Args:
         pred: Predicted class of every pixel, (H, W) int in [0, C).
-        truth: True class of every pixel, (H, W) int in [0, C), or
+        gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
         ignore_index: The value of ``truth`` that does not count.
@@ -22,23 +22,23 @@ def count_class_pixels(
     Raises:
         ValueError: If the maps differ in shape or hold other values.
     """
-    pred, truth = counted_classes(pred, truth, num_classes, ignore_index)
+    pred, gt = counted_classes(pred, gt, num_classes, ignore_index)
     return np.stack(
         [
             np.bincount(classes, minlength=num_classes)
-            for classes in (truth[truth == pred], pred, truth)
+            for classes in (gt[gt == pred], pred, gt)
         ]
     )
 
 
 def counted_classes(
-    pred: np.ndarray, truth: np.ndarray, num_classes: int, ignore_index: int
+    pred: np.ndarray, gt: np.ndarray, num_classes: int, ignore_index: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Check two class maps and take the pixels that count.
 
     Args:
         pred: Predicted class of every pixel, (H, W) int in [0, C).
-        truth: True class of every pixel, (H, W) int in [0, C), or
+        gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
         ignore_index: The value of ``truth`` that does not count.
@@ -49,21 +49,21 @@ def counted_classes(
     Raises:
         ValueError: If the maps differ in shape or hold other values.
     """
-    if pred.shape != truth.shape:
+    if pred.shape != gt.shape:
         raise ValueError(
-            f'the prediction has shape {pred.shape}, the truth {truth.shape}; '
+            f'the prediction has shape {pred.shape}, the truth {gt.shape}; '
             'resize the prediction to the original image'
         )
-    counted = truth != ignore_index
-    truth = truth[counted]
-    for name, values in (('prediction', pred), ('truth', truth)):
+    counted = gt != ignore_index
+    gt = gt[counted]
+    for name, values in (('prediction', pred), ('truth', gt)):
         if values.size and (values.min() < 0 or values.max() >= num_classes):
             raise ValueError(
                 f'the {name} holds classes {values.min()} to {values.max()}; '
                 f'expected 0 to {num_classes - 1}, the positions in the '
                 'vocabulary'
             )
-    return pred[counted], truth
+    return pred[counted], gt
 
 
 def iou_per_class(counts: np.ndarray) -> np.ndarray:
@@ -76,8 +76,8 @@ def iou_per_class(counts: np.ndarray) -> np.ndarray:
         IoU in [0, 1], (C,) float64, NaN where neither the prediction nor the
         truth holds the class.
     """
-    both, pred, truth = counts.astype(np.float64)
-    union = pred + truth - both
+    both, pred, gt = counts.astype(np.float64)
+    union = pred + gt - both
     return np.divide(
         both, union, out=np.full_like(union, np.nan), where=union > 0
     )

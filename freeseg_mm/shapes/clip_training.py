@@ -13,8 +13,8 @@ from open_clip import CLIP, ClipLoss
 from torch import Tensor, nn
 from tqdm import trange
 
-from freeseg_mm.datasets.preparation.files import atomic_path, write_json
 from freeseg_mm.models.clip.text_tower import TextTower
+from freeseg_mm.utils.files import atomic_path, write_json
 
 from .crop_sampler import CropSampler, blank_outside, normalize
 from .crops import SegmentCrops

@@ -11,8 +11,8 @@ from torch import Tensor
 from torchvision.ops import roi_align
 from tqdm import tqdm
 
-from freeseg_mm.datasets.preparation.files import read_json
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.files import read_json
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
 from .writer import VOCABULARY

@@ -17,13 +17,12 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
-from freeseg_mm.datasets.preparation.files import read_json, write_json
-from freeseg_mm.engine.mode_pictures import choose_unseen, picture_modes
-from freeseg_mm.engine.mode_scores import score_modes
-from freeseg_mm.utils.step_record import StepRecord, StepState, file_digest
-from freeseg_mm.utils.watched_training import watch_training
+from freeseg_mm.recipes.processes import train_subprocess
+from freeseg_mm.recipes.resume import RunStamp, StampState, file_digest
+from freeseg_mm.utils.files import read_json, write_json
 
 from .clip_training import ClipTraining, train_shapes_clip
+from .mode_scores import choose_unseen, picture_modes, score_modes
 from .writer import MANIFEST, WorldOptions, generate_shapes
 
 # By key in metrics.json.
@@ -114,13 +113,13 @@ class ShapesDemo:
             FileExistsError: If another CLIP is there and may not be
                 replaced.
         """
-        record = StepRecord(self.clip / '.made_by_demo', [self.clip_weights])
+        record = RunStamp(self.clip / '.made_by_demo', [self.clip_weights])
         inputs = {
             'world': self._world_digest,
             'training': asdict(self.clip_training),
             'model': file_digest(self.clip_config),
         }
-        unknown = (StepState.FOREIGN, StepState.OTHER)
+        unknown = (StampState.FOREIGN, StampState.OTHER)
         if record.state(inputs) in unknown and not self.overwrite:
             raise FileExistsError(
                 f'{self.clip} holds a CLIP that the demo did not train, or '
@@ -148,11 +147,11 @@ class ShapesDemo:
         folder.mkdir(parents=True, exist_ok=True)
         self._config.dump(self.config_used)
 
-        def train(state: StepState) -> None:
-            if state is not StepState.STARTED:
+        def train(state: StampState) -> None:
+            if state is not StampState.STARTED:
                 # what --resume goes by
                 (folder / 'last_checkpoint').unlink(missing_ok=True)
-            watch_training(
+            train_subprocess(
                 [
                     *(sys.executable, str(self.train_script)),
                     *(str(self.config_used), '--work-dir', str(folder)),
@@ -167,13 +166,13 @@ class ShapesDemo:
             'clip': file_digest(self.clip_weights),
             'config': file_digest(self.config_used),
         }
-        record = StepRecord(folder / '.step.json', [self.checkpoint])
+        record = RunStamp(folder / '.step.json', [self.checkpoint])
         return _run_unless_finished(record, inputs, train)
 
     def measure(self) -> bool:
         """Test with the scores of the queries, of CLIP and of both."""
 
-        def measure(_: StepState) -> None:
+        def measure(_: StampState) -> None:
             scores = score_modes(
                 self._runner.model, self._runner.test_loop, ENSEMBLE_MODES
             )
@@ -191,7 +190,7 @@ class ShapesDemo:
     def draw_pictures(self) -> bool:
         """Draw images that show unseen classes, chosen by their truth."""
 
-        def draw(_: StepState) -> None:
+        def draw(_: StampState) -> None:
             self.pictures[0].parent.mkdir(exist_ok=True)
             model = self._runner.model
             dataset = self._runner.test_loop.dataloader.dataset
@@ -263,13 +262,13 @@ class ShapesDemo:
         self,
         name: str,
         outputs: list[Path],
-        action: Callable[[StepState], object],
+        action: Callable[[StampState], object],
     ) -> bool:
         inputs = {
             'checkpoint': file_digest(self.checkpoint),
             'config': file_digest(self.config_used),
         }
-        record = StepRecord(self.work_dir / f'.{name}.json', outputs)
+        record = RunStamp(self.work_dir / f'.{name}.json', outputs)
         # pycocotools and others talk about each of their steps.
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -277,12 +276,12 @@ class ShapesDemo:
 
 
 def _run_unless_finished(
-    record: StepRecord,
+    record: RunStamp,
     inputs: Mapping[str, Any],
-    action: Callable[[StepState], object],
+    action: Callable[[StampState], object],
 ) -> bool:
     state = record.state(inputs)
-    if state is StepState.FINISHED:
+    if state is StampState.FINISHED:
         return False
     record.start(inputs)
     action(state)

@@ -10,14 +10,11 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from freeseg_mm.datasets.preparation.files import read_json, write_json
-from freeseg_mm.datasets.preparation.images import write_label_map
-from freeseg_mm.datasets.preparation.parallel import (
-    available_cores,
-    parallel_map,
-)
-from freeseg_mm.datasets.preparation.segments import segment_box
+from freeseg_mm.utils.files import read_json, write_json
+from freeseg_mm.utils.image_files import write_label_map
+from freeseg_mm.utils.mask_boxes import segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
+from freeseg_mm.utils.parallel import available_cores, parallel_map
 
 from .classes import shapes_vocabulary
 from .plan import SPLITS, ScenePlan, plan_split

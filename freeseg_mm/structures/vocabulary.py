@@ -11,7 +11,7 @@ from typing import Any
 
 from .vocabulary_file import parse_vocabulary_file
 
-_PACKAGE_DATA = resources.files('freeseg_mm') / 'vocabularies'
+_PACKAGE_DATA = resources.files('freeseg_mm') / 'structures' / 'vocabularies'
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class Vocabulary:
         )
 
     @property
-    def class_of_prompt(self) -> tuple[int, ...]:
+    def prompt_to_class(self) -> tuple[int, ...]:
         """Class index of each of :attr:`prompts`, ascending."""
         return tuple(
             index

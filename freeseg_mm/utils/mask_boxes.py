@@ -1,5 +1,6 @@
 """Boxes around masks, without waiting for the device."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,3 +22,23 @@ def mask_boxes(masks: Tensor) -> Tensor:
         edges.append((cells.argmax(1), length - cells.flip(1).argmax(1)))
     (left, right), (top, bottom) = edges
     return torch.stack([left, top, right, bottom], dim=1)
+
+
+def segment_box(mask: np.ndarray) -> list[int]:
+    """The smallest box around a mask.
+
+    Args:
+        mask: (H, W) bool with at least one pixel set.
+
+    Returns:
+        COCO's ``[x, y, width, height]`` in whole pixels.
+
+    Raises:
+        ValueError: If no pixel is set.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        raise ValueError('an empty mask has no box')
+    x, y = int(columns[0]), int(rows[0])
+    return [x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1]

@@ -3,12 +3,7 @@ from .legend import Legend, LegendEntry, legend
 from .palette import class_colours
 from .panel import panel
 from .patterns import class_patterns
-from .regions import (
-    Region,
-    TaskRegions,
-    prediction_regions,
-    truth_regions,
-)
+from .regions import Region, TaskRegions, gt_regions, prediction_regions
 from .segments import draw_segments
 
 __all__ = [
@@ -23,5 +18,5 @@ __all__ = [
     'legend',
     'panel',
     'prediction_regions',
-    'truth_regions',
+    'gt_regions',
 ]

@@ -35,7 +35,7 @@ def panel(
 
     Args:
         image: RGB, (H, W, 3), uint8.
-        rows: What to draw by title, as ``{'truth': truth_regions(...),
+        rows: What to draw by title, as ``{'truth': gt_regions(...),
             'prediction': prediction_regions(...)}``. Every task that occurs
             is drawn.
         vocabulary: What the labels refer to.

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from freeseg_mm.evaluation.truth import (
+from freeseg_mm.evaluation.ground_truth import (
     IGNORED,
-    read_panoptic_truth,
-    read_semantic_truth,
+    read_panoptic_gt,
+    read_semantic_gt,
 )
 from freeseg_mm.structures import Task, Vocabulary
 
@@ -45,7 +45,7 @@ class TaskRegions:
     ignored: np.ndarray | None = None
 
 
-def truth_regions(
+def gt_regions(
     sample: Mapping[str, Any], vocabulary: Vocabulary
 ) -> dict[Task, TaskRegions]:
     """Read the truth of all three tasks of a test sample.
@@ -63,8 +63,8 @@ def truth_regions(
         FileNotFoundError: If a label file does not exist.
         ValueError: If a label file is unusable; it is named.
     """
-    classes = read_semantic_truth(sample, len(vocabulary))
-    ids = read_panoptic_truth(sample)
+    classes = read_semantic_gt(sample, len(vocabulary))
+    ids = read_panoptic_gt(sample)
     usable = [s for s in sample['segments'] if not s['iscrowd']]
     panoptic = [Region(ids == s['id'], s['label']) for s in usable]
     panoptic = [region for region in panoptic if region.mask.any()]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from freeseg_mm.structures import Task, Vocabulary, task_targets
 
-from .regions import Region, TaskRegions, truth_regions
+from .regions import Region, TaskRegions, gt_regions
 
 # Where regions come from.
 TARGETS = 'targets'
@@ -99,7 +99,7 @@ def known_regions(
     if 'gt_sem_seg' in sample and 'segments' in sample:
         return TARGETS, _target_regions(sample, vocabulary)
     if 'seg_map_path' in sample and 'segments' in sample:
-        return TRUTH, truth_regions(sample.metainfo, vocabulary)
+        return TRUTH, gt_regions(sample.metainfo, vocabulary)
     return None
 
 

@@ -32,27 +32,27 @@ def make_tested(tmp_path):
             if label >= 0
         ]
 
-    def make(truth, answer, name='image'):
-        truth, answer = np.asarray(truth), np.asarray(answer)
-        encode_panoptic_png(truth + 1, tmp_path / f'{name}_ids.png')
+    def make(gt, prediction, name='image'):
+        gt, prediction = np.asarray(gt), np.asarray(prediction)
+        encode_panoptic_png(gt + 1, tmp_path / f'{name}_ids.png')
         path = tmp_path / f'{name}.png'
-        Image.new('RGB', truth.shape[::-1], (90, 120, 150)).save(path)
-        things = [label for label in np.unique(answer) if 0 <= label < 2]
+        Image.new('RGB', gt.shape[::-1], (90, 120, 150)).save(path)
+        things = [label for label in np.unique(prediction) if 0 <= label < 2]
         return {
             'img_id': name,
             'img_path': str(path),
-            'ori_shape': truth.shape,
+            'ori_shape': gt.shape,
             'seg_map_path': str(tmp_path / f'{name}_ids.png'),
-            'segments': segments(truth),
-            'pred_sem_seg': {'sem_seg': answer[None]},
+            'segments': segments(gt),
+            'pred_sem_seg': {'sem_seg': prediction[None]},
             'pred_panoptic_seg': {
-                'sem_seg': answer[None] + 1,
-                'segments_info': segments(answer),
+                'sem_seg': prediction[None] + 1,
+                'segments_info': segments(prediction),
             },
             'pred_instances': {
-                'masks': np.stack([answer == i for i in things])
+                'masks': np.stack([prediction == i for i in things])
                 if things
-                else np.zeros((0, *truth.shape), bool),
+                else np.zeros((0, *gt.shape), bool),
                 'labels': np.array(things, int),
                 'scores': np.full(len(things), 0.9),
             },

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from freeseg_mm.analysis.log_file import Log, known_keys, read_log
+from freeseg_mm.analysis.logs import Log, known_keys, read_log
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from freeseg_mm.analysis.log_folder import read_run
+from freeseg_mm.analysis.logs import read_run
 
 
 @pytest.fixture

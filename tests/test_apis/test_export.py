@@ -9,7 +9,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from freeseg_mm.apis import FoundMask, FoundSegment, ImageResult
+from freeseg_mm.apis import ImageResult, Instance, PanopticSegment
 from freeseg_mm.apis.writer import ResultWriter
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
@@ -29,11 +29,11 @@ def result():
         image=np.full((4, 6, 3), 128, np.uint8),
         vocabulary=WORDS,
         label_map=np.where(CAT, 0, 1).astype(np.int32),
-        masks=(FoundMask(0, 'cat', 0.75, CAT, (2.0, 1.0, 5.0, 3.0)),),
+        masks=(Instance(0, 'cat', 0.75, CAT, (2.0, 1.0, 5.0, 3.0)),),
         segment_map=np.where(CAT, 1, 2).astype(np.int32),
         segments=(
-            FoundSegment(1, 0, 'cat', True, 0.5, 6),
-            FoundSegment(2, 1, 'grass', False, 0.25, 18),
+            PanopticSegment(1, 0, 'cat', True, 0.5, 6),
+            PanopticSegment(2, 1, 'grass', False, 0.25, 18),
         ),
     )
 
@@ -297,10 +297,10 @@ def test_files_of_all_formats(result, tmp_path):
     }
     assert all(path.is_file() for path in (*first, *second, *last))
     out = tmp_path / 'out/deep'
-    truth = COCO(out / 'instances.json')
-    assert truth.getImgIds() == [1, 2]
-    (annotation,) = truth.loadAnns(truth.getAnnIds(imgIds=[2]))
-    np.testing.assert_array_equal(truth.annToMask(annotation), CAT)
+    gt = COCO(out / 'instances.json')
+    assert gt.getImgIds() == [1, 2]
+    (annotation,) = gt.loadAnns(gt.getAnnIds(imgIds=[2]))
+    np.testing.assert_array_equal(gt.annToMask(annotation), CAT)
     panoptic = json.loads((out / 'panoptic.json').read_text())
     assert [a['image_id'] for a in panoptic['annotations']] == [1, 2]
     labels = np.asarray(Image.open(out / 'semantic/pets.png'))

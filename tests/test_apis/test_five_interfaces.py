@@ -5,7 +5,7 @@ import pytest
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmengine.config import Config
 
-from freeseg_mm.apis import Thresholds, mmseg_config, use_words
+from freeseg_mm.apis import Thresholds, mmseg_config, set_classes
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.visualization import class_colours
 
@@ -71,14 +71,14 @@ def assert_coloured(picture, expected):
 def test_mmdet_functions(tiny_weights, photo, expected):
     config, weights = map(str, tiny_weights)
     model = init_detector(config, weights, palette='random', device='cpu')
-    use_words(model, WORDS)
+    set_classes(model, WORDS)
     assert_same(inference_detector(model, str(photo)), expected)
 
 
 def test_mmdet_function_with_arrays(tiny_weights, photo, expected, noise):
     config, weights = map(str, tiny_weights)
     model = init_detector(config, weights, palette='random', device='cpu')
-    use_words(model, WORDS)
+    set_classes(model, WORDS)
     bgr = np.ascontiguousarray(noise()[..., ::-1])
     for sample in inference_detector(model, [bgr, bgr]):
         assert_same(sample, expected)
@@ -89,7 +89,7 @@ def test_mmdet_inferencer(tiny_weights, photo, expected, noise, tmp_path):
     inferencer = DetInferencer(
         config, weights, palette='random', device='cpu', show_progress=False
     )
-    use_words(inferencer.model, WORDS)
+    set_classes(inferencer.model, WORDS)
     out = inferencer(
         str(photo),
         return_datasamples=True,
@@ -110,7 +110,7 @@ def test_mmdet_picture_has_the_colours(tiny_weights, photo, expected, noise):
         config, weights, palette='random', device='cpu', show_progress=False
     )
     inferencer.model.test_cfg.tasks = ['semantic']
-    use_words(inferencer.model, WORDS)
+    set_classes(inferencer.model, WORDS)
     out = inferencer(str(photo), return_datasamples=True, return_vis=True)
     (picture,) = out['visualization']
     assert min(picture.shape[0] - 48, picture.shape[1] - 64) >= 0
@@ -121,7 +121,7 @@ def test_mmseg_functions(tiny_weights, photo, expected, noise, tmp_path):
     mmseg = pytest.importorskip('mmseg.apis')
     config, weights = map(str, tiny_weights)
     model = mmseg.init_model(config, weights, device='cpu')
-    use_words(model, WORDS)
+    set_classes(model, WORDS)
     sample = mmseg.inference_model(model, str(photo))
     assert_same(sample, expected)
     picture = mmseg.show_result_pyplot(
@@ -144,7 +144,7 @@ def test_mmseg_inferencer(tiny_weights, photo, expected, noise):
         mmseg_config(config), weights, device='cpu'
     )
     inferencer.show_progress = False
-    use_words(inferencer.model, WORDS)
+    set_classes(inferencer.model, WORDS)
     out = inferencer(
         str(photo), return_vis=True, opacity=0.5, with_labels=False
     )
@@ -180,10 +180,10 @@ def test_words_come_before_those_of_the_checkpoint(build_tiny_model):
     model = build_tiny_model()
     checkpoints = Vocabulary.from_names(['old'])
     model.dataset_meta = {'vocabulary': checkpoints.to_dict(), 'x': 1}
-    use_words(model, WORDS)
+    set_classes(model, WORDS)
     assert model._vocabulary([]) == WORDS
     assert model.dataset_meta['x'] == 1
     assert model.dataset_meta['classes'] == WORDS.names
     with pytest.raises(ValueError, match='very very'):
-        use_words(model, Vocabulary.from_names(['very ' * 99]))
+        set_classes(model, Vocabulary.from_names(['very ' * 99]))
     assert model._vocabulary([]) == WORDS

@@ -13,11 +13,11 @@ from PIL import Image
 import freeseg_mm
 from freeseg_mm import FreeSegInferencer
 from freeseg_mm.apis import (
-    FailedImage,
+    ImageError,
     ImageResult,
-    ImagesFailed,
+    InferenceError,
     Thresholds,
-    use_words,
+    set_classes,
 )
 from freeseg_mm.models.clip.text_tower import TextTower
 
@@ -34,7 +34,7 @@ def same(result, other):
 
 def test_the_package_stays_light():
     code = (
-        'import sys, freeseg_mm, freeseg_mm.apis, freeseg_mm.apis.words; '
+        'import sys, freeseg_mm, freeseg_mm.apis, freeseg_mm.apis.vocabulary; '
         "print([n for n in sys.modules if n.startswith(('open_clip', "
         "'mmdet.models', 'freeseg_mm.models', 'freeseg_mm.apis.inf'))])"
     )
@@ -93,14 +93,14 @@ def test_ten_vocabularies_in_ten_calls(tiny_weights, tiny_inferencer, photo):
         for k in range(10)
     ]
     shared = tiny_inferencer
-    answers = [shared(photo, words, thresholds=ALL)[0] for words in lists]
+    predictions = [shared(photo, words, thresholds=ALL)[0] for words in lists]
     # as from models that never saw the others' words
     fresh = FreeSegInferencer(*tiny_weights, device='cpu')
     unused = fresh.model
-    for words, answer in zip(lists, answers, strict=True):
-        assert answer.vocabulary.names == tuple(words)
+    for words, prediction in zip(lists, predictions, strict=True):
+        assert prediction.vocabulary.names == tuple(words)
         fresh.model = deepcopy(unused)
-        same(fresh(photo, words, thresholds=ALL)[0], answer)
+        same(fresh(photo, words, thresholds=ALL)[0], prediction)
 
 
 def test_a_list_of_words_costs_its_own_text(
@@ -200,15 +200,15 @@ def test_one_broken_file_does_not_stop_the_others(
     for name in ('a.png', 'c.png'):
         Image.fromarray(noise()).save(folder / name)
     (folder / 'b.png').write_text('not an image')
-    answers = list(tiny_inferencer.stream(folder, WORDS, batch_size=2))
-    assert [type(answer) for answer in answers] == [
+    predictions = list(tiny_inferencer.stream(folder, WORDS, batch_size=2))
+    assert [type(prediction) for prediction in predictions] == [
         ImageResult,
-        FailedImage,
+        ImageError,
         ImageResult,
     ]
-    assert 'b.png' in answers[1].reason
+    assert 'b.png' in predictions[1].reason
     with pytest.raises(
-        ImagesFailed, match='1 of 3 images failed: .*b.png: not an image'
+        InferenceError, match='1 of 3 images failed: .*b.png: not an image'
     ) as caught:
         tiny_inferencer(folder, WORDS)
     assert [r.source for r in caught.value.results] == [
@@ -233,8 +233,8 @@ def test_a_folder_of_unusual_files(tiny_inferencer, tmp_path, noise):
     image.save(folder / 'd.gif', save_all=True, append_images=[other])
     (folder / 'e text.jpg').write_text('hello, world')
     image.convert('RGBA').save(folder / 'f clear.png')
-    answers = list(tiny_inferencer.stream(folder, WORDS, tasks='semantic'))
-    *good, failed, last = answers
+    predictions = list(tiny_inferencer.stream(folder, WORDS, tasks='semantic'))
+    *good, failed, last = predictions
     assert [(x.label_map.shape, x.notes) for x in [*good, last]] == [
         ((64, 48), ('turned as its EXIF orientation 6 says',)),
         ((48, 64), ()),
@@ -242,7 +242,7 @@ def test_a_folder_of_unusual_files(tiny_inferencer, tmp_path, noise):
         ((48, 64), ('first of 2 frames',)),
         ((48, 64), ()),
     ]
-    assert isinstance(failed, FailedImage)
+    assert isinstance(failed, ImageError)
     assert 'e text.jpg: not an image that can be read' in failed.reason
     np.testing.assert_array_equal(good[1].label_map, good[2].label_map)
     empty = tmp_path / 'empty'
@@ -254,9 +254,9 @@ def test_a_folder_of_unusual_files(tiny_inferencer, tmp_path, noise):
 def test_images_come_one_after_the_other(tiny_inferencer, noise):
     """The first answer is there before the second image is looked at."""
     images = [noise()[..., ::-1], np.zeros(3, np.uint8)]
-    answers = tiny_inferencer.stream(images, WORDS)
-    assert isinstance(next(answers), ImageResult)
-    assert next(answers).reason.startswith('array 1: expected (H, W)')
+    predictions = tiny_inferencer.stream(images, WORDS)
+    assert isinstance(next(predictions), ImageResult)
+    assert next(predictions).reason.startswith('array 1: expected (H, W)')
 
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 200), (301, 7)])
@@ -434,7 +434,7 @@ def test_other_models_are_refused(tiny_weights):
     with pytest.raises(ValueError, match='not a freeseg_mm.FreeSeg'):
         FreeSegInferencer(config, 'random', device='cpu')
     with pytest.raises(TypeError, match='expected a FreeSeg, got Linear'):
-        use_words(torch.nn.Linear(1, 1), None)
+        set_classes(torch.nn.Linear(1, 1), None)
 
 
 def test_a_pipeline_must_begin_with_a_file(tiny_weights):

@@ -2,7 +2,7 @@ import pytest
 
 from freeseg_mm import FreeSegInferencer
 from freeseg_mm.apis import Thresholds
-from freeseg_mm.apis.tuning import new_tuner, tuning_settings
+from freeseg_mm.apis.options import new_tuner, tuning_settings
 from freeseg_mm.models.prompt_tuning import PromptTuning
 
 WORDS = ['dragon', 'house', 'cat']

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freeseg_mm.apis import FailedImage, ImageResult, ImagesFailed, Thresholds
+from freeseg_mm.apis import ImageError, ImageResult, InferenceError, Thresholds
 from freeseg_mm.apis.inputs import list_images
 from freeseg_mm.apis.video import (
     VideoInfo,
@@ -62,10 +62,10 @@ def test_what_a_video_says_of_itself(clip):
     assert read_video_info(clip.as_uri()).frames == 10
 
 
-@pytest.mark.parametrize('every', [1, 3, 20])
-def test_frames_in_order(clip, every):
-    found = list(read_frames(str(clip), every))
-    numbers = list(range(0, 10, every))
+@pytest.mark.parametrize('frame_stride', [1, 3, 20])
+def test_frames_in_order(clip, frame_stride):
+    found = list(read_frames(str(clip), frame_stride))
+    numbers = list(range(0, 10, frame_stride))
     assert [frame.frame for frame in found] == numbers
     assert [frame.seconds for frame in found] == [n / 5 for n in numbers]
     assert {frame.source for frame in found} == {str(clip)}
@@ -149,19 +149,25 @@ def test_counting(clip, photo, tmp_path, monkeypatch):
 def test_frames_are_answered_as_images_are(tiny_inferencer, make_video, noise):
     clip = make_video([noise(seed=seed) for seed in range(3)])
     frames = [frame.pixels for frame in read_frames(str(clip))]
-    answers = tiny_inferencer(clip, WORDS, thresholds=ALL)
-    assert [answer.frame for answer in answers] == [0, 1, 2]
-    assert [answer.seconds for answer in answers] == [0.0, 0.2, 0.4]
-    for pixels, answer in zip(frames, answers, strict=True):
+    predictions = tiny_inferencer(clip, WORDS, thresholds=ALL)
+    assert [prediction.frame for prediction in predictions] == [0, 1, 2]
+    assert [prediction.seconds for prediction in predictions] == [
+        0.0,
+        0.2,
+        0.4,
+    ]
+    for pixels, prediction in zip(frames, predictions, strict=True):
         (alone,) = tiny_inferencer(pixels, WORDS, thresholds=ALL)
-        np.testing.assert_array_equal(answer.label_map, alone.label_map)
-        np.testing.assert_array_equal(answer.segment_map, alone.segment_map)
-        np.testing.assert_array_equal(answer.image, pixels[..., ::-1])
+        np.testing.assert_array_equal(prediction.label_map, alone.label_map)
+        np.testing.assert_array_equal(
+            prediction.segment_map, alone.segment_map
+        )
+        np.testing.assert_array_equal(prediction.image, pixels[..., ::-1])
         assert alone.frame is None
-    assert answers[2].title == f'{clip} frame 2'
-    assert answers[2].stem == 'clip_000002'
-    assert answers[2].to_json()['frame'] == 2
-    assert answers[2].to_json()['seconds'] == 0.4
+    assert predictions[2].title == f'{clip} frame 2'
+    assert predictions[2].stem == 'clip_000002'
+    assert predictions[2].to_json()['frame'] == 2
+    assert predictions[2].to_json()['seconds'] == 0.4
     assert 'frame' not in alone.to_json()
 
 
@@ -170,18 +176,20 @@ def test_videos_and_images_in_one_call(
 ):
     """A batch may hold both; what is cut short fails in its place."""
     Image.fromarray(noise(seed=1)).save(photo)
-    answers = list(
+    predictions = list(
         tiny_inferencer.stream(
             [photo, clip, cut, photo],
             ['cat'],
             tasks='semantic',
-            every=4,
+            frame_stride=4,
             batch_size=2,
         )
     )
     kinds = [
-        answer.reason if isinstance(answer, FailedImage) else answer.frame
-        for answer in answers
+        prediction.reason
+        if isinstance(prediction, ImageError)
+        else prediction.frame
+        for prediction in predictions
     ]
     (failure,) = (k for k in kinds if isinstance(k, str))
     where = kinds.index(failure)
@@ -189,8 +197,10 @@ def test_videos_and_images_in_one_call(
     assert kinds[4:where] == [0, 4][: where - 4]
     assert kinds[where + 1 :] == [None]
     assert 'cut.avi: ' in failure
-    with pytest.raises(ImagesFailed, match='cut short or damaged') as caught:
-        tiny_inferencer([cut, photo], ['cat'], tasks='semantic', every=4)
+    with pytest.raises(InferenceError, match='cut short or damaged') as caught:
+        tiny_inferencer(
+            [cut, photo], ['cat'], tasks='semantic', frame_stride=4
+        )
     assert caught.value.results[-1].source == str(photo)
 
 
@@ -199,16 +209,16 @@ def test_frames_do_not_pile_up(tiny_inferencer, make_video, monkeypatch):
     clip = make_video(grey_frames(10))
     living = []
 
-    def watched(name, every):
-        for image in read_frames(name, every):
+    def watched(name, frame_stride):
+        for image in read_frames(name, frame_stride):
             living.append(weakref.ref(image.pixels))
             yield image
 
-    monkeypatch.setattr('freeseg_mm.apis.reading.read_frames', watched)
+    monkeypatch.setattr('freeseg_mm.apis.video.read_frames', watched)
     most = 0
-    for answer in tiny_inferencer.stream(clip, ['cat'], tasks='semantic'):
-        assert isinstance(answer, ImageResult)
-        living.append(weakref.ref(answer))
+    for prediction in tiny_inferencer.stream(clip, ['cat'], tasks='semantic'):
+        assert isinstance(prediction, ImageResult)
+        living.append(weakref.ref(prediction))
         most = max(most, sum(one() is not None for one in living))
     assert len(living) == 20
     assert most <= 6
@@ -218,7 +228,7 @@ def test_a_bar_counts_frames(tiny_weights, clip, photo, capsys):
     from freeseg_mm import FreeSegInferencer
 
     inferencer = FreeSegInferencer(*tiny_weights, device='cpu', progress=True)
-    inferencer(clip, ['cat'], tasks='semantic', every=5)
+    inferencer(clip, ['cat'], tasks='semantic', frame_stride=5)
     assert '2/2' in capsys.readouterr().err
     inferencer(photo, ['cat'], tasks='semantic')
     assert capsys.readouterr().err == ''
@@ -226,4 +236,4 @@ def test_a_bar_counts_frames(tiny_weights, clip, photo, capsys):
 
 def test_every_is_checked(tiny_inferencer, clip):
     with pytest.raises(ValueError, match='every: expected at least 1, got 0'):
-        tiny_inferencer.stream(clip, ['cat'], every=0)
+        tiny_inferencer.stream(clip, ['cat'], frame_stride=0)

@@ -101,7 +101,15 @@ def test_frames_of_a_video(predict, make_video, noise, tmp_path):
     clip = make_video([noise(seed=seed) for seed in range(4)])
     out = tmp_path / 'out'
     status, text, errors = predict(
-        *(clip, '--classes', 'a', '--tasks', 'semantic', '--every', '3'),
+        *(
+            clip,
+            '--classes',
+            'a',
+            '--tasks',
+            'semantic',
+            '--frame-stride',
+            '3',
+        ),
         *('--out', out, '--format', 'coco', 'json'),
     )
     assert (status, errors) == (0, '')
@@ -166,7 +174,7 @@ def test_mistakes_are_one_sentence_before_weights(
     empty = tmp_path / 'empty'
     empty.mkdir()
     monkeypatch.chdir(empty)
-    monkeypatch.setattr('freeseg_mm.apis.names._CHECKOUT', empty)
+    monkeypatch.setattr('freeseg_mm.apis.model_names._CHECKOUT', empty)
     named = [str(photo) if word == 'PHOTO' else word for word in arguments]
     assert main(['predict', *named]) == 1
     (line,) = capsys.readouterr().err.splitlines()

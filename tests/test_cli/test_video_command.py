@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from freeseg_mm.cli import main
-from freeseg_mm.cli.video_output import VideoOutput
+from freeseg_mm.cli.video import VideoOutput
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_one_colour_in_all_frames(video, make_video, tmp_path):
 def test_lines_of_some_frames_and_tasks(video, clip, tmp_path):
     out = tmp_path / 'painted.avi'
     status, text, errors = video(
-        *(clip, '--classes', 'dragon', '--json', '--every', '3'),
+        *(clip, '--classes', 'dragon', '--json', '--frame-stride', '3'),
         *('--tasks', 'semantic', 'panoptic', '--out', out),
         *('--prompt-tuning', '2'),
     )
@@ -108,7 +108,15 @@ def test_a_video_that_is_cut_short(video, make_video, noise, tmp_path):
     whole.write_bytes(content[: len(content) // 2])
     out = tmp_path / 'painted.avi'
     status, text, errors = video(
-        *(whole, '--classes', 'a', '--tasks', 'semantic', '--every', '2'),
+        *(
+            whole,
+            '--classes',
+            'a',
+            '--tasks',
+            'semantic',
+            '--frame-stride',
+            '2',
+        ),
         *('--json', '--out', out),
     )
     assert status == 1
@@ -149,7 +157,7 @@ def test_mistakes_are_one_sentence_before_weights(
     text = tmp_path / 'note.mp4'
     text.write_text('hello')
     monkeypatch.chdir(empty)
-    monkeypatch.setattr('freeseg_mm.apis.names._CHECKOUT', empty)
+    monkeypatch.setattr('freeseg_mm.apis.model_names._CHECKOUT', empty)
     given = {'CLIP': clip, 'PHOTO': photo, 'TEXT': text}
     named = [
         word.replace(name, str(given[name]))
@@ -191,7 +199,7 @@ def test_the_decoder_adds_nothing_to_the_sentence(tmp_path):
         ['a.mp4', '--classes', 'a', '--out', 'b.mp4', '--tasks', 'boxes'],
         ['a.mp4', '--classes', 'a', '--prompt-tuning', 'much'],
         ['a.mp4', '--classes', 'a', '--prompt-tuning', '-1'],
-        ['a.mp4', '--classes', 'a', '--every', '0'],
+        ['a.mp4', '--classes', 'a', '--frame-stride', '0'],
         ['a.mp4', '--classes', 'a', '--batch-size', 'x'],
     ],
 )

@@ -17,7 +17,7 @@ def no_network_loaded(monkeypatch):
     def loaded(args):
         raise AssertionError('weights were loaded')
 
-    monkeypatch.setattr('freeseg_mm.cli.webdemo.inferencer_of', loaded)
+    monkeypatch.setattr('freeseg_mm.cli.webdemo.command.inferencer_of', loaded)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from freeseg_mm.evaluation.report import TABLES
+from freeseg_mm.analysis.paper_tables import TABLES
 from freeseg_mm.registry import DATASETS
 from freeseg_mm.structures import Task
 

@@ -5,8 +5,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from freeseg_mm.datasets.checking import check_config
-from freeseg_mm.datasets.checking_report import summarise
+from freeseg_mm.datasets.checking import check_config, summarize
 from freeseg_mm.registry import TRANSFORMS
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 
@@ -64,7 +63,7 @@ def test_whole_data_set_has_no_findings_and_is_counted(pets):
     assert (outcome.num_images, outcome.num_unused) == (4, 2)
     assert outcome.segments == {'sky': 2, 'cat': 1, 'dog': 2, 'grass': 2}
     assert outcome.crowds == {'cat': 2}
-    assert summarise(outcome) == [
+    assert summarize(outcome) == [
         f'train ({pets.json}): nothing is broken',
         '  4 images read, 2 of them without a label that training may use',
         '  3 objects of things, 4 segments of stuff, 2 crowds',
@@ -82,7 +81,7 @@ def test_class_of_crowds_alone_does_occur(pets):
     outcome = check(pets)
     # sky: exact crowds teach semantic segmentation
     assert outcome.num_unused == 1
-    assert summarise(outcome)[2:] == [
+    assert summarize(outcome)[2:] == [
         '  0 objects of things, 0 segments of stuff, 9 crowds',
         '  classes that occur: 2 of 3 seen, 2 of 2 unseen',
         '  as crowds alone: dog; cat; grass; sky',
@@ -119,7 +118,7 @@ def test_all_broken_files_are_listed(pets, workers):
         strict=True,
     ):
         assert part in reason
-    lines = summarise(outcome)
+    lines = summarize(outcome)
     assert sum(line.startswith('broken ') for line in lines) == 5
     assert f'train ({pets.json}): 5 broken' in lines
 
@@ -197,7 +196,7 @@ def test_semantic_pngs_are_compared(pets):
     # image 4 all of 24; of image 1, 7 sky, 6 cat and 6 dog pixels have a
     # class, of which the sky agrees
     assert (outcome.labelled, outcome.agreeing) == (24 + 19, 24 + 7)
-    assert '72.09 % of the' in summarise(outcome)[-1]
+    assert '72.09 % of the' in summarize(outcome)[-1]
 
 
 @TRANSFORMS.register_module(force=True)
@@ -293,7 +292,7 @@ def test_missing_vocabulary_is_a_finding(pets):
     (pets.root / 'vocabulary.json').unlink()
     outcome = check(pets)
     assert "no vocabulary 'vocabulary.json'" in outcome.findings[0].reason
-    assert summarise(outcome)[-1] == '  0 images read'
+    assert summarize(outcome)[-1] == '  0 images read'
 
 
 def test_wrapped_data_sets_are_found_and_none_is_read_twice(pets):

@@ -217,9 +217,9 @@ def pasted(tmp_path, ids, listed=(1,)):
     path = tmp_path / 'pasted.png'
     encode_panoptic_png(np.array(ids), path)
     segments = [{'id': id_, 'label': 0, 'iscrowd': 0} for id_ in listed]
-    truth = np.array([[FIRST_SEGMENT_ID, 0]], np.int32)
+    gt = np.array([[FIRST_SEGMENT_ID, 0]], np.int32)
     known = [{'id': FIRST_SEGMENT_ID, 'label': 1, 'iscrowd': 0}]
-    return paste_pseudo_segments(truth, known, str(path), segments)
+    return paste_pseudo_segments(gt, known, str(path), segments)
 
 
 def test_paste_numbers_on_from_the_truth(tmp_path):

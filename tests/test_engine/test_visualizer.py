@@ -14,9 +14,9 @@ from freeseg_mm.registry import VISUALIZERS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.visualization import (
+    gt_regions,
     panel,
     prediction_regions,
-    truth_regions,
 )
 from freeseg_mm.visualization.sample_view import known_regions
 
@@ -39,7 +39,7 @@ def visualizer():
 
 
 @pytest.fixture
-def answered(make_sample, tmp_path):
+def predicted(make_sample, tmp_path):
     """A test sample with label files, and answers of all three tasks."""
     sample = make_sample(size=SIZE)
     encode_panoptic_png(IDS, tmp_path / 'ids.png')
@@ -78,34 +78,34 @@ def drawn(visualizer, monkeypatch, *args, **options):
 
 
 def test_truth_is_beside_all_three_answers(
-    visualizer, monkeypatch, image, answered
+    visualizer, monkeypatch, image, predicted
 ):
-    found = drawn(visualizer, monkeypatch, image, answered)
-    vocabulary = answered.vocabulary
+    found = drawn(visualizer, monkeypatch, image, predicted)
+    vocabulary = predicted.vocabulary
     rows = {
-        'truth': truth_regions(answered.metainfo, vocabulary),
-        'prediction': prediction_regions(answered.to_dict(), score_thr=0.3),
+        'truth': gt_regions(predicted.metainfo, vocabulary),
+        'prediction': prediction_regions(predicted.to_dict(), score_thr=0.3),
     }
     assert len(rows['truth']) == len(rows['prediction']) == 3
     np.testing.assert_array_equal(found, panel(image, rows, vocabulary))
 
 
-def test_either_may_be_left_out(visualizer, monkeypatch, image, answered):
-    vocabulary = answered.vocabulary
-    truth = truth_regions(answered.metainfo, vocabulary)
-    answers = prediction_regions(answered.to_dict(), score_thr=0.1)
-    found = drawn(visualizer, monkeypatch, image, answered, draw_pred=False)
-    expected = panel(image, {'truth': truth}, vocabulary)
+def test_either_may_be_left_out(visualizer, monkeypatch, image, predicted):
+    vocabulary = predicted.vocabulary
+    gt = gt_regions(predicted.metainfo, vocabulary)
+    predictions = prediction_regions(predicted.to_dict(), score_thr=0.1)
+    found = drawn(visualizer, monkeypatch, image, predicted, draw_pred=False)
+    expected = panel(image, {'truth': gt}, vocabulary)
     np.testing.assert_array_equal(found, expected)
     found = drawn(
         visualizer,
         monkeypatch,
         image,
-        answered,
+        predicted,
         draw_gt=False,
         pred_score_thr=0.1,
     )
-    expected = panel(image, {'prediction': answers}, vocabulary)
+    expected = panel(image, {'prediction': predictions}, vocabulary)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -129,16 +129,16 @@ def test_image_alone_where_nothing_is_known(
     np.testing.assert_array_equal(found, image)
 
 
-def test_large_image_is_drawn_smaller(monkeypatch, image, answered):
+def test_large_image_is_drawn_smaller(monkeypatch, image, predicted):
     large = FreeSegVisualizer('large', max_side=30)
-    found = drawn(large, monkeypatch, image, answered, draw_gt=False)
+    found = drawn(large, monkeypatch, image, predicted, draw_gt=False)
     small = np.asarray(Image.fromarray(image).resize((30, 20)))
-    half = answered.clone()
+    half = predicted.clone()
     ids = torch.from_numpy(IDS[::2, ::2].copy())
     half.pred_sem_seg = PixelData(sem_seg=(ids == 2).long()[None])
     half.pred_panoptic_seg = PixelData(
         sem_seg=ids[None],
-        metainfo={'segments_info': answered.pred_panoptic_seg.segments_info},
+        metainfo={'segments_info': predicted.pred_panoptic_seg.segments_info},
     )
     half.pred_instances = InstanceData(
         labels=torch.tensor([1]),
@@ -148,7 +148,7 @@ def test_large_image_is_drawn_smaller(monkeypatch, image, answered):
     expected = panel(
         small,
         {'prediction': prediction_regions(half.to_dict())},
-        answered.vocabulary,
+        predicted.vocabulary,
     )
     np.testing.assert_array_equal(found, expected)
 
@@ -159,71 +159,71 @@ def test_no_side_is_refused():
 
 
 def test_file_takes_the_place_of_the_backends(
-    visualizer, monkeypatch, image, answered, tmp_path
+    visualizer, monkeypatch, image, predicted, tmp_path
 ):
-    expected = drawn(visualizer, monkeypatch, image, answered)
+    expected = drawn(visualizer, monkeypatch, image, predicted)
     monkeypatch.setattr(visualizer, 'add_image', None)
     path = tmp_path / 'new' / 'drawn.png'
-    visualizer.add_datasample('a', image, answered, out_file=str(path))
+    visualizer.add_datasample('a', image, predicted, out_file=str(path))
     np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
 
 
-def test_window_shows_the_picture(visualizer, monkeypatch, image, answered):
+def test_window_shows_the_picture(visualizer, monkeypatch, image, predicted):
     shown = []
     monkeypatch.setattr(
         visualizer, 'show', lambda *args, **options: shown.append(options)
     )
-    drawn(visualizer, monkeypatch, image, answered, show=True, wait_time=3)
+    drawn(visualizer, monkeypatch, image, predicted, show=True, wait_time=3)
     assert shown == [{'win_name': 'sample', 'wait_time': 3}]
 
 
 def test_drawn_picture_can_be_asked_for(
-    visualizer, monkeypatch, image, answered
+    visualizer, monkeypatch, image, predicted
 ):
     """As mmdet's inferencer does."""
-    expected = drawn(visualizer, monkeypatch, image, answered)
+    expected = drawn(visualizer, monkeypatch, image, predicted)
     np.testing.assert_array_equal(visualizer.get_image(), expected)
 
 
 def test_other_processes_write_files_alone(
-    visualizer, monkeypatch, image, answered, tmp_path
+    visualizer, monkeypatch, image, predicted, tmp_path
 ):
     monkeypatch.setattr(
         'freeseg_mm.engine.visualizer.is_main_process', lambda: False
     )
     monkeypatch.setattr(visualizer, 'add_image', None)
-    visualizer.add_datasample('a', image, answered)
+    visualizer.add_datasample('a', image, predicted)
     path = tmp_path / 'drawn.png'
-    visualizer.add_datasample('a', image, answered, out_file=str(path))
+    visualizer.add_datasample('a', image, predicted, out_file=str(path))
     assert path.is_file()
 
 
 def test_names_may_come_from_the_data_set(
-    visualizer, monkeypatch, image, answered
+    visualizer, monkeypatch, image, predicted
 ):
-    expected = drawn(visualizer, monkeypatch, image, answered)
-    vocabulary = answered.vocabulary
-    del answered.vocabulary
+    expected = drawn(visualizer, monkeypatch, image, predicted)
+    vocabulary = predicted.vocabulary
+    del predicted.vocabulary
     visualizer.dataset_meta = {'vocabulary': vocabulary.to_dict()}
-    found = drawn(visualizer, monkeypatch, image, answered)
+    found = drawn(visualizer, monkeypatch, image, predicted)
     np.testing.assert_array_equal(found, expected)
 
 
-def test_names_may_be_mmdets(visualizer, monkeypatch, image, answered):
-    names = answered.vocabulary.names
-    del answered.vocabulary
+def test_names_may_be_mmdets(visualizer, monkeypatch, image, predicted):
+    names = predicted.vocabulary.names
+    del predicted.vocabulary
     visualizer.dataset_meta = {'classes': names}
-    found = drawn(visualizer, monkeypatch, image, answered, draw_gt=False)
+    found = drawn(visualizer, monkeypatch, image, predicted, draw_gt=False)
     plain = Vocabulary.from_names(names, unseen=())
-    rows = {'prediction': prediction_regions(answered.to_dict())}
+    rows = {'prediction': prediction_regions(predicted.to_dict())}
     np.testing.assert_array_equal(found, panel(image, rows, plain))
 
 
-def test_names_are_needed(visualizer, image, answered):
-    del answered.vocabulary
+def test_names_are_needed(visualizer, image, predicted):
+    del predicted.vocabulary
     visualizer.dataset_meta = None
     with pytest.raises(ValueError, match='names classes; put vocabulary'):
-        visualizer.add_datasample('a', image, answered)
+        visualizer.add_datasample('a', image, predicted)
 
 
 @pytest.fixture

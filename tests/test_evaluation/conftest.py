@@ -31,7 +31,7 @@ def dataset_meta(vocabulary):
 
 
 @pytest.fixture
-def write_truth(tmp_path):
+def write_gt(tmp_path):
     """Write an id map and give the sample that points at it."""
 
     def write(ids, segments, name='truth'):

@@ -11,10 +11,10 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData, PixelData
 from pycocotools.coco import COCO
 
-from freeseg_mm.evaluation.truth import (
+from freeseg_mm.evaluation.ground_truth import (
     IGNORED,
-    read_panoptic_truth,
-    read_semantic_truth,
+    read_panoptic_gt,
+    read_semantic_gt,
 )
 from freeseg_mm.structures import Vocabulary
 
@@ -80,9 +80,9 @@ def samples_of(folder, vocabulary):
         }
 
 
-def truth_as_prediction(sample, instances, vocabulary):
+def gt_as_prediction(sample, instances, vocabulary):
     """A perfect model."""
-    classes = read_semantic_truth(sample, len(vocabulary)).copy()
+    classes = read_semantic_gt(sample, len(vocabulary)).copy()
     classes[classes == IGNORED] = 5
     objects = instances.loadAnns(
         instances.getAnnIds(imgIds=[sample['img_id']], iscrowd=False)
@@ -95,7 +95,7 @@ def truth_as_prediction(sample, instances, vocabulary):
         for item in objects
     ]
     pan_seg = PixelData(
-        sem_seg=torch.from_numpy(read_panoptic_truth(sample).copy())[None]
+        sem_seg=torch.from_numpy(read_panoptic_gt(sample).copy())[None]
     )
     pan_seg.set_metainfo(
         {
@@ -123,7 +123,7 @@ def test_truth_as_prediction_is_perfect(coco, vocabulary, evaluator):
     samples = list(samples_of(coco, vocabulary))
     assert any(s['iscrowd'] for sample in samples for s in sample['segments'])
     for sample in samples:
-        evaluator.process([truth_as_prediction(sample, instances, vocabulary)])
+        evaluator.process([gt_as_prediction(sample, instances, vocabulary)])
     results = evaluator.evaluate(size=len(samples))
     assert set(results) == {
         *(f'semantic/{key}' for key in ('mIoU_seen', 'mIoU_unseen', 'mIoU')),
@@ -144,7 +144,7 @@ def test_one_wrong_class_is_noticed_by_all(coco, vocabulary, evaluator):
     person, bicycle = vocabulary.index('person'), vocabulary.index('bicycle')
     samples = list(samples_of(coco, vocabulary))[:20]
     for sample in samples:
-        result = truth_as_prediction(sample, instances, vocabulary)
+        result = gt_as_prediction(sample, instances, vocabulary)
         classes = result.pred_sem_seg.sem_seg
         classes[classes == person] = bicycle
         labels = result.pred_instances.labels

@@ -23,7 +23,7 @@ from freeseg_mm.evaluation import (
     OpenVocabPanMetric,
     OpenVocabSemMetric,
 )
-from freeseg_mm.evaluation.truth import read_semantic_truth
+from freeseg_mm.evaluation.ground_truth import read_semantic_gt
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import (
     decode_panoptic_png,
@@ -88,7 +88,7 @@ def shift(ids, rng):
     return np.roll(ids, rng.integers(-1, 2, 2), axis=(0, 1))
 
 
-def draw_truth(kind, rng):
+def draw_gt(kind, rng):
     """Id map of tiles, some void, and its segments."""
     ids = np.zeros((kind.size, kind.size), np.int64)
     side = int(np.ceil(np.sqrt(kind.segments)))
@@ -165,7 +165,7 @@ def make_world(kind, seed, folder):
             instances['categories'].append(category)
     samples, objects = [], []
     for image in range(1, IMAGES + 1):
-        ids, segments = draw_truth(kind, rng)
+        ids, segments = draw_gt(kind, rng)
         path = folder / f'{image}.png'
         encode_panoptic_png(ids, path)
         infos = [
@@ -297,13 +297,13 @@ def reference_pq(world):
     """PQ, SQ and RQ of each class (Kirillov et al., Eq. 1), in percent."""
     tp, fp, fn, iou_sum = np.zeros((4, len(world.vocabulary)))
     for sample in world.samples:
-        truth = decode_panoptic_png(sample['seg_map_path'])
+        gt = decode_panoptic_png(sample['seg_map_path'])
         pred = sample['pred_panoptic_seg']['sem_seg'][0].numpy()
-        real = [(truth == s['id'], s) for s in sample['segments']]
+        real = [(gt == s['id'], s) for s in sample['segments']]
         missed = {s['id'] for _, s in real if not s['iscrowd']}
         for segment in sample['pred_panoptic_seg']['segments_info']:
             mask, label = pred == segment['id'], segment['label']
-            ignored = truth == 0
+            ignored = gt == 0
             crowd = None
             matched = False
             for theirs, s in real:
@@ -312,7 +312,7 @@ def reference_pq(world):
                 if s['iscrowd']:
                     crowd = theirs  # the last one, as in panopticapi
                     continue
-                union = (theirs | (mask & (truth != 0))).sum()
+                union = (theirs | (mask & (gt != 0))).sum()
                 iou = (mask & theirs).sum() / union
                 if iou > 0.5:
                     matched = True
@@ -369,14 +369,14 @@ def test_panoptic_equals_mmdet(world):
 
 def pycocotools_ap(world):
     """AP, AP50 and AP75 of each thing, in percent; the three stats."""
-    truth = COCO(world.instances_json)
+    gt = COCO(world.instances_json)
     if world.objects:
-        found = truth.loadRes(world.objects)
+        found = gt.loadRes(world.objects)
     else:
         found = COCO()
-        found.dataset = {**truth.dataset, 'annotations': []}
+        found.dataset = {**gt.dataset, 'annotations': []}
         found.createIndex()
-    official = COCOeval(truth, found, 'segm')
+    official = COCOeval(gt, found, 'segm')
     official.evaluate()
     official.accumulate()
     official.summarize()
@@ -415,7 +415,7 @@ def test_semantic_equals_mmseg(world):
     for sample in world.samples:
         both, union, _, _ = mmseg.IoUMetric.intersect_and_union(
             sample['pred_sem_seg']['sem_seg'][0],
-            torch.from_numpy(read_semantic_truth(sample, num_classes)),
+            torch.from_numpy(read_semantic_gt(sample, num_classes)),
             num_classes,
             ignore_index=-1,
         )

@@ -117,15 +117,15 @@ def pycocotools_ap(path, samples, name):
     """AP, AP50 and AP75 of one class alone, as pycocotools reports them."""
     content = json.loads(Path(path).read_text())
     category = CATEGORY_IDS[name]
-    truth = COCO()
-    truth.dataset = {
+    gt = COCO()
+    gt.dataset = {
         **content,
         'categories': [c for c in content['categories'] if c['name'] == name],
         'annotations': [
             a for a in content['annotations'] if a['category_id'] == category
         ],
     }
-    truth.createIndex()
+    gt.createIndex()
     detections = []
     for sample in samples:
         pred = sample['pred_instances']
@@ -140,7 +140,7 @@ def pycocotools_ap(path, samples, name):
                         'segmentation': encode(mask),
                     }
                 )
-    official = COCOeval(truth, truth.loadRes(detections), 'segm')
+    official = COCOeval(gt, gt.loadRes(detections), 'segm')
     official.evaluate()
     official.accumulate()
     official.summarize()

@@ -25,13 +25,13 @@ def predict(sample, ids, *labels):
     return {**sample, 'pred_panoptic_seg': pred}
 
 
-def test_means_by_hand(metric, write_truth, warned):
+def test_means_by_hand(metric, write_gt, warned):
     # classes cat, dog, grass, sky; dog and sky unseen
-    first = write_truth(
+    first = write_gt(
         [[1, 1, 1, 1], [2, 2, 3, 3]],
         [(1, 0, 0), (2, 1, 0), (3, 2, 0)],
     )
-    second = write_truth([[1, 1], [0, 2]], [(1, 0, 0), (2, 0, 0)], 'second')
+    second = write_gt([[1, 1], [0, 2]], [(1, 0, 0), (2, 0, 0)], 'second')
     metric.process(
         None,
         [
@@ -64,10 +64,8 @@ def test_means_by_hand(metric, write_truth, warned):
     assert warned() == []
 
 
-def test_set_without_class_is_nan_and_warned_of_once(
-    metric, write_truth, warned
-):
-    sample = write_truth([[1, 1]], [(1, 0, 0)])
+def test_set_without_class_is_nan_and_warned_of_once(metric, write_gt, warned):
+    sample = write_gt([[1, 1]], [(1, 0, 0)])
     metric.process(None, [predict(sample, [[1, 1]], 0)])
     results = metric.evaluate(size=1)
     for name in ('PQ', 'SQ', 'RQ'):
@@ -77,28 +75,28 @@ def test_set_without_class_is_nan_and_warned_of_once(
     assert "PQ, SQ, RQ over the set 'unseen'" in text
 
 
-def test_empty_prediction_is_zero_not_nan(metric, write_truth):
-    sample = write_truth([[1, 2]], [(1, 0, 0), (2, 3, 0)])
+def test_empty_prediction_is_zero_not_nan(metric, write_gt):
+    sample = write_gt([[1, 2]], [(1, 0, 0), (2, 3, 0)])
     metric.process(None, [predict(sample, [[0, 0]])])
     results = metric.evaluate(size=1)
     assert set(results.values()) == {0.0}
 
 
-def test_keeps_one_small_result_per_image(metric, write_truth):
+def test_keeps_one_small_result_per_image(metric, write_gt):
     # merging over processes drops padded samples by their position
-    sample = write_truth([[1, 1]], [(1, 0, 0)])
+    sample = write_gt([[1, 1]], [(1, 0, 0)])
     metric.process(None, [predict(sample, [[1, 1]], 0)] * 3)
     assert [counts.shape for counts in metric.results] == [(4, 4)] * 3
 
 
-def test_wrong_prediction_names_the_image(metric, write_truth):
-    sample = write_truth([[1, 1]], [(1, 0, 0)])
+def test_wrong_prediction_names_the_image(metric, write_gt):
+    sample = write_gt([[1, 1]], [(1, 0, 0)])
     with pytest.raises(
         ValueError, match=r'image truth, pred_panoptic_seg: .*labels \[4\]'
     ):
         metric.process(None, [predict(sample, [[1, 1]], 4)])
 
 
-def test_missing_prediction_names_the_image(metric, write_truth):
+def test_missing_prediction_names_the_image(metric, write_gt):
     with pytest.raises(ValueError, match="image truth: .*no 'pred_panoptic"):
-        metric.process(None, [write_truth([[1]], [(1, 0, 0)])])
+        metric.process(None, [write_gt([[1]], [(1, 0, 0)])])

@@ -19,13 +19,13 @@ def predict(sample, classes):
     return {**sample, 'pred_sem_seg': {'sem_seg': pred}}
 
 
-def test_means_by_hand(metric, write_truth, warned):
+def test_means_by_hand(metric, write_gt, warned):
     # classes cat, dog, grass, sky; dog and sky unseen
-    first = write_truth(
+    first = write_gt(
         [[1, 1, 2, 2], [3, 3, 0, 4]],
         [(1, 0, 0), (2, 1, 0), (3, 2, 0), (4, 0, 1)],
     )
-    second = write_truth([[1, 1], [1, 1]], [(1, 0, 0)], name='second')
+    second = write_gt([[1, 1], [1, 1]], [(1, 0, 0)], name='second')
     metric.process(
         None,
         [
@@ -58,16 +58,16 @@ def test_means_by_hand(metric, write_truth, warned):
     assert metric.results == []
 
 
-def test_class_only_predicted_counts_as_zero(metric, write_truth):
-    sample = write_truth([[1, 1]], [(1, 0, 0)])
+def test_class_only_predicted_counts_as_zero(metric, write_gt):
+    sample = write_gt([[1, 1]], [(1, 0, 0)])
     metric.process(None, [predict(sample, [[0, 3]])])
     results = metric.evaluate(size=1)
     assert results['semantic/mIoU_unseen'] == 0
     assert results['semantic/hIoU'] == 0
 
 
-def test_set_without_class_is_nan(metric, write_truth, warned):
-    sample = write_truth([[1, 1]], [(1, 0, 0)])
+def test_set_without_class_is_nan(metric, write_gt, warned):
+    sample = write_gt([[1, 1]], [(1, 0, 0)])
     metric.process(None, [predict(sample, [[0, 0]])])
     results = metric.evaluate(size=1)
     assert math.isnan(results['semantic/mIoU_unseen'])
@@ -77,9 +77,9 @@ def test_set_without_class_is_nan(metric, write_truth, warned):
     assert "mIoU over the set 'unseen'" in text
 
 
-def test_keeps_one_small_result_per_image(metric, write_truth):
+def test_keeps_one_small_result_per_image(metric, write_gt):
     # merging over processes drops padded samples by their position
-    sample = predict(write_truth(np.ones((50, 60), int), [(1, 0, 0)]), 0)
+    sample = predict(write_gt(np.ones((50, 60), int), [(1, 0, 0)]), 0)
     sample['pred_sem_seg']['sem_seg'] = torch.zeros(1, 50, 60, dtype=int)
     metric.process(None, [sample] * 3)
     assert [counts.shape for counts in metric.results] == [(3, 4)] * 3
@@ -87,14 +87,14 @@ def test_keeps_one_small_result_per_image(metric, write_truth):
     assert once['semantic/mIoU_seen'] == 100
 
 
-def test_prediction_of_another_size_names_the_image(metric, write_truth):
-    sample = write_truth([[1, 1]], [(1, 0, 0)])
+def test_prediction_of_another_size_names_the_image(metric, write_gt):
+    sample = write_gt([[1, 1]], [(1, 0, 0)])
     with pytest.raises(
         ValueError, match=r'image truth, pred_sem_seg: .*shape \(1, 3\)'
     ):
         metric.process(None, [predict(sample, [[0, 0, 0]])])
 
 
-def test_missing_prediction_names_the_image(metric, write_truth):
+def test_missing_prediction_names_the_image(metric, write_gt):
     with pytest.raises(ValueError, match="image truth: .*no 'pred_sem_seg'"):
-        metric.process(None, [write_truth([[1]], [(1, 0, 0)])])
+        metric.process(None, [write_gt([[1]], [(1, 0, 0)])])

@@ -23,7 +23,7 @@ def segments(*rows):
 
 
 def test_counts_and_quality_by_hand():
-    truth = np.array(
+    gt = np.array(
         [
             [1, 1, 1, 1, 2, 2],
             [1, 1, 1, 1, 2, 2],
@@ -40,7 +40,7 @@ def test_counts_and_quality_by_hand():
     counts = count_panoptic(
         pred,
         segments((7, 0), (8, 0), (9, 1), (5, 1)),
-        truth,
+        gt,
         segments((1, 0), (2, 0), (3, 1)),
         num_classes=3,
     )
@@ -68,12 +68,12 @@ def test_quality_by_hand():
 
 def test_prediction_mostly_on_void_or_crowd_is_no_false_positive():
     # 10 pixels a row: truth void / crowd of class 0 / segment of class 1
-    truth = np.repeat([[0, 4, 2]], [6, 3, 3], axis=1)
+    gt = np.repeat([[0, 4, 2]], [6, 3, 3], axis=1)
     real = segments((4, 0, 1), (2, 1, 0))
 
     def false_positives(pred, label):
         counts = count_panoptic(
-            np.array([pred]), segments((1, label)), truth, real, 2
+            np.array([pred]), segments((1, label)), gt, real, 2
         )
         return counts[1].tolist()
 
@@ -87,27 +87,27 @@ def test_prediction_mostly_on_void_or_crowd_is_no_false_positive():
 
 
 def test_crowd_is_neither_matched_nor_missed():
-    truth = np.full((3, 3), 4)
+    gt = np.full((3, 3), 4)
     real = segments((4, 0, 1))
-    hit = count_panoptic(truth, segments((4, 0)), truth, real, 1)
-    missed = count_panoptic(np.zeros_like(truth), [], truth, real, 1)
+    hit = count_panoptic(gt, segments((4, 0)), gt, real, 1)
+    missed = count_panoptic(np.zeros_like(gt), [], gt, real, 1)
     assert not hit.any()
     assert not missed.any()
 
 
 def test_unlisted_predicted_ids_are_void():
-    truth = np.array([[1, 1, 1, 2]])
+    gt = np.array([[1, 1, 1, 2]])
     pred = np.array([[1, 1, 9, 9]])
     counts = count_panoptic(
-        pred, segments((1, 0)), truth, segments((1, 0), (2, 0)), 1
+        pred, segments((1, 0)), gt, segments((1, 0), (2, 0)), 1
     )
     np.testing.assert_allclose(counts[:, 0], [1, 0, 1, 2 / 3])
 
 
 def test_empty_prediction_misses_everything():
-    truth = np.array([[1, 2], [0, 3]])
+    gt = np.array([[1, 2], [0, 3]])
     counts = count_panoptic(
-        np.zeros((2, 2), int), [], truth, segments((1, 0), (2, 1), (3, 1)), 3
+        np.zeros((2, 2), int), [], gt, segments((1, 0), (2, 1), (3, 1)), 3
     )
     assert counts.tolist() == [[0, 0, 0], [0, 0, 0], [1, 2, 0], [0, 0, 0]]
 
@@ -137,14 +137,14 @@ def test_true_segment_without_pixels_is_missed():
 def random_case(seed, num_segments, num_classes, size, crowds=0.2, kept=0.8):
     """Overlapping rectangles; the prediction is a shaken copy of them."""
     rng = np.random.default_rng(seed)
-    truth = np.zeros((size, size), int)
+    gt = np.zeros((size, size), int)
     pred = np.zeros((size, size), int)
     ids = rng.choice(256**3 - 1, 2 * num_segments, replace=False) + 1
     side = max(3, int(2 * size / np.sqrt(num_segments)))
     for true_id, pred_id in ids.reshape(-1, 2):
         top, left = rng.integers(0, size - 1, 2)
         height, width = rng.integers(2, side + 1, 2)
-        truth[top : top + height, left : left + width] = true_id
+        gt[top : top + height, left : left + width] = true_id
         if rng.random() < kept:
             top, left = np.maximum([top, left] + rng.integers(-1, 2, 2), 0)
             pred[top : top + height, left : left + width] = pred_id
@@ -155,34 +155,34 @@ def random_case(seed, num_segments, num_classes, size, crowds=0.2, kept=0.8):
             label_of[pred_id] = int(rng.integers(num_classes))
     real = [
         {'id': i, 'label': label_of[i], 'iscrowd': int(rng.random() < crowds)}
-        for i in rng.permutation(np.unique(truth[truth > 0])).tolist()
+        for i in rng.permutation(np.unique(gt[gt > 0])).tolist()
     ]
     found = [
         {'id': i, 'label': label_of[i]}
         for i in rng.permutation(np.unique(pred[pred > 0])).tolist()
     ]
-    return pred, found, truth, real, num_classes
+    return pred, found, gt, real, num_classes
 
 
 def empty_prediction(case):
-    pred, _, truth, real, num_classes = case
-    return np.zeros_like(pred), [], truth, real, num_classes
+    pred, _, gt, real, num_classes = case
+    return np.zeros_like(pred), [], gt, real, num_classes
 
 
 def all_void(case):
-    pred, found, truth, _, num_classes = case
-    return pred, found, np.zeros_like(truth), [], num_classes
+    pred, found, gt, _, num_classes = case
+    return pred, found, np.zeros_like(gt), [], num_classes
 
 
 def one_crowd_per_class(case):
-    pred, found, truth, real, num_classes = case
+    pred, found, gt, real, num_classes = case
     for index, segment in enumerate(real):
         if any(
             other['iscrowd'] and other['label'] == segment['label']
             for other in real[:index]
         ):
             segment['iscrowd'] = 0
-    return pred, found, truth, real, num_classes
+    return pred, found, gt, real, num_classes
 
 
 CASES = {
@@ -199,13 +199,13 @@ CASES = {
 }
 
 
-def slow_counts(pred, found, truth, real, num_classes):
+def slow_counts(pred, found, gt, real, num_classes):
     """The definition, segment by segment, with sets of pixels."""
 
     def pixels(ids, wanted):
         return set(zip(*np.nonzero(ids == wanted), strict=True))
 
-    void = pixels(truth, 0)
+    void = pixels(gt, 0)
     counts = np.zeros((4, num_classes))
     missed = [s for s in real if not s['iscrowd']]
     for guess in found:
@@ -216,7 +216,7 @@ def slow_counts(pred, found, truth, real, num_classes):
         for segment in real:
             if segment['label'] != guess['label']:
                 continue
-            theirs = pixels(truth, segment['id'])
+            theirs = pixels(gt, segment['id'])
             if segment['iscrowd']:
                 last_crowd = theirs
                 continue
@@ -248,10 +248,10 @@ def test_equals_slow_definition(name):
 def test_cases_hold_what_they_are_for():
     total = sum(count_panoptic(*case).sum(axis=1) for case in CASES.values())
     assert (total > 20).all()
-    pred, found, truth, real, _ = CASES['many_segments']
+    pred, found, gt, real, _ = CASES['many_segments']
     assert min(len(found), len(real)) > 300
     assert any(s['iscrowd'] for s in real)
-    assert (truth == 0).any()
+    assert (gt == 0).any()
     assert (pred == 0).any()
 
 
@@ -267,9 +267,9 @@ def test_equals_panopticapi(name, tmp_path, monkeypatch):
     monkeypatch.setattr(
         theirs, 'rgb2id', lambda rgb: rgb.astype(int) @ [1, 256, 65536]
     )
-    pred, found, truth, real, num_classes = CASES[name]
+    pred, found, gt, real, num_classes = CASES[name]
     annotations = []
-    for folder, ids, listed in (('gt', truth, real), ('pred', pred, found)):
+    for folder, ids, listed in (('gt', gt, real), ('pred', pred, found)):
         (tmp_path / folder).mkdir()
         encode_panoptic_png(ids, tmp_path / folder / 'a.png')
         infos = [
@@ -305,15 +305,15 @@ def test_equals_panopticapi(name, tmp_path, monkeypatch):
 
 def test_numbering_of_segments_does_not_matter():
     # with several crowds of a class, their order would matter
-    pred, found, truth, real, num_classes = one_crowd_per_class(
+    pred, found, gt, real, num_classes = one_crowd_per_class(
         random_case(4, 15, 3, 30)
     )
-    before = count_panoptic(pred, found, truth, real, num_classes)
+    before = count_panoptic(pred, found, gt, real, num_classes)
     assert before[0].any()
     after = count_panoptic(
         np.where(pred > 0, 256**3 - pred, 0),
         [{**s, 'id': 256**3 - s['id']} for s in reversed(found)],
-        truth,
+        gt,
         list(reversed(real)),
         num_classes,
     )
@@ -321,8 +321,8 @@ def test_numbering_of_segments_does_not_matter():
 
 
 def test_truth_as_prediction_is_perfect():
-    _, _, truth, real, num_classes = random_case(6, 30, 6, 40, crowds=0)
-    counts = count_panoptic(truth, real, truth, real, num_classes)
+    _, _, gt, real, num_classes = random_case(6, 30, 6, 40, crowds=0)
+    counts = count_panoptic(gt, real, gt, real, num_classes)
     quality = panoptic_quality(counts)
     present = sorted({segment['label'] for segment in real})
     for values in quality.values():

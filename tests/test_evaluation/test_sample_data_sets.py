@@ -8,7 +8,7 @@ import torch
 
 from freeseg_mm.datasets.preparation.ade20k import prepare_ade20k
 from freeseg_mm.datasets.preparation.coco import prepare_coco
-from freeseg_mm.datasets.preparation.layout import DatasetLayout
+from freeseg_mm.datasets.preparation.split_preparation import DatasetLayout
 from freeseg_mm.datasets.preparation.voc import prepare_voc
 from freeseg_mm.evaluation import OpenVocabSemMetric
 from freeseg_mm.structures import Vocabulary
@@ -52,7 +52,7 @@ def real(request, samples_dir, tmp_path):
     return request.param, DatasetLayout(tmp_path, split), source / raw
 
 
-def mmseg_truth(kind, path):
+def mmseg_gt(kind, path):
     """The truth as mmseg's pipeline loads it, 255 is ignored."""
     loading = pytest.importorskip('mmseg.datasets.transforms.loading')
     results = loading.LoadAnnotations()(
@@ -66,9 +66,9 @@ def mmseg_truth(kind, path):
     return torch.from_numpy(results['gt_seg_map'])
 
 
-def shaken(truth, num_classes, rng):
+def shaken(gt, num_classes, rng):
     """The truth moved by some pixels, a part of its classes swapped."""
-    moved = np.roll(truth.numpy(), rng.integers(-9, 10, 2), axis=(0, 1))
+    moved = np.roll(gt.numpy(), rng.integers(-9, 10, 2), axis=(0, 1))
     table = np.arange(256)
     swapped = rng.random(256) < 0.3
     table[swapped] = rng.integers(0, num_classes, swapped.sum())
@@ -90,14 +90,14 @@ def test_miou_equals_mmseg(real):
     assert len(images) >= 5
     for image in images:
         name = image['file_name'].rpartition('.')[0] + '.png'
-        truth = mmseg_truth(kind, raw / name)
-        pred = torch.from_numpy(shaken(truth, num_classes, rng))[None]
+        gt = mmseg_gt(kind, raw / name)
+        pred = torch.from_numpy(shaken(gt, num_classes, rng))[None]
         theirs.process(
             None,
             [
                 {
                     'pred_sem_seg': {'data': pred},
-                    'gt_sem_seg': {'data': truth[None]},
+                    'gt_sem_seg': {'data': gt[None]},
                 }
             ],
         )

@@ -11,9 +11,9 @@ IGNORED = 255
 
 
 def test_counts_and_iou_by_hand():
-    truth = np.array([[0, 0, 0, 1], [1, 1, 255, 255]])
+    gt = np.array([[0, 0, 0, 1], [1, 1, 255, 255]])
     pred = np.array([[0, 0, 1, 1], [1, 2, 2, 0]])
-    counts = count_class_pixels(pred, truth, 4, IGNORED)
+    counts = count_class_pixels(pred, gt, 4, IGNORED)
     # the two ignored pixels drop a prediction of class 2 and one of class 0
     assert counts.tolist() == [[2, 2, 0, 0], [2, 3, 1, 0], [3, 3, 0, 0]]
     # 2 / (2+3-2), 2 / (3+3-2), 0 / 1 (only predicted), absent
@@ -22,12 +22,12 @@ def test_counts_and_iou_by_hand():
 
 def test_counts_add_up_over_images():
     rng = np.random.default_rng(0)
-    pred, truth = rng.integers(0, 5, (2, 6, 8))
+    pred, gt = rng.integers(0, 5, (2, 6, 8))
     halves = [
-        count_class_pixels(pred[:, part], truth[:, part], 5, IGNORED)
+        count_class_pixels(pred[:, part], gt[:, part], 5, IGNORED)
         for part in (slice(0, 3), slice(3, 8))
     ]
-    whole = count_class_pixels(pred, truth, 5, IGNORED)
+    whole = count_class_pixels(pred, gt, 5, IGNORED)
     np.testing.assert_array_equal(sum(halves), whole)
 
 
@@ -45,15 +45,15 @@ def test_equals_mmseg(num_classes):
     mmseg = pytest.importorskip('mmseg.evaluation.metrics.iou_metric')
     rng = np.random.default_rng(num_classes)
     pred = rng.integers(0, num_classes, (40, 50))
-    truth = rng.integers(0, num_classes, (40, 50))
-    truth[rng.random(truth.shape) < 0.3] = pred[0, 0]
-    truth[rng.random(truth.shape) < 0.1] = IGNORED
+    gt = rng.integers(0, num_classes, (40, 50))
+    gt[rng.random(gt.shape) < 0.3] = pred[0, 0]
+    gt[rng.random(gt.shape) < 0.1] = IGNORED
     theirs = mmseg.IoUMetric.intersect_and_union(
-        torch.from_numpy(pred), torch.from_numpy(truth), num_classes, IGNORED
+        torch.from_numpy(pred), torch.from_numpy(gt), num_classes, IGNORED
     )
-    both, union, in_pred, in_truth = (area.numpy() for area in theirs)
-    ours = count_class_pixels(pred, truth, num_classes, IGNORED)
-    np.testing.assert_array_equal(ours, [both, in_pred, in_truth])
+    both, union, in_pred, in_gt = (area.numpy() for area in theirs)
+    ours = count_class_pixels(pred, gt, num_classes, IGNORED)
+    np.testing.assert_array_equal(ours, [both, in_pred, in_gt])
     assert (union > 0).any()
     with np.errstate(invalid='ignore'):
         np.testing.assert_allclose(
@@ -69,8 +69,8 @@ def test_other_size_is_refused():
 
 
 @pytest.mark.parametrize(
-    ('pred', 'truth', 'named'), [(2, 0, 'pred'), (-1, 0, 'pred'), (0, 3, 'tr')]
+    ('pred', 'gt', 'named'), [(2, 0, 'pred'), (-1, 0, 'pred'), (0, 3, 'tr')]
 )
-def test_classes_beyond_the_vocabulary_are_refused(pred, truth, named):
+def test_classes_beyond_the_vocabulary_are_refused(pred, gt, named):
     with pytest.raises(ValueError, match=f'the {named}.* holds classes'):
-        count_class_pixels(np.array([[pred]]), np.array([[truth]]), 2, IGNORED)
+        count_class_pixels(np.array([[pred]]), np.array([[gt]]), 2, IGNORED)

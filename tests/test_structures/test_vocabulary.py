@@ -61,7 +61,7 @@ class TestFields:
 
     def test_prompts_list_synonyms_after_their_name(self, pets):
         assert pets.prompts == ('cat', 'sky', 'dog', 'hound', 'puppy')
-        assert pets.class_of_prompt == (0, 1, 2, 2, 2)
+        assert pets.prompt_to_class == (0, 1, 2, 2, 2)
 
     def test_index(self, pets):
         assert [pets.index(name) for name in ('cat', 'sky', 'dog')] == [

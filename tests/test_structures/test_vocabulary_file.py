@@ -25,7 +25,7 @@ def test_good_file_has_no_problem():
 
 @pytest.mark.parametrize('name', Vocabulary.builtin_names())
 def test_built_in_files_have_no_problem(name, repo):
-    path = repo / f'freeseg_mm/vocabularies/{name}.json'
+    path = repo / f'freeseg_mm/structures/vocabularies/{name}.json'
     assert parse_vocabulary_file(path.read_bytes())['name'] == name
 
 

@@ -3,7 +3,7 @@ from functools import cache
 
 import pytest
 
-from freeseg_mm.evaluation import report as package
+from freeseg_mm.analysis import paper_tables as package
 
 load_rows = cache(package.load_rows)
 

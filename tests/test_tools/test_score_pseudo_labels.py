@@ -2,7 +2,7 @@ import pytest
 from inference_fixtures import *  # noqa: F403
 
 from freeseg_mm.datasets.from_config import read_config
-from freeseg_mm.self_training import Labelling, PseudoLabelSettings
+from freeseg_mm.recipes.self_training import Labelling, PseudoLabelSettings
 
 
 def test_prints_a_line_for_each_threshold(

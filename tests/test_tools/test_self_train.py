@@ -12,7 +12,9 @@ def asked(monkeypatch):
         jobs.append(job)
         yield from (Path('first.pth'), Path('second.pth'))
 
-    monkeypatch.setattr('freeseg_mm.self_training.SelfTraining.run', run)
+    monkeypatch.setattr(
+        'freeseg_mm.recipes.self_training.SelfTraining.run', run
+    )
     return jobs
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from freeseg_mm.structures import Task
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
-from freeseg_mm.visualization import prediction_regions, truth_regions
+from freeseg_mm.visualization import gt_regions, prediction_regions
 
 CAT, DOG, GRASS, SKY = range(4)
 # a cat, another cat, grass, a crowd of dogs, void
@@ -41,20 +41,20 @@ VOID_AND_CROWD = [[0, 0, 0, 0], [1, 1, 0, 0]]
 
 
 def test_truth_of_the_three_tasks(sample, vocabulary):
-    truth = truth_regions(sample, vocabulary)
+    gt = gt_regions(sample, vocabulary)
     cats = [[1, 1, 0, 0], [0, 0, 0, 0]], [[0, 0, 1, 0], [0, 0, 0, 0]]
     both_cats = [[1, 1, 1, 0], [0, 0, 0, 0]]
     grass = [[0, 0, 0, 1], [0, 0, 1, 1]]
-    assert as_lists(truth[Task.SEMANTIC]) == [(CAT, both_cats), (GRASS, grass)]
-    assert as_lists(truth[Task.INSTANCE]) == [(CAT, cats[0]), (CAT, cats[1])]
-    assert as_lists(truth[Task.PANOPTIC]) == [
+    assert as_lists(gt[Task.SEMANTIC]) == [(CAT, both_cats), (GRASS, grass)]
+    assert as_lists(gt[Task.INSTANCE]) == [(CAT, cats[0]), (CAT, cats[1])]
+    assert as_lists(gt[Task.PANOPTIC]) == [
         (CAT, cats[0]),
         (CAT, cats[1]),
         (GRASS, grass),
     ]
     for task in Task:
-        assert truth[task].ignored.astype(int).tolist() == VOID_AND_CROWD
-        assert all(region.score is None for region in truth[task].regions)
+        assert gt[task].ignored.astype(int).tolist() == VOID_AND_CROWD
+        assert all(region.score is None for region in gt[task].regions)
 
 
 def test_semantic_truth_comes_from_the_semantic_file(
@@ -63,20 +63,20 @@ def test_semantic_truth_comes_from_the_semantic_file(
     classes = np.array([[SKY] * 4, [255] * 4], np.uint8)
     Image.fromarray(classes).save(tmp_path / 'classes.png')
     sample['sem_seg_path'] = str(tmp_path / 'classes.png')
-    truth = truth_regions(sample, vocabulary)
+    gt = gt_regions(sample, vocabulary)
     sky, ignored = [[1] * 4, [0] * 4], [[0] * 4, [1] * 4]
-    assert as_lists(truth[Task.SEMANTIC]) == [(SKY, sky)]
-    assert truth[Task.SEMANTIC].ignored.astype(int).tolist() == ignored
+    assert as_lists(gt[Task.SEMANTIC]) == [(SKY, sky)]
+    assert gt[Task.SEMANTIC].ignored.astype(int).tolist() == ignored
 
 
 def test_segment_without_a_pixel_is_left_out(sample, vocabulary):
     sample['segments'].append({'id': 77, 'label': DOG, 'iscrowd': 0})
-    truth = truth_regions(sample, vocabulary)
-    assert len(truth[Task.PANOPTIC].regions) == 3
+    gt = gt_regions(sample, vocabulary)
+    assert len(gt[Task.PANOPTIC].regions) == 3
 
 
 @pytest.fixture
-def answered():
+def predicted():
     """The fields the model fills, as mmengine hands them to metrics."""
     sample = DetDataSample()
     sample.pred_sem_seg = PixelData(sem_seg=torch.tensor([[[3, 3], [2, 3]]]))
@@ -100,8 +100,8 @@ def answered():
     return sample.to_dict()
 
 
-def test_semantic_prediction(answered):
-    found = prediction_regions(answered)[Task.SEMANTIC]
+def test_semantic_prediction(predicted):
+    found = prediction_regions(predicted)[Task.SEMANTIC]
     assert as_lists(found) == [
         (GRASS, [[0, 0], [1, 0]]),
         (SKY, [[1, 1], [0, 1]]),
@@ -109,8 +109,8 @@ def test_semantic_prediction(answered):
     assert found.ignored is None
 
 
-def test_instances_above_the_threshold_come_best_first(answered):
-    found = prediction_regions(answered, score_thr=0.5)[Task.INSTANCE]
+def test_instances_above_the_threshold_come_best_first(predicted):
+    found = prediction_regions(predicted, score_thr=0.5)[Task.INSTANCE]
     assert as_lists(found) == [
         (DOG, [[1, 1], [0, 0]]),
         (CAT, [[1, 0], [0, 0]]),
@@ -121,8 +121,8 @@ def test_instances_above_the_threshold_come_best_first(answered):
     assert found.ignored is None
 
 
-def test_pixels_without_a_panoptic_segment_are_ignored(answered):
-    found = prediction_regions(answered)[Task.PANOPTIC]
+def test_pixels_without_a_panoptic_segment_are_ignored(predicted):
+    found = prediction_regions(predicted)[Task.PANOPTIC]
     assert as_lists(found) == [
         (CAT, [[1, 1], [0, 0]]),
         (GRASS, [[0, 0], [1, 0]]),
@@ -131,16 +131,16 @@ def test_pixels_without_a_panoptic_segment_are_ignored(answered):
     assert found.ignored.astype(int).tolist() == [[0, 0], [0, 1]]
 
 
-def test_tasks_that_were_not_answered_are_absent(answered):
-    del answered['pred_instances']
-    answered['pred_sem_seg'] = None
-    assert list(prediction_regions(answered)) == [Task.PANOPTIC]
+def test_tasks_that_were_not_answered_are_absent(predicted):
+    del predicted['pred_instances']
+    predicted['pred_sem_seg'] = None
+    assert list(prediction_regions(predicted)) == [Task.PANOPTIC]
 
 
-def test_no_instance_is_no_region(answered):
-    answered['pred_instances'] = {
+def test_no_instance_is_no_region(predicted):
+    predicted['pred_instances'] = {
         'labels': np.zeros(0, int),
         'scores': np.zeros(0),
         'masks': np.zeros((0, 2, 2), bool),
     }
-    assert prediction_regions(answered)[Task.INSTANCE].regions == []
+    assert prediction_regions(predicted)[Task.INSTANCE].regions == []

@@ -13,7 +13,7 @@ short_sides = [int(512 * tenths / 10) for tenths in range(5, 21)]
 test_scale = (2048, 512)
 
 train_pipeline = [
-    *_base_.load_truth,
+    *_base_.load_gt,
     dict(
         type='RandomChoiceResize',
         scales=[(2048, side) for side in short_sides],
@@ -22,7 +22,7 @@ train_pipeline = [
     ),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='PhotoMetricDistortion'),
-    *_base_.pack_truth,
+    *_base_.pack_gt,
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

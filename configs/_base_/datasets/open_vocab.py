@@ -8,11 +8,11 @@ crop_size = (640, 640)
 short_sides = [320 + 64 * i for i in range(11)]  # 320 ... 960
 test_scale = (2560, 640)
 
-load_truth = [
+load_gt = [
     dict(type='LoadImageFromFile'),
     dict(type='freeseg_mm.LoadPanopticSegments'),
 ]
-pack_truth = [
+pack_gt = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='freeseg_mm.MultiTaskSampler'),
     dict(
@@ -47,7 +47,7 @@ pack_test = dict(
 )
 
 train_pipeline = [
-    *load_truth,
+    *load_gt,
     dict(
         type='RandomChoiceResize',
         scales=[(2560, side) for side in short_sides],
@@ -56,7 +56,7 @@ train_pipeline = [
     ),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='PhotoMetricDistortion'),
-    *pack_truth,
+    *pack_gt,
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

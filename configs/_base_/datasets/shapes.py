@@ -13,7 +13,7 @@ test_scale = (1024, 128)
 
 # Colours tell the classes of this world apart, so they stay.
 train_pipeline = [
-    *_base_.load_truth,
+    *_base_.load_gt,
     dict(
         type='RandomChoiceResize',
         scales=[(1024, side) for side in short_sides],
@@ -21,7 +21,7 @@ train_pipeline = [
         keep_ratio=True,
     ),
     dict(type='RandomCrop', crop_size=crop_size),
-    *_base_.pack_truth,
+    *_base_.pack_gt,
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -12,7 +12,7 @@ crop_size = (512, 512)
 test_scale = (2048, 512)
 
 train_pipeline = [
-    *_base_.load_truth,
+    *_base_.load_gt,
     dict(
         type='RandomChoiceResize',
         # the authors' release keeps COCO's 320 ... 960 here
@@ -22,7 +22,7 @@ train_pipeline = [
     ),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='PhotoMetricDistortion'),
-    *_base_.pack_truth,
+    *_base_.pack_gt,
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -185,7 +185,7 @@ model = dict(
         min_object_prob=0.05,
         object_score_thr=0.5,
         overlap_thr=0.8,
-        # Sec. 3.4; freeseg_mm/models/prompt_tuning/settings.py explains them
+        # Sec. 3.4; freeseg_mm/models/prompt_tuning/objective.py explains them
         prompt_tuning=dict(
             steps=0,  # off
             learning_rate=3e-3,

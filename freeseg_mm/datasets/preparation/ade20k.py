@@ -3,25 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.datasets.preparation.ade20k_source import (
+from freeseg_mm.structures import Task, Vocabulary
+
+from .ade20k_source import (
     FOLDER,
     NUM_IMAGES,
+    AdeGroundTruthReader,
     AdeSource,
-    AdeTruthReader,
     instance_labels,
 )
-from freeseg_mm.datasets.preparation.labelled_dataset import (
+from .labelled_split import (
+    LabelledSplit,
     PreparedLabels,
     refuse_source_as_target,
     run_split,
 )
-from freeseg_mm.datasets.preparation.labelled_split import LabelledSplit
-from freeseg_mm.datasets.preparation.layout import DatasetLayout
-from freeseg_mm.datasets.preparation.split_preparation import Say
-from freeseg_mm.datasets.preparation.target_vocabulary import (
-    write_builtin_vocabulary,
-)
-from freeseg_mm.structures import Task, Vocabulary
+from .split_preparation import DatasetLayout, Say
+from .target_vocabulary import write_builtin_vocabulary
 
 VOCABULARY_NAME = 'ade20k150'
 
@@ -68,7 +66,7 @@ def prepare_ade20k(
     for folder in (source, root):
         refuse_source_as_target(folder, target)
     vocabulary = Vocabulary.load(VOCABULARY_NAME)
-    reader = AdeTruthReader(
+    reader = AdeGroundTruthReader(
         vocabulary.is_thing, instance_labels(root, vocabulary)
     )
     sources = [AdeSource(root, split) for split in splits]
@@ -82,7 +80,7 @@ def prepare_ade20k(
             DatasetLayout(target, part.split),
             images,
             image_folder=part.images,
-            read_truth=reader,
+            read_gt=reader,
             vocabulary=vocabulary,
             has_objects=has_objects,
             source={

@@ -5,23 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from freeseg_mm.datasets.preparation.files import file_sizes
-from freeseg_mm.datasets.preparation.image_truth import (
-    ImageTruth,
-    truth_of_labels,
-)
-from freeseg_mm.datasets.preparation.images import (
+from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.files import file_sizes
+from freeseg_mm.utils.image_files import (
     IGNORE_INDEX,
     read_label_map,
     require_size,
 )
-from freeseg_mm.datasets.preparation.labelled_dataset import (
-    numbered,
-    require_count,
-)
-from freeseg_mm.datasets.preparation.labelled_split import SourceImage
-from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import decode_png
+
+from .image_ground_truth import ImageGroundTruth, gt_of_labels
+from .labelled_split import SourceImage, numbered, require_count
 
 NUM_IMAGES = {'training': 20_210, 'validation': 2_000}
 FOLDER = 'ADEChallengeData2016'
@@ -107,7 +101,7 @@ class AdeSource:
 
 
 @dataclass(frozen=True)
-class AdeTruthReader:
+class AdeGroundTruthReader:
     """Reads the truth of one image.
 
     Attributes:
@@ -119,11 +113,11 @@ class AdeTruthReader:
     is_thing: tuple[bool, ...]
     label_of_instance: dict[int, int]
 
-    def __call__(self, image: SourceImage) -> ImageTruth:
+    def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """Stuff from the semantic PNG, objects from the instance PNG."""
         classes = read_semantic(image.labels[0], len(self.is_thing))
         if len(image.labels) == 1:
-            return truth_of_labels(classes, self.is_thing)
+            return gt_of_labels(classes, self.is_thing)
         path = image.labels[1]
         values = decode_png(path, ('RGB',), 'instance PNG').astype(int)
         require_size(path, values.shape[:2], classes.shape)
@@ -142,7 +136,7 @@ class AdeTruthReader:
                     'one class to a number'
                 )
             labels[number] = self.label_of_instance[category]
-        return truth_of_labels(classes, self.is_thing, objects, labels)
+        return gt_of_labels(classes, self.is_thing, objects, labels)
 
 
 def read_semantic(path: Path, num_classes: int) -> np.ndarray:

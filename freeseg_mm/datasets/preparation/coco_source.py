@@ -5,14 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freeseg_mm.datasets.preparation.coco_categories import (
-    panoptic_categories,
-)
-from freeseg_mm.datasets.preparation.files import (
-    file_sizes,
-    read_json,
-    require_files,
-)
+from freeseg_mm.utils.files import file_sizes, read_json, require_files
+
+from .coco_merge import panoptic_categories
 
 NUM_IMAGES = {'train2017': 118_287, 'val2017': 5_000}
 

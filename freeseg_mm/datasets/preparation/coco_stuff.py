@@ -4,31 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from freeseg_mm.datasets.preparation.coco import semantic_labels
-from freeseg_mm.datasets.preparation.coco_categories import VOCABULARY_NAME
-from freeseg_mm.datasets.preparation.coco_source import NUM_IMAGES, CocoSource
-from freeseg_mm.datasets.preparation.files import file_sizes, require_files
-from freeseg_mm.datasets.preparation.image_truth import (
-    ImageTruth,
-    truth_of_labels,
-)
-from freeseg_mm.datasets.preparation.images import read_label_map
-from freeseg_mm.datasets.preparation.labelled_dataset import (
+from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.files import file_sizes, require_files
+from freeseg_mm.utils.image_files import read_label_map
+
+from .coco import semantic_labels
+from .coco_merge import VOCABULARY_NAME
+from .coco_source import NUM_IMAGES, CocoSource
+from .image_ground_truth import ImageGroundTruth, gt_of_labels
+from .labelled_split import (
+    LabelledSplit,
     PreparedLabels,
+    SourceImage,
     refuse_source_as_target,
     require_count,
     run_split,
 )
-from freeseg_mm.datasets.preparation.labelled_split import (
-    LabelledSplit,
-    SourceImage,
-)
-from freeseg_mm.datasets.preparation.layout import DatasetLayout
-from freeseg_mm.datasets.preparation.split_preparation import Say
-from freeseg_mm.datasets.preparation.target_vocabulary import (
-    write_builtin_vocabulary,
-)
-from freeseg_mm.structures import Task, Vocabulary
+from .split_preparation import DatasetLayout, Say
+from .target_vocabulary import write_builtin_vocabulary
 
 
 def has_maps_alone(source: Path) -> bool:
@@ -48,14 +41,14 @@ class CocoStuffReader:
 
     is_thing: tuple[bool, ...]
 
-    def __call__(self, image: SourceImage) -> ImageTruth:
+    def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """One region a class, an exact crowd if it is a thing's."""
         (path,) = image.labels
         try:
             classes = semantic_labels(read_label_map(path))
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
-        return truth_of_labels(classes, self.is_thing)
+        return gt_of_labels(classes, self.is_thing)
 
 
 def prepare_coco_stuff(
@@ -100,7 +93,7 @@ def prepare_coco_stuff(
                 DatasetLayout(target, part.split),
                 images,
                 image_folder=part.images,
-                read_truth=CocoStuffReader(vocabulary.is_thing),
+                read_gt=CocoStuffReader(vocabulary.is_thing),
                 vocabulary=vocabulary,
                 has_objects=False,
                 source={'dataset': 'coco', 'masks': 'stuffthingmaps'},

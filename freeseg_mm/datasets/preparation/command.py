@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from freeseg_mm.datasets.preparation.labelled_dataset import PreparedLabels
-from freeseg_mm.datasets.preparation.parallel import available_cores
+from freeseg_mm.utils.parallel import available_cores
+
+from .labelled_split import PreparedLabels
 
 INTERRUPTED = 130
 CONFIG_MISTAKES = (KeyError, TypeError)

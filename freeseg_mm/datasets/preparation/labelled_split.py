@@ -7,24 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from freeseg_mm.datasets.preparation.files import (
-    bytes_to_copy,
-    place,
-    read_json,
-    write_json,
-)
-from freeseg_mm.datasets.preparation.image_truth import (
-    ImageTruth,
-    encode_objects,
-    write_truth,
-)
-from freeseg_mm.datasets.preparation.images import (
-    IGNORE_INDEX,
-    check_image_file,
-)
-from freeseg_mm.datasets.preparation.layout import DatasetLayout
-from freeseg_mm.datasets.preparation.split_preparation import SplitPreparation
-from freeseg_mm.structures import Vocabulary
+from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.files import bytes_to_copy, place, read_json, write_json
+from freeseg_mm.utils.image_files import IGNORE_INDEX, check_image_file
+
+from .image_ground_truth import ImageGroundTruth, encode_objects, write_gt
+from .split_preparation import DatasetLayout, Say, SplitPreparation
 
 # Counted up when the same labels give another result.
 _RULE = 1
@@ -70,7 +58,7 @@ class LabelledSplit(SplitPreparation[SourceImage]):
         layout: Where everything goes.
         images: What is prepared, in order.
         image_folder: Where the images are.
-        read_truth: Reads the truth of an image; sent to other processes.
+        read_gt: Reads the truth of an image; sent to other processes.
         vocabulary: The classes.
         has_objects: Whether to write an instances JSON.
         source: JSON object that names what else decides the truth.
@@ -84,7 +72,7 @@ class LabelledSplit(SplitPreparation[SourceImage]):
         images: Sequence[SourceImage],
         *,
         image_folder: Path,
-        read_truth: Callable[[SourceImage], ImageTruth],
+        read_gt: Callable[[SourceImage], ImageGroundTruth],
         vocabulary: Vocabulary,
         has_objects: bool,
         source: Mapping[str, Any],
@@ -101,7 +89,7 @@ class LabelledSplit(SplitPreparation[SourceImage]):
         }
         super().__init__(layout, images, subject)
         self.image_folder = image_folder
-        self.read_truth = read_truth
+        self.read_gt = read_gt
         self.vocabulary = vocabulary
         self.has_objects = has_objects
         self.has_semantic = len(vocabulary) <= IGNORE_INDEX
@@ -114,7 +102,7 @@ class LabelledSplit(SplitPreparation[SourceImage]):
             _prepare_image,
             self.layout,
             self.image_folder,
-            self.read_truth,
+            self.read_gt,
             self.vocabulary.is_thing if self.has_objects else None,
         )
 
@@ -239,12 +227,12 @@ _ADDED = ('id', 'image_id')
 def _prepare_image(
     layout: DatasetLayout,
     image_folder: Path,
-    read_truth: Callable[[SourceImage], ImageTruth],
+    read_gt: Callable[[SourceImage], ImageGroundTruth],
     is_thing: Sequence[bool] | None,
     image: SourceImage,
 ) -> dict[str, Any]:
-    truth = read_truth(image)
-    size = truth.ids.shape
+    gt = read_gt(image)
+    size = gt.ids.shape
     check_image_file(image_folder / image.file_name, (size[0], size[1]))
     return {
         'image_id': image.id,
@@ -252,7 +240,133 @@ def _prepare_image(
         'annotation': {
             'image_id': image.id,
             'file_name': image.png_name,
-            'segments_info': write_truth(truth, layout, image.png_name),
+            'segments_info': write_gt(gt, layout, image.png_name),
         },
-        'objects': encode_objects(truth, is_thing) if is_thing else [],
+        'objects': encode_objects(gt, is_thing) if is_thing else [],
     }
+
+
+_MAX_NAMES = 8
+
+
+def summarize_labels(
+    split: str,
+    records: Sequence[Mapping[str, Any]],
+    vocabulary: Vocabulary,
+    tasks: Sequence[Task],
+    why: str = '',
+) -> list[str]:
+    """Say how many images, which classes, and how much is unlabelled.
+
+    Args:
+        split: Name of the split.
+        records: What ``LabelledSplit`` made of its images.
+        vocabulary: The classes.
+        tasks: What the labels serve for.
+        why: Why not for all tasks.
+
+    Returns:
+        Lines to print.
+    """
+    segments = [
+        segment
+        for record in records
+        for segment in record['annotation']['segments_info']
+    ]
+    pixels = sum(record['size'][0] * record['size'][1] for record in records)
+    labelled = sum(segment['area'] for segment in segments)
+    present = {segment['category_id'] - 1 for segment in segments}
+    absent = [
+        name
+        for index, name in enumerate(vocabulary.names)
+        if index not in present
+    ]
+    objects = sum(
+        vocabulary.is_thing[segment['category_id'] - 1]
+        and not segment['iscrowd']
+        for segment in segments
+    )
+    lines = [
+        f'{split}: {len(records):,} images, {len(segments):,} segments, '
+        f'{objects:,} of them single objects',
+        f'  classes that occur: {len(present)} of {len(vocabulary)}',
+        f'  unlabelled: {100 * (1 - labelled / pixels):.2f} % of the pixels',
+        f'  serves for: {", ".join(task.value for task in tasks)}'
+        + (f' ({why})' if why else ''),
+    ]
+    if absent:
+        more = ', ...' if len(absent) > _MAX_NAMES else ''
+        lines[1] += f'; absent: {"; ".join(absent[:_MAX_NAMES])}{more}'
+    return lines
+
+
+@dataclass(frozen=True)
+class PreparedLabels:
+    """What a preparation did.
+
+    Attributes:
+        summary: What the split holds, lines to print.
+        num_written: Images whose annotations this run wrote; 0 if all was
+            there.
+    """
+
+    summary: list[str]
+    num_written: int
+
+
+def run_split(
+    split: LabelledSplit,
+    *,
+    workers: int,
+    say: Say,
+    tasks: Sequence[Task],
+    why: str = '',
+) -> PreparedLabels:
+    """Prepare a split and sum it up.
+
+    Args:
+        split: What to prepare.
+        workers: How many processes.
+        say: Where to tell what comes next.
+        tasks: What the labels serve for.
+        why: Why not for all tasks.
+    """
+    records, num_written = split.run(workers, say)
+    return PreparedLabels(
+        summary=summarize_labels(
+            split.layout.split, records, split.vocabulary, tasks, why
+        ),
+        num_written=num_written,
+    )
+
+
+def refuse_source_as_target(source: Path, target: Path) -> None:
+    """Raise ValueError if a download would be written into."""
+    if source.resolve() == target.resolve():
+        raise ValueError(
+            f'source and target are both {source}; the official files would '
+            'be overwritten, choose another target'
+        )
+
+
+def require_count(found: int, official: int, subset: bool, where: str) -> None:
+    """Raise ValueError unless there are as many images as there should be."""
+    if not found:
+        raise ValueError(f'{where}: there are no images')
+    if not subset and found != official:
+        raise ValueError(
+            f'{where} has {found:,} images, officially {official:,}; if it '
+            'is meant to be a part, pass --subset'
+        )
+
+
+def numbered(
+    names: Sequence[str], labels: Sequence[tuple[Path, ...]]
+) -> list[SourceImage]:
+    """Images with the ids 1, 2, ... in the order given."""
+    return [
+        SourceImage(index, name, files)
+        for index, (name, files) in enumerate(
+            zip(names, labels, strict=True), 1
+        )
+    ]

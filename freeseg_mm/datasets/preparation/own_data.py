@@ -8,22 +8,18 @@ from typing import Any
 
 from PIL import Image
 
-from freeseg_mm.datasets.preparation.files import require_files
-from freeseg_mm.datasets.preparation.image_truth import ImageTruth
-from freeseg_mm.datasets.preparation.labelled_dataset import (
+from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.files import require_files
+
+from .image_ground_truth import ImageGroundTruth
+from .labelled_split import (
+    LabelledSplit,
     PreparedLabels,
+    SourceImage,
     run_split,
 )
-from freeseg_mm.datasets.preparation.labelled_split import (
-    LabelledSplit,
-    SourceImage,
-)
-from freeseg_mm.datasets.preparation.layout import DatasetLayout
-from freeseg_mm.datasets.preparation.split_preparation import Say
-from freeseg_mm.datasets.preparation.target_vocabulary import (
-    write_vocabulary,
-)
-from freeseg_mm.structures import Task, Vocabulary
+from .split_preparation import DatasetLayout, Say
+from .target_vocabulary import write_vocabulary
 
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = 1
@@ -56,7 +52,7 @@ def run_import(
     images: Sequence[SourceImage],
     *,
     image_folder: Path,
-    read_truth: Callable[[SourceImage], ImageTruth],
+    read_gt: Callable[[SourceImage], ImageGroundTruth],
     vocabulary: Vocabulary,
     source: Mapping[str, Any],
     tasks: Sequence[Task],
@@ -69,7 +65,7 @@ def run_import(
         options: Where and how.
         images: What is imported, in order.
         image_folder: Where the images are.
-        read_truth: Reads the truth of an image; sent to other processes.
+        read_gt: Reads the truth of an image; sent to other processes.
         vocabulary: The classes.
         source: JSON object that names what else decides the truth.
         tasks: What the labels serve for.
@@ -94,7 +90,7 @@ def run_import(
         DatasetLayout(options.target, options.split),
         images,
         image_folder=image_folder,
-        read_truth=read_truth,
+        read_gt=read_gt,
         vocabulary=vocabulary,
         has_objects=Task.INSTANCE in tasks,
         source={**source, 'json_sha256': digest},

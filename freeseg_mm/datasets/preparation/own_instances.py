@@ -8,25 +8,19 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from freeseg_mm.datasets.preparation.files import read_json
-from freeseg_mm.datasets.preparation.image_truth import (
-    ImageTruth,
+from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.files import read_json
+from freeseg_mm.utils.panoptic_png import VOID_ID
+
+from .image_ground_truth import (
+    ImageGroundTruth,
     classes_of_segments,
     describe_object,
 )
-from freeseg_mm.datasets.preparation.labelled_dataset import PreparedLabels
-from freeseg_mm.datasets.preparation.labelled_split import SourceImage
-from freeseg_mm.datasets.preparation.own_data import (
-    ImportOptions,
-    require_upright,
-    run_import,
-)
-from freeseg_mm.datasets.preparation.own_panoptic import names_by_id
-from freeseg_mm.datasets.preparation.target_vocabulary import (
-    settle_vocabulary,
-)
-from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.panoptic_png import VOID_ID
+from .labelled_split import PreparedLabels, SourceImage
+from .own_data import ImportOptions, require_upright, run_import
+from .own_panoptic import names_by_id
+from .target_vocabulary import settle_vocabulary
 
 _CORNERS = 3  # of the smallest polygon
 
@@ -46,7 +40,7 @@ class InstancesReader:
     num_classes: int
     rest: int | None
 
-    def __call__(self, image: SourceImage) -> ImageTruth:
+    def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """Small objects over large ones, those over crowds."""
         require_upright(self.image_folder / image.file_name)
         size = image.content['size']
@@ -82,7 +76,7 @@ class InstancesReader:
             id_ = len(segments) + 1
             ids[ids == VOID_ID] = id_
             segments.append({'id': id_, 'label': self.rest, 'iscrowd': 0})
-        return ImageTruth(
+        return ImageGroundTruth(
             ids,
             segments,
             classes_of_segments(ids, segments, self.num_classes),
@@ -214,7 +208,7 @@ def import_instances(
         options,
         source_images,
         image_folder=images,
-        read_truth=InstancesReader(
+        read_gt=InstancesReader(
             images, len(vocabulary), vocabulary.index(rest) if rest else None
         ),
         vocabulary=vocabulary,

@@ -7,24 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from freeseg_mm.datasets.preparation.files import read_json
-from freeseg_mm.datasets.preparation.image_truth import (
-    ImageTruth,
-    classes_of_segments,
-)
-from freeseg_mm.datasets.preparation.images import require_size
-from freeseg_mm.datasets.preparation.labelled_dataset import PreparedLabels
-from freeseg_mm.datasets.preparation.labelled_split import SourceImage
-from freeseg_mm.datasets.preparation.own_data import (
-    ImportOptions,
-    require_upright,
-    run_import,
-)
-from freeseg_mm.datasets.preparation.target_vocabulary import (
-    settle_vocabulary,
-)
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.files import read_json
+from freeseg_mm.utils.image_files import require_size
 from freeseg_mm.utils.panoptic_png import VOID_ID, decode_panoptic_png
+
+from .image_ground_truth import ImageGroundTruth, classes_of_segments
+from .labelled_split import PreparedLabels, SourceImage
+from .own_data import ImportOptions, require_upright, run_import
+from .target_vocabulary import settle_vocabulary
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class PanopticReader:
     image_folder: Path
     num_classes: int
 
-    def __call__(self, image: SourceImage) -> ImageTruth:
+    def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """The segments as they are."""
         require_upright(self.image_folder / image.file_name)
         (path,) = image.labels
@@ -59,7 +50,7 @@ class PanopticReader:
                 'that the JSON does not list for this image'
             )
         classes = classes_of_segments(ids, segments, self.num_classes)
-        return ImageTruth(ids, segments, classes)
+        return ImageGroundTruth(ids, segments, classes)
 
 
 def import_panoptic(
@@ -116,7 +107,7 @@ def import_panoptic(
         options,
         source_images,
         image_folder=images,
-        read_truth=PanopticReader(images, len(vocabulary)),
+        read_gt=PanopticReader(images, len(vocabulary)),
         vocabulary=vocabulary,
         source={'dataset': 'own panoptic'},
         tasks=list(Task),

@@ -6,29 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from freeseg_mm.datasets.preparation.files import file_sizes, require_file
-from freeseg_mm.datasets.preparation.image_truth import (
-    ImageTruth,
-    truth_of_labels,
-)
-from freeseg_mm.datasets.preparation.images import (
-    IGNORE_INDEX,
-    read_label_map,
-)
-from freeseg_mm.datasets.preparation.labelled_dataset import (
-    PreparedLabels,
-    numbered,
-)
-from freeseg_mm.datasets.preparation.labelled_split import SourceImage
-from freeseg_mm.datasets.preparation.own_data import (
-    ImportOptions,
-    require_upright,
-    run_import,
-)
-from freeseg_mm.datasets.preparation.target_vocabulary import (
-    settle_vocabulary,
-)
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.files import file_sizes, require_file
+from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
+
+from .image_ground_truth import ImageGroundTruth, gt_of_labels
+from .labelled_split import PreparedLabels, SourceImage, numbered
+from .own_data import ImportOptions, require_upright, run_import
+from .target_vocabulary import settle_vocabulary
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
@@ -49,7 +34,7 @@ class SemanticReader:
     first_label: int
     ignore_label: int
 
-    def __call__(self, image: SourceImage) -> ImageTruth:
+    def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """One region a class."""
         require_upright(self.image_folder / image.file_name)
         (path,) = image.labels
@@ -66,7 +51,7 @@ class SemanticReader:
                 '(ignored)'
             )
         classes = np.where(ignored, IGNORE_INDEX, positions)
-        return truth_of_labels(classes.astype(np.uint8), self.is_thing)
+        return gt_of_labels(classes.astype(np.uint8), self.is_thing)
 
 
 def import_semantic(
@@ -107,7 +92,7 @@ def import_semantic(
         options,
         content,
         image_folder=images,
-        read_truth=SemanticReader(
+        read_gt=SemanticReader(
             images, vocabulary.is_thing, first_label, ignore_label
         ),
         vocabulary=vocabulary,

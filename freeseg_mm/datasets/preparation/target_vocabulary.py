@@ -6,8 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from freeseg_mm.datasets.preparation.files import atomic_path, write_json
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.files import atomic_path, write_json
 
 _MAX_SHOWN = 8
 
@@ -18,7 +18,7 @@ def write_builtin_vocabulary(name: str, root: Path) -> None:
     Raises:
         FileExistsError: If there is another one already.
     """
-    packaged = resources.files('freeseg_mm') / 'vocabularies'
+    packaged = resources.files('freeseg_mm') / 'structures' / 'vocabularies'
     text = (packaged / f'{name}.json').read_text('utf-8')
     path = root / 'vocabulary.json'
     if path.exists():

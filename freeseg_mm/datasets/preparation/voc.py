@@ -7,35 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from freeseg_mm.datasets.preparation.files import (
-    file_sizes,
-    require_files,
-)
-from freeseg_mm.datasets.preparation.image_truth import (
-    ImageTruth,
-    truth_of_labels,
-)
-from freeseg_mm.datasets.preparation.images import (
-    IGNORE_INDEX,
-    read_label_map,
-)
-from freeseg_mm.datasets.preparation.labelled_dataset import (
+from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.files import file_sizes, require_files
+from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
+
+from .image_ground_truth import ImageGroundTruth, gt_of_labels
+from .labelled_split import (
+    LabelledSplit,
     PreparedLabels,
+    SourceImage,
     numbered,
     refuse_source_as_target,
     require_count,
     run_split,
 )
-from freeseg_mm.datasets.preparation.labelled_split import (
-    LabelledSplit,
-    SourceImage,
-)
-from freeseg_mm.datasets.preparation.layout import DatasetLayout
-from freeseg_mm.datasets.preparation.split_preparation import Say
-from freeseg_mm.datasets.preparation.target_vocabulary import (
-    write_builtin_vocabulary,
-)
-from freeseg_mm.structures import Task, Vocabulary
+from .split_preparation import DatasetLayout, Say
+from .target_vocabulary import write_builtin_vocabulary
 
 VOCABULARY_NAME = 'voc20'
 NUM_IMAGES = {'train': 10_582, 'val': 1_449}
@@ -136,7 +123,7 @@ class VocSource:
 
 
 @dataclass(frozen=True)
-class VocTruthReader:
+class VocGroundTruthReader:
     """Reads the truth of one image.
 
     Attributes:
@@ -145,7 +132,7 @@ class VocTruthReader:
 
     is_thing: tuple[bool, ...]
 
-    def __call__(self, image: SourceImage) -> ImageTruth:
+    def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """One region a class; background and void are ignored."""
         (path,) = image.labels
         labels = read_label_map(path)
@@ -157,7 +144,7 @@ class VocTruthReader:
             )
         ignored = (labels == _BACKGROUND) | (labels == _VOID)
         classes = np.where(ignored, IGNORE_INDEX, labels - 1)
-        return truth_of_labels(classes.astype(np.uint8), self.is_thing)
+        return gt_of_labels(classes.astype(np.uint8), self.is_thing)
 
 
 def prepare_voc(
@@ -209,7 +196,7 @@ def prepare_voc(
                 DatasetLayout(target, split),
                 images,
                 image_folder=part.images,
-                read_truth=VocTruthReader(vocabulary.is_thing),
+                read_gt=VocGroundTruthReader(vocabulary.is_thing),
                 vocabulary=vocabulary,
                 has_objects=False,
                 source={'dataset': 'voc', 'masks': part.masks.name},

@@ -18,8 +18,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from freeseg_mm.registry import MODELS
-from freeseg_mm.utils.hidden_module import HiddenModule
 
+from .hidden_module import HiddenModule
 from .text_tower import TextTower
 
 RANDOM_WEIGHTS = 'random'

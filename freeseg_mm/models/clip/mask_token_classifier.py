@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from freeseg_mm.registry import MODELS
 
 from .frozen_clip import FrozenCLIP
-from .one_pass_classifier import OnePassMaskClassifier
-from .regions import Regions
-from .resizing import resize_positions
+from .one_pass_classifier import (
+    OnePassMaskClassifier,
+    Regions,
+    resize_positions,
+)
 
 # A little beyond the trained size more masks have patches of their own; far
 # beyond it, positions and the number of tokens are strange to the tower.

@@ -2,6 +2,8 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,9 +11,190 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .frozen_clip import FrozenCLIP
-from .mask_classifier import MaskClassifier
-from .regions import Regions
-from .resizing import ImageSize, check_image_size, resize_images, tower_size
+from .mask_classifier import PADDING_LOGIT, MaskClassifier
+
+ImageSize = int | Sequence[int] | None
+
+
+def check_image_size(image_size: ImageSize) -> None:
+    """Refuse what :func:`tower_size` cannot use.
+
+    Raises:
+        TypeError: If it is neither ``None``, an integer nor two of them.
+        ValueError: If a side is not positive.
+    """
+    if image_size is None:
+        return
+    sides = [image_size] if isinstance(image_size, int) else list(image_size)
+    is_pair = not isinstance(image_size, int) and len(sides) == 2
+    if not (is_pair or isinstance(image_size, int)) or not all(
+        type(side) is int for side in sides
+    ):
+        raise TypeError(
+            'expected image_size to be None, a short side or (height, width) '
+            f'in pixels, got {image_size!r}'
+        )
+    if min(sides) < 1:
+        raise ValueError(f'expected a positive image_size, got {image_size}')
+
+
+def tower_size(
+    frame: tuple[int, int], image_size: int | Sequence[int], stride: int
+) -> tuple[int, int]:
+    """Size at which to show a frame to an image tower.
+
+    Args:
+        frame: Height and width of what there is.
+        image_size: The short side, the other one keeping the aspect; or
+            height and width.
+        stride: Pixels per patch or cell. Sides are rounded to multiples of
+            it, at least one.
+
+    Returns:
+        Height and width in pixels.
+    """
+    if isinstance(image_size, int):
+        sides = [image_size * side / min(frame) for side in frame]
+    else:
+        sides = [float(side) for side in image_size]
+    height, width = (max(1, round(side / stride)) * stride for side in sides)
+    return height, width
+
+
+def resize_images(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize as CLIP's own preprocessing does: bicubic, antialiased.
+
+    Args:
+        images: (B, 3, H, W), 0 to 255.
+        size: Height and width.
+
+    Returns:
+        (B, 3, *size), float32, 0 to 255; untouched if they have that size.
+    """
+    images = images.float()
+    if images.shape[-2:] == size:
+        return images
+    resized = F.interpolate(
+        images, size, mode='bicubic', align_corners=False, antialias=True
+    )
+    return resized.clamp(0, 255)
+
+
+def resize_positions(
+    positions: Tensor, trained: tuple[int, int], grid: tuple[int, int]
+) -> Tensor:
+    """Interpolate position embeddings, as open_clip does for its weights.
+
+    Args:
+        positions: That of the class token, then those of the patches row by
+            row, (1 + t_h * t_w, C).
+        trained: Grid of the patches, (t_h, t_w).
+        grid: The grid wanted, (g_h, g_w).
+
+    Returns:
+        (1 + g_h * g_w, C).
+    """
+    if trained == grid:
+        return positions
+    plane = positions[1:].float().unflatten(0, trained).permute(2, 0, 1)
+    plane = F.interpolate(
+        plane[None],
+        grid,
+        mode='bicubic',
+        align_corners=False,
+        antialias=True,
+    )[0]
+    patches = plane.flatten(1).T.to(positions.dtype)
+    return torch.cat([positions[:1], patches])
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What the masks of a batch are on a grid of (g_h, g_w) cells.
+
+    Attributes:
+        coverage: Share of each cell that a mask covers, 0 to 1, (B, M, g_h,
+            g_w), float32.
+        content: Share of each cell that is image and not padding, 0 to 1,
+            (B, g_h, g_w), float32.
+        valid: Whether a mask has any pixel, and so covers a part of some
+            cell, (B, M), bool.
+    """
+
+    coverage: Tensor
+    content: Tensor
+    valid: Tensor
+
+    @classmethod
+    def from_logits(
+        cls, mask_logits: Tensor, grid: tuple[int, int], threshold: float
+    ) -> 'Regions':
+        """Bring masks to a grid, whatever the sizes of the two.
+
+        Args:
+            mask_logits: As :class:`MaskClassifier` takes them, (B, M, h, w).
+            grid: Rows and columns of cells, which share the masks' frame.
+            threshold: Logit above which a pixel belongs to a mask.
+        """
+        inside = mask_logits > threshold
+        is_content = (mask_logits > PADDING_LOGIT / 2).any(1)
+        return cls(
+            coverage=cell_means(inside, grid),
+            content=cell_means(is_content, grid),
+            valid=inside.flatten(2).any(-1),
+        )
+
+    def attention_bias(self) -> Tensor:
+        """Bias that limits the attention of one query per mask.
+
+        Keys are those of the cells, row by row, then one per mask. A query
+        sees its mask's own key, and a cell as often as the mask covers it:
+        the logarithm of the coverage is what a softmax over pixels, equal
+        within their cell, comes to. One that covers everything has no bias
+        at all. What a mask smaller than a cell covers counts as a cell, or
+        its query would hardly see but its own key.
+
+        Returns:
+            (B, 1, M, g_h * g_w + M), float32; the 1 is for heads.
+        """
+        weights = self.coverage.flatten(2)
+        total = weights.sum(-1, keepdim=True)
+        weights = weights / torch.where(total > 0, total.clamp(max=1), 1)
+        cells = weights.log()
+        num_masks = cells.shape[1]
+        own = cells.new_full((num_masks, num_masks), -torch.inf)
+        own.fill_diagonal_(0.0)
+        return torch.cat([cells, own.expand(len(cells), -1, -1)], -1)[:, None]
+
+
+def cell_means(planes: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Mean of planes over each cell of a grid, by exact areas.
+
+    Unlike adaptive pooling it shares out a pixel that lies in two cells.
+
+    Args:
+        planes: (..., h, w), bool or float.
+        grid: Rows and columns.
+
+    Returns:
+        (..., *grid), float32.
+    """
+    height, width = planes.shape[-2:]
+    rows = _overlaps(height, grid[0], planes.device)
+    columns = _overlaps(width, grid[1], planes.device)
+    return rows @ planes.float() @ columns.T
+
+
+def _overlaps(length: int, num_cells: int, device: torch.device) -> Tensor:
+    """Share of each of the cells that each pixel fills, (cells, length)."""
+    pixel = torch.arange(length, device=device) / length
+    cell = torch.arange(num_cells, device=device)[:, None] / num_cells
+    start = torch.maximum(pixel, cell)
+    end = torch.minimum(pixel + 1 / length, cell + 1 / num_cells)
+    shares = (end - start).clamp(min=0)
+    # rounding leaves slivers of pixels that only touch a cell
+    shares = shares * (shares > 1e-3 / max(length, num_cells))
+    return shares / shares.sum(1, keepdim=True)
 
 
 class OnePassMaskClassifier(MaskClassifier):

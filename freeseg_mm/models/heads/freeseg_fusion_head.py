@@ -14,7 +14,6 @@ from torch import Tensor
 
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.fetch import fetch
 from freeseg_mm.utils.mask_boxes import mask_boxes
 
 from .mask_results import (
@@ -24,6 +23,24 @@ from .mask_results import (
     panoptic_segments,
     semantic_labels,
 )
+
+
+def fetch(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Copy small tensors to the CPU in a single transfer.
+
+    Args:
+        tensors: Of any shapes, on one device; bool, integers below 2^53 or
+            floats.
+
+    Returns:
+        The same values on the CPU, float64.
+    """
+    if not tensors:
+        return []
+    flat = torch.cat([x.double().flatten() for x in tensors]).cpu()
+    parts = flat.split([x.numel() for x in tensors])
+    return [part.view(x.shape) for part, x in zip(parts, tensors, strict=True)]
+
 
 Result: TypeAlias = PixelData | InstanceData
 OnDevice: TypeAlias = Tensor | Instances | PanopticSegments
@@ -40,7 +57,7 @@ class FreeSegFusionHead(BasePanopticFusionHead):
     Args:
         test_cfg: ``max_per_image`` instances kept, ``object_score_thr`` and
             ``overlap_thr`` of the panoptic result, and optionally
-            ``min_object_prob`` (default 0), see :meth:`matters`.
+            ``min_object_prob`` (default 0), see :meth:`is_relevant`.
         init_cfg: See mmengine's ``BaseModule``.
     """
 
@@ -54,7 +71,9 @@ class FreeSegFusionHead(BasePanopticFusionHead):
             init_cfg=init_cfg,
         )
 
-    def matters(self, object_probs: Tensor, tasks: Sequence[Task]) -> Tensor:
+    def is_relevant(
+        self, object_probs: Tensor, tasks: Sequence[Task]
+    ) -> Tensor:
         """Which masks can have a part in a result, whatever their classes.
 
         By definition none whose probability of being an object, o, is not

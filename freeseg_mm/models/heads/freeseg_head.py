@@ -144,7 +144,7 @@ class FreeSegHead(Mask2FormerHead):
         self,
         feats: Sequence[Tensor],
         text_embeds: Tensor,
-        class_of_prompt: Sequence[int],
+        prompt_to_class: Sequence[int],
         every_layer: bool = True,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Propose masks and classify them, for all tasks at once.
@@ -155,7 +155,7 @@ class FreeSegHead(Mask2FormerHead):
         Args:
             feats: Backbone maps, each (B, c, h, w).
             text_embeds: Unit-norm F_t of T tasks, (T, P, D).
-            class_of_prompt: Class of each of the P prompts, ascending.
+            prompt_to_class: Class of each of the P prompts, ascending.
             every_layer: Whether to classify after every decoder layer, as
                 training needs, or only after the last.
 
@@ -171,7 +171,7 @@ class FreeSegHead(Mask2FormerHead):
         if not every_layer:
             query_feats, mask_logits = query_feats[-1:], mask_logits[-1:]
         return [
-            self.cls_embed(x, text_embeds, class_of_prompt)
+            self.cls_embed(x, text_embeds, prompt_to_class)
             for x in query_feats
         ], mask_logits
 
@@ -280,7 +280,7 @@ class FreeSegHead(Mask2FormerHead):
         self,
         feats: Sequence[Tensor],
         text_embeds: Tensor,
-        class_of_prompt: Sequence[int],
+        prompt_to_class: Sequence[int],
         batch_targets: list[TaskTargets],
     ) -> dict[str, Tensor]:
         """Losses of one task's batch (Eq. 1, 3), at every decoder layer.
@@ -289,14 +289,14 @@ class FreeSegHead(Mask2FormerHead):
             feats: Backbone maps, each (B, c, h, w).
             text_embeds: Unit-norm F_t of the task, (1, P, D), with gradient
                 to the prompts.
-            class_of_prompt: Class of each of the P prompts, ascending.
+            prompt_to_class: Class of each of the P prompts, ascending.
             batch_targets: Masks and labels of each image.
 
         Returns:
             ``loss_cls``, ``loss_mask``, ``loss_dice`` of the last layer and
             ``d{i}.loss_*`` of the others, as mmdet names them.
         """
-        class_logits, mask_logits = self(feats, text_embeds, class_of_prompt)
+        class_logits, mask_logits = self(feats, text_embeds, prompt_to_class)
         return self.loss_by_feat(
             [x.squeeze(1).float() for x in class_logits],
             [x.squeeze(1).float() for x in mask_logits],
@@ -421,7 +421,7 @@ class FreeSegHead(Mask2FormerHead):
         self,
         feats: Sequence[Tensor],
         text_embeds: Tensor,
-        class_of_prompt: Sequence[int],
+        prompt_to_class: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
         """Class logits and mask logits of the last layer.
 
@@ -430,7 +430,7 @@ class FreeSegHead(Mask2FormerHead):
             where all tasks share their masks.
         """
         class_logits, mask_logits = self(
-            feats, text_embeds, class_of_prompt, every_layer=False
+            feats, text_embeds, prompt_to_class, every_layer=False
         )
         return class_logits[-1], mask_logits[-1]
 

@@ -1,8 +1,8 @@
-from .cosine_classifier import CosineClassifier, best_of_prompts
+from .cosine_classifier import CosineClassifier, max_over_synonyms
 from .semantic_context_interaction import SemanticContextInteraction
 
 __all__ = [
     'CosineClassifier',
     'SemanticContextInteraction',
-    'best_of_prompts',
+    'max_over_synonyms',
 ]

@@ -53,14 +53,14 @@ class CosineClassifier(nn.Module):
         self,
         query_feats: Tensor,
         text_embeds: Tensor,
-        class_of_prompt: Sequence[int],
+        prompt_to_class: Sequence[int],
     ) -> Tensor:
         """Classify queries.
 
         Args:
             query_feats: (B, T or 1, N, feat_channels).
             text_embeds: Unit-norm, (T, P, D).
-            class_of_prompt: Class of each of the P prompts, ascending.
+            prompt_to_class: Class of each of the P prompts, ascending.
 
         Returns:
             Logits, (B, T, N, C + 1); the last column is no-object.
@@ -70,7 +70,7 @@ class CosineClassifier(nn.Module):
         classes = scale * queries @ text_embeds.transpose(-1, -2)
         nothing = scale * queries @ F.normalize(self.no_object, dim=0)
         nothing = nothing.unsqueeze(-1).expand(*classes.shape[:-1], 1)
-        best = best_of_prompts(classes, class_of_prompt)
+        best = max_over_synonyms(classes, prompt_to_class)
         return torch.cat([best, nothing], dim=-1)
 
     def embed(self, query_feats: Tensor) -> Tensor:
@@ -78,19 +78,21 @@ class CosineClassifier(nn.Module):
         return F.normalize(self.project(query_feats), dim=-1)
 
 
-def best_of_prompts(scores: Tensor, class_of_prompt: Sequence[int]) -> Tensor:
+def max_over_synonyms(
+    scores: Tensor, prompt_to_class: Sequence[int]
+) -> Tensor:
     """Let each class score as its best name.
 
     Args:
         scores: (..., P).
-        class_of_prompt: Class of each of the P prompts, ascending.
+        prompt_to_class: Class of each of the P prompts, ascending.
 
     Returns:
         (..., C).
     """
-    num_classes = class_of_prompt[-1] + 1
+    num_classes = prompt_to_class[-1] + 1
     if num_classes == scores.shape[-1]:
         return scores
-    index = torch.tensor(class_of_prompt, device=scores.device)
+    index = torch.tensor(prompt_to_class, device=scores.device)
     best = scores.new_full((*scores.shape[:-1], num_classes), -torch.inf)
     return best.scatter_reduce(-1, index.expand_as(scores), scores, 'amax')

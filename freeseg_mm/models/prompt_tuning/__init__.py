@@ -1,13 +1,18 @@
 from .objective import (
+    PromptTuning,
     entropy_loss,
     entropy_step,
     is_confident,
     query_entropy,
     unseen_log_scores,
 )
-from .samples import ConfidentQueries, ScoredQueries, which_are_confident
-from .settings import PromptTuning
-from .tuner import PromptTuner, TuningCounts
+from .tuner import (
+    ConfidentQueries,
+    PromptTuner,
+    ScoredQueries,
+    TuningCounts,
+    which_are_confident,
+)
 
 __all__ = [
     'ConfidentQueries',

@@ -8,13 +8,138 @@ import torch
 from torch import Tensor, nn
 
 from freeseg_mm.models.clip.text_tower import TextTower
+from freeseg_mm.models.layers import max_over_synonyms
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.full_precision import full_precision
 
-from .objective import entropy_step
-from .samples import ConfidentQueries, ScoredQueries
-from .settings import PromptTuning
+from .objective import (
+    PromptTuning,
+    entropy_step,
+    is_confident,
+    unseen_log_scores,
+)
+
+
+@dataclass(frozen=True)
+class ScoredQueries:
+    """All queries of a batch as one source sees them.
+
+    Attributes:
+        embeds: Unit-norm, in the space of the text embeddings, (B, T or 1,
+            N, D).
+        logits: Class logits with the prompt as it was trained, (B, T, N,
+            C) or (B, T, N, C + 1) with no-object last.
+        scale: Factor of the cosine in logits, a scalar.
+        wanted: Which queries may be chosen, (B, T, N), bool.
+    """
+
+    embeds: Tensor
+    logits: Tensor
+    scale: Tensor | float
+    wanted: Tensor
+
+
+def which_are_confident(
+    logits: Tensor, unseen: Tensor, num_classes: int, settings: PromptTuning
+) -> Tensor:
+    """Which queries are sure of an unseen class (Sec. 3.4).
+
+    Args:
+        logits: Class logits, (S, C) or (S, C + 1) with no-object last.
+        unseen: Indices of the unseen classes, (N_u,), at least one.
+        num_classes: C; a further column of logits is no-object.
+        settings: ``threshold``, ``columns`` and ``unseen_first``.
+
+    Returns:
+        (S), bool.
+    """
+    confident = is_confident(
+        unseen_log_scores(logits, unseen, settings.columns),
+        settings.threshold,
+    )
+    if settings.unseen_first:
+        best = logits[..., :num_classes].argmax(-1)
+        confident = confident & torch.isin(best, unseen)
+    return confident
+
+
+@dataclass(frozen=True)
+class ConfidentQueries:
+    """The K queries of a source that tuning makes more certain.
+
+    Attributes:
+        embeds: (K, D).
+        logits: As trained, (K, C) or (K, C + 1).
+        scale: A scalar.
+        tasks: Which of the T tasks each was made for, (K,), int64.
+    """
+
+    embeds: Tensor
+    logits: Tensor
+    scale: Tensor
+    tasks: Tensor
+
+    def __len__(self) -> int:
+        return len(self.embeds)
+
+    @classmethod
+    def among(
+        cls,
+        queries: ScoredQueries,
+        unseen: Tensor,
+        num_classes: int,
+        settings: PromptTuning,
+    ) -> 'ConfidentQueries':
+        """Take S_u* = S_u[entro < tau] out of a batch (Sec. 3.4).
+
+        Args:
+            queries: Of one source.
+            unseen: See :func:`which_are_confident`.
+            num_classes: See there.
+            settings: See there.
+        """
+        logits = queries.logits.float()
+        chosen = queries.wanted & which_are_confident(
+            logits, unseen, num_classes, settings
+        )
+        images, tasks, places = chosen.nonzero(as_tuple=True)
+        embeds = queries.embeds.expand(*chosen.shape, -1)
+        return cls(
+            embeds=embeds[images, tasks, places].float(),
+            logits=logits[images, tasks, places],
+            # a copy: the step's graph takes no tensor of inference_mode
+            scale=torch.as_tensor(queries.scale).clone(),
+            tasks=tasks,
+        )
+
+    def log_scores(
+        self,
+        text_embeds: Tensor,
+        prompt_to_class: Sequence[int],
+        unseen: Tensor,
+        columns: str,
+    ) -> Tensor:
+        """Score the queries with another text of the unseen classes.
+
+        Args:
+            text_embeds: Unit-norm, of the unseen classes' names, (T, P, D).
+            prompt_to_class: Which of the N_u unseen classes each name
+                belongs to, ascending.
+            unseen: Index of each among the C classes, (N_u,).
+            columns: See :func:`unseen_log_scores`; the logits of all other
+                columns stay as trained.
+
+        Returns:
+            log s, (K, N_u).
+        """
+        cosine = (self.embeds @ text_embeds.mT)[  # (T, K, P)
+            self.tasks, torch.arange(len(self), device=self.tasks.device)
+        ]
+        logits = max_over_synonyms(self.scale * cosine, prompt_to_class)
+        return unseen_log_scores(
+            self.logits.index_copy(1, unseen, logits), unseen, columns
+        )
 
 
 @dataclass
@@ -130,11 +255,11 @@ class PromptTuner:
                 chosen,
                 self._copy_of(learner),
                 lambda tuned: tuned(text_tower, words, tasks),
-                words.class_of_prompt,
+                words.prompt_to_class,
                 places,
             )
         rows = torch.tensor(
-            [not vocabulary.is_seen[c] for c in vocabulary.class_of_prompt],
+            [not vocabulary.is_seen[c] for c in vocabulary.prompt_to_class],
             device=device,
         )
         return text_embeds.masked_scatter(rows[:, None], embeds)
@@ -144,7 +269,7 @@ class PromptTuner:
         chosen: Sequence[ConfidentQueries],
         tuned: '_TunedCopy',
         read: Callable[[PromptLearner], Tensor],
-        class_of_prompt: Sequence[int],
+        prompt_to_class: Sequence[int],
         unseen: Tensor,
     ) -> Tensor:
         """Take all steps; the unseen names' embeddings after them."""
@@ -155,7 +280,7 @@ class PromptTuner:
                 [
                     queries.log_scores(
                         text,
-                        class_of_prompt,
+                        prompt_to_class,
                         unseen,
                         self.settings.columns,
                     )

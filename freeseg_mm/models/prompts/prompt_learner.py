@@ -4,10 +4,13 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 
 import torch
+from mmdet.utils import ConfigType
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from freeseg_mm.models.clip import FrozenCLIP
 from freeseg_mm.models.clip.text_tower import TextTower
+from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary
 
 
@@ -155,3 +158,13 @@ def _num_shared(suffixes: Sequence[tuple[int, ...]]) -> int:
     pairs = zip(min(suffixes), max(suffixes), strict=False)
     differ = (i for i, (one, other) in enumerate(pairs) if one != other)
     return next(differ, min(map(len, suffixes)) - 1)
+
+
+def build_prompts(config: ConfigType, clip: FrozenCLIP) -> PromptLearner:
+    """Build a prompt learner, with those of CLIP's widths it takes."""
+    config = config.copy()
+    if 'Adaptive' in config['type']:
+        config['text_width'] = clip.text.width
+    if 'Fixed' not in config['type']:
+        config['embed_dim'] = clip.embed_dim
+    return MODELS.build(config)

@@ -11,7 +11,7 @@ from torch import Tensor
 from freeseg_mm.models.clip import FrozenCLIP, MaskClassifier
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
 from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
-from freeseg_mm.models.layers import best_of_prompts
+from freeseg_mm.models.layers import max_over_synonyms
 from freeseg_mm.models.prompt_tuning import PromptTuner
 from freeseg_mm.models.prompts import (
     PromptLearner,
@@ -28,13 +28,15 @@ from freeseg_mm.structures import (
 
 from .acceleration import Acceleration
 from .batch import (
+    TEST_KEYS,
+    TRAIN_KEYS,
+    Proposals,
     against_negatives,
     batch_vocabulary,
     blank_padding,
+    refuse_unknown,
     shared_value,
 )
-from .known_keys import TEST_KEYS, TRAIN_KEYS, refuse_unknown
-from .proposals import Proposals
 from .text_cache import TextCache
 from .tuned_prediction import ClipSource, make_tuner, scored_sources
 
@@ -252,7 +254,7 @@ class FreeSeg(MaskFormer):
         return self.panoptic_head.loss(
             self.extract_feat(batch_inputs),
             self._train_text(vocabulary, task),
-            vocabulary.class_of_prompt,
+            vocabulary.prompt_to_class,
             targets,
         )
 
@@ -290,20 +292,24 @@ class FreeSeg(MaskFormer):
             tuned = self._tune(batch_inputs, found, text, vocabulary)
             if tuned is not None:
                 text = tuned
-                found = self._ask_again(
+                found = self._reclassify(
                     pixel_maps, found, text, vocabulary, metas
                 )
-        matters = found.matters
+        is_relevant = found.is_relevant
         clip_logits = None
         if self._use_clip_scores:
             clip_logits, valid = self.clip_scores(
-                batch_inputs, found.shown_logits, vocabulary, matters, text
+                batch_inputs,
+                found.clip_mask_logits,
+                vocabulary,
+                is_relevant,
+                text,
             )
-            matters = matters & valid
-        class_probs = matters[..., None] * ensemble_scores(
+            is_relevant = is_relevant & valid
+        class_probs = is_relevant[..., None] * ensemble_scores(
             found.query_logits,
             clip_logits,
-            torch.tensor(vocabulary.is_seen, device=matters.device),
+            torch.tensor(vocabulary.is_seen, device=is_relevant.device),
             **self.test_cfg.ensemble,
         )
         results = self.panoptic_fusion_head.predict(
@@ -341,21 +347,21 @@ class FreeSeg(MaskFormer):
         self,
         query_feats: Tensor,
         mask_logits: Tensor,
-        shown_logits: Tensor,
+        clip_mask_logits: Tensor,
         text: Tensor,
         vocabulary: Vocabulary,
     ) -> Proposals:
         """Let queries say which classes their masks have."""
         with self.acceleration.autocast(text.device):
             logits = self.panoptic_head.cls_embed(
-                query_feats, text, vocabulary.class_of_prompt
+                query_feats, text, vocabulary.prompt_to_class
             ).float()
         return Proposals(
             query_feats=query_feats,
             query_logits=logits,
             mask_logits=mask_logits,
-            shown_logits=shown_logits,
-            matters=self.panoptic_fusion_head.matters(
+            clip_mask_logits=clip_mask_logits,
+            is_relevant=self.panoptic_fusion_head.is_relevant(
                 object_probs(logits), self.tasks
             ),
         )
@@ -376,8 +382,8 @@ class FreeSeg(MaskFormer):
                 found,
                 self.panoptic_head.cls_embed,
                 ClipSource(
-                    view=lambda: self.clip_view(
-                        batch_inputs, found.shown_logits, found.matters
+                    view=lambda: self.encode_masks(
+                        batch_inputs, found.clip_mask_logits, found.is_relevant
                     ),
                     # by the learned prompts, whatever CLIP's own are
                     compare=lambda embeds: self._clip_logits(
@@ -393,7 +399,7 @@ class FreeSeg(MaskFormer):
             self.tasks,
         )
 
-    def _ask_again(
+    def _reclassify(
         self,
         pixel_maps: list[Tensor],
         found: Proposals,
@@ -408,7 +414,7 @@ class FreeSeg(MaskFormer):
         return self._classify(
             found.query_feats,
             found.mask_logits,
-            found.shown_logits,
+            found.clip_mask_logits,
             text,
             vocabulary,
         )
@@ -418,7 +424,7 @@ class FreeSeg(MaskFormer):
         batch_inputs: Tensor,
         mask_logits: Tensor,
         vocabulary: Vocabulary,
-        matters: Tensor | None = None,
+        is_relevant: Tensor | None = None,
         text: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Let CLIP score masks.
@@ -427,7 +433,7 @@ class FreeSeg(MaskFormer):
             batch_inputs: Normalised images, (B, 3, H, W).
             mask_logits: (B, T or 1, N, h, w).
             vocabulary: The C classes.
-            matters: Masks whose scores are wanted, (B, T, N), bool; none
+            is_relevant: Masks whose scores are wanted, (B, T, N), bool; none
                 of the others is shown to CLIP. ``None`` wants all.
             text: Text embeddings of ``prompt_learner``, (T, P, D), if they
                 are at hand: compared with where there is no
@@ -437,18 +443,20 @@ class FreeSeg(MaskFormer):
             Logits, (B, T, N, C), and whether a mask was wanted and is not
             empty, (B, T or 1, N), bool: an empty one has nothing to show.
         """
-        embeds, valid = self.clip_view(batch_inputs, mask_logits, matters)
+        embeds, valid = self.encode_masks(
+            batch_inputs, mask_logits, is_relevant
+        )
         if self.clip_prompt is not None:
             text = self._text(self.clip_prompt, vocabulary)
         elif text is None:
             text = self._text(self.prompt_learner, vocabulary)
         return self._clip_logits(embeds, text, vocabulary), valid
 
-    def clip_view(
+    def encode_masks(
         self,
         batch_inputs: Tensor,
         mask_logits: Tensor,
-        matters: Tensor | None = None,
+        is_relevant: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Show masks to CLIP; see :meth:`clip_scores`.
 
@@ -458,11 +466,11 @@ class FreeSeg(MaskFormer):
         """
         assert self.mask_classifier is not None  # checked when built
         tasks = mask_logits.shape[1]
-        if matters is not None:
+        if is_relevant is not None:
             if tasks == 1:  # one mask for all tasks
-                matters = matters.any(1, keepdim=True)
+                is_relevant = is_relevant.any(1, keepdim=True)
             mask_logits = mask_logits.masked_fill(
-                ~matters[..., None, None], PADDING_LOGIT
+                ~is_relevant[..., None, None], PADDING_LOGIT
             )
         with self.acceleration.autocast(batch_inputs.device):
             embeds, valid = self.mask_classifier(
@@ -479,8 +487,8 @@ class FreeSeg(MaskFormer):
         self, embeds: Tensor, text: Tensor, vocabulary: Vocabulary
     ) -> Tensor:
         """Compare CLIP's view of masks with text, (B, T, N, C)."""
-        return self.clip.logit_scale * best_of_prompts(
-            embeds @ text.transpose(-1, -2), vocabulary.class_of_prompt
+        return self.clip.logit_scale * max_over_synonyms(
+            embeds @ text.transpose(-1, -2), vocabulary.prompt_to_class
         )
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
@@ -495,7 +503,7 @@ class FreeSeg(MaskFormer):
         return self.panoptic_head.predict(
             self.extract_feat(batch_inputs),
             self._text(self.prompt_learner, vocabulary),
-            vocabulary.class_of_prompt,
+            vocabulary.prompt_to_class,
         )
 
     def _text(self, learner: PromptLearner, vocabulary: Vocabulary) -> Tensor:

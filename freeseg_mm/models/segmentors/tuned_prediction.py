@@ -14,8 +14,7 @@ from freeseg_mm.models.prompt_tuning import (
 )
 from freeseg_mm.models.prompts import PromptLearner
 
-from .known_keys import refuse_unknown
-from .proposals import Proposals
+from .batch import Proposals, refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def scored_sources(
                 embeds=classifier.embed(found.query_feats.float()),
                 logits=found.query_logits,
                 scale=classifier.log_temperature.exp(),
-                wanted=found.matters,
+                wanted=found.is_relevant,
             )
         )
     if source != 'query':
@@ -98,7 +97,7 @@ def scored_sources(
                 embeds=embeds,
                 logits=clip.compare(embeds),
                 scale=clip.scale,
-                wanted=found.matters & valid,
+                wanted=found.is_relevant & valid,
             )
         )
     return sources

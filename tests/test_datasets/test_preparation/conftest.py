@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freeseg_mm.datasets.preparation.coco_categories import (
+from freeseg_mm.datasets.preparation.coco_merge import (
     fine_categories,
     panoptic_categories,
 )

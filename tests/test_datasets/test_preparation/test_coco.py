@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freeseg_mm.datasets.preparation import coco, files
+from freeseg_mm.datasets.preparation import coco
 from freeseg_mm.datasets.preparation.coco import (
     prepare_coco,
     semantic_labels,
 )
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils import files
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
 SPLITS = ('train2017', 'val2017')
@@ -63,7 +64,7 @@ def samples(samples_dir, tmp_path_factory):
     return target
 
 
-def real_images(samples_dir, samples, every=1):
+def real_images(samples_dir, samples, frame_stride=1):
     """Official and merged truth of the real images, or of every n-th.
 
     Yields segment ids and category id by segment, then the same merged,
@@ -77,7 +78,7 @@ def real_images(samples_dir, samples, every=1):
             for root in (samples, source)
         )
         for merged, official in zip(
-            ours[::every], theirs[::every], strict=True
+            ours[::frame_stride], theirs[::frame_stride], strict=True
         ):
             png = official['file_name']
             yield (
@@ -140,7 +141,7 @@ class TestRealImages:
 
     def test_kept_stuff_does_not_change(self, samples_dir, samples):
         for theirs, their_segments, ours, our_segments, *_ in real_images(
-            samples_dir, samples, every=4
+            samples_dir, samples, frame_stride=4
         ):
             their_map = category_map(theirs, their_segments)
             kept = (their_map > 90) & (their_map < 184)
@@ -156,7 +157,7 @@ class TestRealImages:
             our_segments,
             stuff_things,
             _,
-        ) in real_images(samples_dir, samples, every=4):
+        ) in real_images(samples_dir, samples, frame_stride=4):
             their_map = category_map(theirs, their_segments)
             opened = (their_map == 0) | (their_map >= 184)
             stuff = stuff_things.astype(int) + 1
@@ -176,7 +177,7 @@ class TestRealImages:
             index[category['id']] = names.index(category['name'])
         equal = compared = 0
         for _, _, ids, segments, _, semantic in real_images(
-            samples_dir, samples, every=4
+            samples_dir, samples, frame_stride=4
         ):
             panoptic = index[category_map(ids, segments)]
             both = (panoptic != 255) & (semantic != 255)
@@ -187,7 +188,7 @@ class TestRealImages:
 
     def test_json_describes_its_pngs(self, samples_dir, samples):
         for _, _, ids, segments, *_ in real_images(
-            samples_dir, samples, every=4
+            samples_dir, samples, frame_stride=4
         ):
             assert sorted(segment['id'] for segment in segments) == [
                 id_ for id_ in np.unique(ids) if id_

@@ -1,6 +1,6 @@
 import json
 
-from freeseg_mm.datasets.preparation.coco_categories import (
+from freeseg_mm.datasets.preparation.coco_merge import (
     fine_categories,
     is_thing_id,
     panoptic_categories,

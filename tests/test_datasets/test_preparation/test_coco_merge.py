@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freeseg_mm.datasets.preparation.coco_categories import is_thing_id
-from freeseg_mm.datasets.preparation.coco_merge import merge_coco_stuff
+from freeseg_mm.datasets.preparation.coco_merge import (
+    is_thing_id,
+    merge_coco_stuff,
+)
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
 PERSON, DOG, BUSH, METAL, ROAD, TREE = 1, 18, 97, 132, 149, 169

@@ -1,10 +1,7 @@
 import pytest
 
-from freeseg_mm.datasets.preparation.coco_categories import fine_categories
-from freeseg_mm.datasets.preparation.coco_report import (
-    build_merge_report,
-    summarise,
-)
+from freeseg_mm.datasets.preparation.coco import build_merge_report, summarize
+from freeseg_mm.datasets.preparation.coco_merge import fine_categories
 
 PERSON, ROAD, TREE = 1, 149, 169
 
@@ -62,7 +59,7 @@ def test_counts(report):
 
 
 def test_summary(report):
-    lines = summarise(report, num_classes=2)
+    lines = summarize(report, num_classes=2)
     assert lines[:4] == [
         'val2017: 2 images, 5 segments',
         '  pixels: 22.50 % kept from panoptic, 50.00 % refilled from '
@@ -77,6 +74,6 @@ def test_summary(report):
 
 
 def test_summary_of_nothing_divides_by_nothing():
-    lines = summarise(build_merge_report('val2017', 0, [], 0))
+    lines = summarize(build_merge_report('val2017', 0, [], 0))
     assert lines[0] == 'val2017: 0 images, 0 segments'
     assert lines[1].startswith('  pixels: none kept from panoptic')

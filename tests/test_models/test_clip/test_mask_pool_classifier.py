@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from freeseg_mm.benchmark.host_syncs import HostSyncCounter
+from freeseg_mm.analysis.cost.probes import HostSyncCounter
 from freeseg_mm.models.clip import MaskPoolClassifier
 
 # 96 pixels: 3 x 3 cells
@@ -151,7 +151,7 @@ def test_one_pass_at_any_size(kind, image_size, build):
 
 def test_resnet_of_another_size(build):
     # position embeddings go along; a model of that size is the reference
-    from freeseg_mm.models.clip.resizing import resize_positions
+    from freeseg_mm.models.clip.one_pass_classifier import resize_positions
 
     small, large = build('resnet'), deepcopy(build('resnet', 128))
     state = small.clip.visual.state_dict()

@@ -3,7 +3,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from torch.testing import assert_close
 
 from freeseg_mm.models.clip import PADDING_LOGIT
-from freeseg_mm.models.clip.regions import Regions, cell_means
+from freeseg_mm.models.clip.one_pass_classifier import Regions, cell_means
 
 
 def test_cell_means_by_hand():

@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from freeseg_mm.benchmark.host_syncs import HostSyncCounter
+from freeseg_mm.analysis.cost.probes import HostSyncCounter
 from freeseg_mm.models.clip import PADDING_LOGIT, MaskTokenClassifier
-from freeseg_mm.models.clip.regions import Regions
+from freeseg_mm.models.clip.one_pass_classifier import Regions
 from freeseg_mm.registry import MODELS
 
 # every kind of ViT that can have mask tokens, 32 pixels, patches of 8

@@ -3,7 +3,7 @@ import torch
 from open_clip.model import resize_pos_embed
 from torch.testing import assert_close
 
-from freeseg_mm.models.clip.resizing import (
+from freeseg_mm.models.clip.one_pass_classifier import (
     check_image_size,
     resize_images,
     resize_positions,

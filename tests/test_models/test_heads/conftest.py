@@ -83,5 +83,5 @@ def texts():
 
 
 @pytest.fixture
-def class_of_prompt():
+def prompt_to_class():
     return (0, 1, 2, 2, 3)

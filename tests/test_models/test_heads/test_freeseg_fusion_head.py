@@ -387,8 +387,8 @@ def test_what_matters_by_hand():
     object_probs = torch.tensor([0.02, 0.3, 0.5, 0.51]).expand(1, 3, 4)
     tasks = [Task.PANOPTIC, Task.SEMANTIC, Task.INSTANCE]
 
-    floored = build(min_object_prob=0.1).matters(object_probs, tasks)
-    default = build().matters(object_probs, tasks)
+    floored = build(min_object_prob=0.1).is_relevant(object_probs, tasks)
+    default = build().is_relevant(object_probs, tasks)
 
     assert floored.int().tolist() == [
         [[0, 0, 0, 1], [0, 1, 1, 1], [0, 1, 1, 1]]
@@ -406,20 +406,20 @@ def test_what_does_not_matter_changes_no_result(vocabulary, seed):
     masks = torch.randn(1, 3, 9, 6, 6)
     head = build(object_score_thr=0.3, overlap_thr=0.1)
     meta = metas((16, 16), (16, 16))
-    matters = head.matters(object_probs, list(Task))
-    assert 0 < (~matters).sum() < matters.numel()
+    is_relevant = head.is_relevant(object_probs, list(Task))
+    assert 0 < (~is_relevant).sum() < is_relevant.numel()
 
-    every, some = [
+    frame_stride, some = [
         head.predict(x, masks, [meta], vocabulary, list(Task))[0]
-        for x in (probs, probs * matters[..., None])
+        for x in (probs, probs * is_relevant[..., None])
     ]
 
     assert torch.equal(
-        every[Task.PANOPTIC].sem_seg, some[Task.PANOPTIC].sem_seg
+        frame_stride[Task.PANOPTIC].sem_seg, some[Task.PANOPTIC].sem_seg
     )
-    assert len(every[Task.PANOPTIC].segments_info) > 0
+    assert len(frame_stride[Task.PANOPTIC].segments_info) > 0
     for task in (Task.SEMANTIC, Task.INSTANCE):
-        assert matters[0, list(Task).index(task)].all()
+        assert is_relevant[0, list(Task).index(task)].all()
 
 
 def test_only_masks_that_count_are_enlarged(vocabulary, monkeypatch):

@@ -17,7 +17,7 @@ class Recorder(torch.nn.Module):
 
 @torch.no_grad()
 def test_proposals_equal_mmdets_mask2former_at_every_layer(
-    build_head, build_stock_head, feats, texts, class_of_prompt
+    build_head, build_stock_head, feats, texts, prompt_to_class
 ):
     ours, theirs = build_head(context_interaction=None), build_stock_head()
     shared = {
@@ -30,7 +30,7 @@ def test_proposals_equal_mmdets_mask2former_at_every_layer(
     assert unexpected == []
     ours.cls_embed, theirs.cls_embed = Recorder(), torch.nn.Identity()
 
-    _, our_masks = ours(feats, texts, class_of_prompt)
+    _, our_masks = ours(feats, texts, prompt_to_class)
     their_queries, their_masks = theirs(feats, [])
 
     assert len(our_masks) == len(their_masks) == 3  # before, after 1 and 2
@@ -43,16 +43,16 @@ def test_proposals_equal_mmdets_mask2former_at_every_layer(
 
 @torch.no_grad()
 def test_three_tasks_at_once_equal_each_alone(
-    build_head, feats, texts, class_of_prompt
+    build_head, feats, texts, prompt_to_class
 ):
     head = build_head()
 
-    classes, masks = head(feats, texts, class_of_prompt)
+    classes, masks = head(feats, texts, prompt_to_class)
 
     assert [x.shape for x in classes] == [(2, 3, 6, 5)] * 3
     assert [x.shape for x in masks] == [(2, 3, 6, 16, 16)] * 3
     for task in range(3):
-        alone = head(feats, texts[task : task + 1], class_of_prompt)
+        alone = head(feats, texts[task : task + 1], prompt_to_class)
         for together, apart in zip((classes, masks), alone, strict=True):
             for layer, single in zip(together, apart, strict=True):
                 assert_close(
@@ -62,15 +62,15 @@ def test_three_tasks_at_once_equal_each_alone(
 
 @torch.no_grad()
 def test_images_of_a_batch_do_not_mix(
-    build_head, feats, texts, class_of_prompt
+    build_head, feats, texts, prompt_to_class
 ):
     head = build_head()
 
-    classes, masks = head.predict(feats, texts, class_of_prompt)
+    classes, masks = head.predict(feats, texts, prompt_to_class)
 
     for image in range(2):
         alone = head.predict(
-            [x[image : image + 1] for x in feats], texts, class_of_prompt
+            [x[image : image + 1] for x in feats], texts, prompt_to_class
         )
         assert_close(classes[image], alone[0][0], rtol=1e-4, atol=1e-4)
         assert_close(masks[image], alone[1][0], rtol=1e-4, atol=1e-4)
@@ -78,29 +78,29 @@ def test_images_of_a_batch_do_not_mix(
 
 @torch.no_grad()
 def test_without_interaction_all_tasks_share_their_masks(
-    build_head, feats, texts, class_of_prompt
+    build_head, feats, texts, prompt_to_class
 ):
     head = build_head(context_interaction=None)
 
-    classes, masks = head.predict(feats, texts, class_of_prompt)
+    classes, masks = head.predict(feats, texts, prompt_to_class)
 
     assert masks.shape == (2, 1, 6, 16, 16)
     assert classes.shape == (2, 3, 6, 5)
-    again = head.predict(feats, texts.flip(1), class_of_prompt)[1]
+    again = head.predict(feats, texts.flip(1), prompt_to_class)[1]
     assert torch.equal(masks, again)
     assert not any('context' in name for name, _ in head.named_parameters())
 
 
 @torch.no_grad()
 def test_with_interaction_the_text_moves_queries_and_mask_features(
-    build_head, feats, texts, class_of_prompt
+    build_head, feats, texts, prompt_to_class
 ):
     head = build_head()
     torch.nn.init.ones_(head.context_interaction.gamma)
     other = torch.nn.functional.normalize(torch.randn_like(texts), dim=-1)
 
-    before = head(feats, texts, class_of_prompt)[1]
-    after = head(feats, other, class_of_prompt)[1]
+    before = head(feats, texts, prompt_to_class)[1]
+    after = head(feats, other, prompt_to_class)[1]
 
     # The first prediction knows only the mask features, later ones also the
     # three maps.
@@ -110,14 +110,14 @@ def test_with_interaction_the_text_moves_queries_and_mask_features(
 
 @torch.no_grad()
 def test_zero_interaction_is_no_interaction(
-    build_head, feats, texts, class_of_prompt
+    build_head, feats, texts, prompt_to_class
 ):
     plain, guided = build_head(context_interaction=None), build_head()
     guided.load_state_dict(plain.state_dict(), strict=False)
     torch.nn.init.zeros_(guided.context_interaction.gamma)
 
-    plain_classes, plain_masks = plain.predict(feats, texts, class_of_prompt)
-    classes, masks = guided.predict(feats, texts, class_of_prompt)
+    plain_classes, plain_masks = plain.predict(feats, texts, prompt_to_class)
+    classes, masks = guided.predict(feats, texts, prompt_to_class)
 
     assert_close(masks, plain_masks.expand(-1, 3, -1, -1, -1))
     assert_close(classes, plain_classes)
@@ -125,19 +125,19 @@ def test_zero_interaction_is_no_interaction(
 
 @torch.no_grad()
 def test_last_layer_only_is_the_last_of_all(
-    build_head, feats, texts, class_of_prompt
+    build_head, feats, texts, prompt_to_class
 ):
     head = build_head()
 
-    every = head(feats, texts, class_of_prompt)
-    last = head(feats, texts, class_of_prompt, every_layer=False)
+    frame_stride = head(feats, texts, prompt_to_class)
+    last = head(feats, texts, prompt_to_class, every_layer=False)
 
-    for all_layers, only in zip(every, last, strict=True):
+    for all_layers, only in zip(frame_stride, last, strict=True):
         assert len(only) == 1
         assert torch.equal(only[0], all_layers[-1])
-    classes, masks = head.predict(feats, texts, class_of_prompt)
-    assert torch.equal(classes, every[0][-1])
-    assert torch.equal(masks, every[1][-1])
+    classes, masks = head.predict(feats, texts, prompt_to_class)
+    assert torch.equal(classes, frame_stride[0][-1])
+    assert torch.equal(masks, frame_stride[1][-1])
 
 
 @torch.no_grad()

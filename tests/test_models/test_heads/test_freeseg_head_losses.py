@@ -162,12 +162,12 @@ def test_classification_by_hand(build_head, match_at, sample_at):
 
 
 def test_losses_of_every_layer_have_mmdets_names(
-    build_head, feats, texts, class_of_prompt
+    build_head, feats, texts, prompt_to_class
 ):
     head = build_head()
 
     losses = head.loss(
-        feats, texts[:1], class_of_prompt, [targets([0, 1], halves(64))] * 2
+        feats, texts[:1], prompt_to_class, [targets([0, 1], halves(64))] * 2
     )
 
     names = ['loss_cls', 'loss_mask', 'loss_dice']
@@ -311,16 +311,16 @@ def test_predictions_on_unlabelled_pixels_do_not_move_the_match(build_head):
     head = build_head(train_cfg={'num_points': 300})
     valid = torch.ones(16, 16, dtype=torch.bool)
     valid[:, 9:] = False
-    truth = targets([2, 0], torch.rand(2, 16, 16) > 0.5, valid)
+    gt = targets([2, 0], torch.rand(2, 16, 16) > 0.5, valid)
     class_logits = torch.randn(6, 5)
     mask_logits = torch.randn(6, 16, 16)
     torch.manual_seed(1)
-    expected = head._match(class_logits, mask_logits, truth)
+    expected = head._match(class_logits, mask_logits, gt)
 
     for _ in range(5):
         mask_logits[..., 9:] = 10 * torch.randn(6, 16, 7)
         torch.manual_seed(1)
-        queries, objects, _ = head._match(class_logits, mask_logits, truth)
+        queries, objects, _ = head._match(class_logits, mask_logits, gt)
         assert torch.equal(queries, expected[0])
         assert torch.equal(objects, expected[1])
 
@@ -405,12 +405,12 @@ def test_empty_query_is_no_query_on_unlabelled_pixels(build_head, match_at):
 
 @pytest.mark.parametrize('counts', [(0, 0), (0, 2)], ids=['both', 'one'])
 def test_images_without_masks_keep_every_parameter_in_the_graph(
-    build_head, feats, texts, class_of_prompt, counts
+    build_head, feats, texts, prompt_to_class, counts
 ):
     head = build_head()
     batch = [targets([0, 1][:n], halves(64)[:n]) for n in counts]
 
-    losses = head.loss(feats, texts[:1], class_of_prompt, batch)
+    losses = head.loss(feats, texts[:1], prompt_to_class, batch)
     sum(losses.values()).backward()
 
     assert all(loss.isfinite() for loss in losses.values())

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from freeseg_mm.models.layers import CosineClassifier, best_of_prompts
+from freeseg_mm.models.layers import CosineClassifier, max_over_synonyms
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_temperature_must_be_positive(temperature):
 def test_best_of_prompts_by_hand():
     scores = torch.tensor([[1.0, 5.0, -2.0, -3.0, 4.0], [9, 8, -7, -1, 0]])
 
-    best = best_of_prompts(scores, (0, 0, 1, 1, 2))
+    best = max_over_synonyms(scores, (0, 0, 1, 1, 2))
 
     assert best.tolist() == [[5, -2, 4], [9, -1, 0]]
 
@@ -106,6 +106,6 @@ def test_best_of_prompts_by_hand():
 def test_best_of_prompts_sends_the_gradient_to_the_best():
     scores = torch.tensor([[1.0, 5.0, 3.0]], requires_grad=True)
 
-    best_of_prompts(scores, (0, 0, 1)).sum().backward()
+    max_over_synonyms(scores, (0, 0, 1)).sum().backward()
 
     assert scores.grad.tolist() == [[0, 1, 1]]

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from freeseg_mm.models.layers import best_of_prompts
+from freeseg_mm.models.layers import max_over_synonyms
 from freeseg_mm.models.prompt_tuning import ScoredQueries
 from freeseg_mm.models.prompts import AdaptivePromptLearner
 from freeseg_mm.structures import Task
@@ -33,8 +33,8 @@ def queries(text, tiny_vocabulary):
     zebra, sky = text[:, 1], text[:, 4]
     embeds = torch.stack([zebra, sky] * 3, dim=1)  # (3, 6, D)
     embeds = F.normalize(embeds + 0.1 * torch.randn_like(embeds), dim=-1)
-    logits = 20 * best_of_prompts(
-        embeds @ text.mT, tiny_vocabulary.class_of_prompt
+    logits = 20 * max_over_synonyms(
+        embeds @ text.mT, tiny_vocabulary.prompt_to_class
     )
     return ScoredQueries(
         embeds=embeds[None],

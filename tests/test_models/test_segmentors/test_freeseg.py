@@ -347,11 +347,11 @@ def test_masks_that_cannot_matter_are_not_shown_to_clip(
     )
     seen = watch_fusion(model, monkeypatch)
     probs = []
-    matters = model.panoptic_fusion_head.matters
+    is_relevant = model.panoptic_fusion_head.is_relevant
 
     def watched(object_probs, tasks):
         probs.append(object_probs)
-        return matters(object_probs, tasks)
+        return is_relevant(object_probs, tasks)
 
     monkeypatch.setattr(model.panoptic_fusion_head, 'matters', watched)
     few = model.predict(images, deepcopy(samples))
@@ -396,10 +396,10 @@ def test_mask_of_all_tasks_is_shown_if_it_matters_to_one(
 ):
     shared = torch.full((2, 1, 2, 16, 16), -9.0)
     shared[:, 0, 0, :8] = shared[:, 0, 1, 8:] = 9.0
-    matters = torch.zeros(2, 3, 2, dtype=torch.bool)
-    matters[0, 1, 1] = True
+    is_relevant = torch.zeros(2, 3, 2, dtype=torch.bool)
+    is_relevant[0, 1, 1] = True
 
-    _, valid = model.clip_scores(images, shared, tiny_vocabulary, matters)
+    _, valid = model.clip_scores(images, shared, tiny_vocabulary, is_relevant)
 
     assert valid.tolist() == [[[False, True]], [[False, False]]]
     assert crops == [1]
@@ -497,11 +497,11 @@ def test_masks_reach_the_border_of_a_padded_image(
     model.panoptic_fusion_head.test_cfg.update(min_object_prob=0.0)
     sample = make_sample(img_shape=(46, 39), ori_shape=(92, 78))
 
-    (answer,) = model.predict(images[:1], [sample])
+    (prediction,) = model.predict(images[:1], [sample])
 
-    assert len(answer.pred_instances) > 0
-    assert answer.pred_instances.masks.all()
-    assert len(answer.pred_sem_seg.sem_seg.unique()) == 1
+    assert len(prediction.pred_instances) > 0
+    assert prediction.pred_instances.masks.all()
+    assert len(prediction.pred_sem_seg.sem_seg.unique()) == 1
 
 
 def test_padding_is_blanked_by_hand():
@@ -710,9 +710,9 @@ def test_a_step_against_few_negatives_reads_fewer_names(
         names.append(vocabulary.names)
         return encode(text_tower, vocabulary, tasks)
 
-    def judged(feats, text, class_of_prompt, batch_targets):
+    def judged(feats, text, prompt_to_class, batch_targets):
         targets.extend(batch_targets)
-        return loss(feats, text, class_of_prompt, batch_targets)
+        return loss(feats, text, prompt_to_class, batch_targets)
 
     monkeypatch.setattr(model.prompt_learner, 'forward', encoded)
     monkeypatch.setattr(model.panoptic_head, 'loss', judged)

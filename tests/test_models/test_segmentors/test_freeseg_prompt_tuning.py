@@ -46,7 +46,7 @@ def samples(make_sample):
 
 
 @pytest.fixture
-def answer(model, images, samples, monkeypatch):
+def prediction(model, images, samples, monkeypatch):
     """Predict; class probabilities, masks and the scores of instances."""
     given = []
     fuse = model.panoptic_fusion_head.predict
@@ -79,17 +79,17 @@ def assert_untouched(model, before):
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_tuning_changes_results_and_no_weight(model, answer):
-    before, untuned = weights(model), answer()
+def test_tuning_changes_results_and_no_weight(model, prediction):
+    before, untuned = weights(model), prediction()
 
     model.tune_prompts(EASY)
-    tuned = answer()
+    tuned = prediction()
 
     assert not torch.equal(tuned[0], untuned[0])
-    assert same(tuned, answer())  # each batch begins anew
+    assert same(tuned, prediction())  # each batch begins anew
     assert_untouched(model, before)
     model.tune_prompts(None)
-    assert same(untuned, answer())
+    assert same(untuned, prediction())
 
 
 def test_switch_of_the_config(build_tiny_model, model_config, model):
@@ -103,11 +103,11 @@ def test_switch_of_the_config(build_tiny_model, model_config, model):
 @pytest.mark.parametrize('rerun', [True, False])
 @pytest.mark.parametrize('source', ['query', 'clip', 'both'])
 def test_prompts_stay_when_the_batch_raises(
-    model, answer, monkeypatch, rerun, source
+    model, prediction, monkeypatch, rerun, source
 ):
-    before, untuned = weights(model), answer()
+    before, untuned = weights(model), prediction()
     model.tune_prompts({**EASY, 'rerun': rerun, 'source': source})
-    tuned = answer()
+    tuned = prediction()
     assert not same(untuned, tuned)
 
     def fail(*arguments):
@@ -116,19 +116,21 @@ def test_prompts_stay_when_the_batch_raises(
     with monkeypatch.context() as patch:
         patch.setattr(torch.optim.Adam, 'step', fail)
         with pytest.raises(RuntimeError, match='out of memory'):
-            answer()
+            prediction()
     with monkeypatch.context() as patch:
         patch.setattr(model, 'clip_scores', fail)  # after the tuning
         with pytest.raises(RuntimeError, match='out of memory'):
-            answer()
+            prediction()
 
     assert_untouched(model, before)
-    assert same(tuned, answer())
+    assert same(tuned, prediction())
     model.tune_prompts(None)
-    assert same(untuned, answer())
+    assert same(untuned, prediction())
 
 
-def test_rerun_is_the_network_with_the_tuned_text(model, answer, monkeypatch):
+def test_rerun_is_the_network_with_the_tuned_text(
+    model, prediction, monkeypatch
+):
     texts = []
     model.tune_prompts({**EASY, 'rerun': True})
     tune = model.prompt_tuner.tune
@@ -138,9 +140,9 @@ def test_rerun_is_the_network_with_the_tuned_text(model, answer, monkeypatch):
         return texts[-1]
 
     monkeypatch.setattr(model.prompt_tuner, 'tune', watched)
-    tuned = answer()
+    tuned = prediction()
     model.tune_prompts(None)
-    untuned = answer()
+    untuned = prediction()
     read = model._text
     monkeypatch.setattr(
         model,
@@ -152,14 +154,14 @@ def test_rerun_is_the_network_with_the_tuned_text(model, answer, monkeypatch):
         ),
     )
 
-    assert same(tuned, answer())
+    assert same(tuned, prediction())
     assert not torch.equal(tuned[1], untuned[1])  # masks move too
 
 
-def test_without_rerun_only_scores_change(model, answer):
-    untuned = answer()
+def test_without_rerun_only_scores_change(model, prediction):
+    untuned = prediction()
     model.tune_prompts(EASY)
-    tuned = answer()
+    tuned = prediction()
 
     assert torch.equal(tuned[1], untuned[1])
     assert not torch.equal(tuned[0], untuned[0])
@@ -197,27 +199,27 @@ def test_scoring_again_by_hand(
 
 
 @pytest.mark.parametrize('source', ['query', 'clip', 'both'])
-def test_nothing_confident_changes_nothing(model, answer, source):
-    untuned = answer()
+def test_nothing_confident_changes_nothing(model, prediction, source):
+    untuned = prediction()
     model.tune_prompts({**EASY, 'threshold': 1e-9, 'source': source})
 
-    assert same(untuned, answer())
+    assert same(untuned, prediction())
     counts = model.prompt_tuner.counts
     assert (counts.batches, counts.tuned, counts.queries) == (1, 0, 0)
 
 
-def test_without_unseen_classes_nothing_changes(model, answer, samples):
+def test_without_unseen_classes_nothing_changes(model, prediction, samples):
     words = Vocabulary.from_names(['cat', 'grass', 'sky'], unseen=[])
     for sample in samples:
         sample.set_metainfo({'vocabulary': words})
-    untuned = answer()
+    untuned = prediction()
     model.tune_prompts(EASY)
 
-    assert same(untuned, answer())
+    assert same(untuned, prediction())
 
 
-def test_only_unseen_names_are_read_again(model, answer, monkeypatch):
-    answer()  # all names are in the cache now
+def test_only_unseen_names_are_read_again(model, prediction, monkeypatch):
+    prediction()  # all names are in the cache now
     read = []
     encode = AdaptivePromptLearner.encode_task
 
@@ -227,7 +229,7 @@ def test_only_unseen_names_are_read_again(model, answer, monkeypatch):
 
     monkeypatch.setattr(AdaptivePromptLearner, 'encode_task', watched)
     model.tune_prompts(EASY)
-    answer()
+    prediction()
 
     # three tasks, with gradient for the step and without after it
     assert read == [('zebra', 'sky')] * 6
@@ -264,22 +266,22 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize('name', OPTIONS)
-def test_every_option_has_an_effect(model, answer, name):
+def test_every_option_has_an_effect(model, prediction, name):
     model.tune_prompts(EASY)
-    usual = answer()
+    usual = prediction()
     model.tune_prompts({**EASY, **OPTIONS[name]})
 
-    assert not torch.equal(usual[0], answer()[0])
+    assert not torch.equal(usual[0], prediction()[0])
     assert model.prompt_tuner.counts.tuned == 1
 
 
-def test_online_tuning_goes_on_until_a_mode_is_set(model, answer):
+def test_online_tuning_goes_on_until_a_mode_is_set(model, prediction):
     model.tune_prompts({**EASY, 'online': True})
-    first, second = answer(), answer()
+    first, second = prediction(), prediction()
     model.eval()  # as every test loop does at its start
 
     assert not same(first, second)
-    assert same(first, answer())
+    assert same(first, prediction())
 
 
 @pytest.mark.parametrize('precision', ['float32', 'bfloat16'])

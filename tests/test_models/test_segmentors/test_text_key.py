@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from freeseg_mm.models import AdaptivePromptLearner, FixedPrompt, FrozenCLIP
-from freeseg_mm.models.segmentors.text_key import (
+from freeseg_mm.models.segmentors.text_cache import (
     TextKey,
     learner_digest,
     learner_state,

@@ -10,10 +10,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from freeseg_mm.models import FixedPrompt
-from freeseg_mm.models.segmentors import text_store as module
-from freeseg_mm.models.segmentors.text_cache import TextCache
-from freeseg_mm.models.segmentors.text_key import TextKey
-from freeseg_mm.models.segmentors.text_store import TextStore
+from freeseg_mm.models.segmentors import text_cache as module
+from freeseg_mm.models.segmentors.text_cache import (
+    TextCache,
+    TextKey,
+    TextStore,
+)
 from freeseg_mm.structures import Task, Vocabulary
 
 KEY = TextKey(

@@ -1,0 +1,188 @@
+"""How far two ways of computing the same thing agree."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from mmdet.structures import SampleList
+from torch import Tensor
+
+from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.structures import Task
+
+from .meter import replaced
+
+
+@dataclass
+class PagePrediction:
+    """What a model made of a batch.
+
+    Attributes:
+        class_probs: What post-processing was given, (B, T, N, C) each call.
+        mask_logits: Likewise, (B, T or 1, N, h, w) each call.
+        samples: The results.
+    """
+
+    class_probs: list[Tensor] = field(default_factory=list)
+    mask_logits: list[Tensor] = field(default_factory=list)
+    samples: SampleList = field(default_factory=list)
+
+
+@contextmanager
+def recorded(model: FreeSeg) -> Iterator[PagePrediction]:
+    """Keep what the model's post-processing is given meanwhile."""
+    prediction = PagePrediction()
+
+    def keep(original: Callable) -> Callable:
+        def predict(
+            class_probs: Tensor, mask_logits: Tensor, *args: Any, **kwargs: Any
+        ) -> Any:
+            prediction.class_probs.append(class_probs)
+            prediction.mask_logits.append(mask_logits)
+            return original(class_probs, mask_logits, *args, **kwargs)
+
+        return predict
+
+    with replaced(model.panoptic_fusion_head, 'predict', keep):
+        yield prediction
+
+
+def of_tasks(
+    predictions: Sequence[PagePrediction],
+    tasks: Sequence[Task],
+    wanted: Sequence[Task],
+) -> list[PagePrediction]:
+    """Leave out what answers say of other tasks.
+
+    Args:
+        predictions: To ``tasks``, or masks that all of them share.
+        tasks: The tasks that were asked.
+        wanted: Some of them.
+    """
+    places = [list(tasks).index(task) for task in wanted]
+
+    def chosen(x: Tensor) -> Tensor:
+        return x[:, places] if x.shape[1] == len(tasks) else x
+
+    return [
+        PagePrediction(
+            class_probs=[chosen(x) for x in prediction.class_probs],
+            mask_logits=[chosen(x) for x in prediction.mask_logits],
+            samples=prediction.samples,
+        )
+        for prediction in predictions
+    ]
+
+
+def agreement(
+    ones: Sequence[PagePrediction],
+    others: Sequence[PagePrediction],
+    tasks: Sequence[Task],
+) -> dict[str, Any]:
+    """Compare the answers of two sides to the same batches.
+
+    Returns:
+        ``class_probs`` and ``mask_logits``: the largest difference as a
+        share of the batch's largest magnitude, ``None`` where shapes
+        differ; the former over masks that both sides classify.
+        ``left_out``: share of masks that only one side classifies (the
+        other knows that they cannot matter). ``pixels``: by task, the share
+        of result pixels that are equal. Of instances the masks of one rank
+        count as equal only under one label; an instance that the other side
+        lacks is all unequal.
+    """
+    pairs = list(zip(ones, others, strict=True))
+    found = [_compare(one, other) for one, other in pairs]
+    combined: dict[str, Any] = {
+        key: (
+            None
+            if any(batch[key] is None for batch in found)
+            else combine(batch[key] for batch in found)
+        )
+        for key, combine in (
+            ('class_probs', max),
+            ('left_out', _mean),
+            ('mask_logits', max),
+        )
+    }
+    combined['pixels'] = {
+        task.value: _mean(
+            _equal_pixels(ours, theirs, task)
+            for one, other in pairs
+            for ours, theirs in zip(one.samples, other.samples, strict=True)
+        )
+        for task in tasks
+    }
+    return combined
+
+
+def _compare(one: PagePrediction, other: PagePrediction) -> dict[str, Any]:
+    """What :func:`sameness` says of one batch, but for the pixels."""
+    ours, theirs = _common(one.class_probs, other.class_probs)
+    kept, kept_there = ours.any(-1), theirs.any(-1)
+    alike = kept.shape == kept_there.shape
+    both = kept & kept_there if alike else None
+    return {
+        'class_probs': (
+            None if both is None else _difference(ours[both], theirs[both])
+        ),
+        'left_out': (
+            (kept != kept_there).float().mean().item() if alike else None
+        ),
+        'mask_logits': _difference(
+            *_common(one.mask_logits, other.mask_logits)
+        ),
+    }
+
+
+def _common(one: list[Tensor], other: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """All tasks of both sides, (B, T, N, ...) each."""
+    ours, theirs = torch.cat(one, dim=1), torch.cat(other, dim=1)
+    if 1 in (ours.shape[1], theirs.shape[1]) and (
+        ours.shape[2:] == theirs.shape[2:]
+    ):
+        # one side's tasks share their masks
+        ours, theirs = torch.broadcast_tensors(ours, theirs)
+    return ours, theirs
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> float | None:
+    if ours.shape != theirs.shape:
+        return None
+    if not ours.numel():
+        return 0.0
+    scale = theirs.abs().max().clamp(min=torch.finfo(theirs.dtype).tiny)
+    return ((ours - theirs).abs().max() / scale).item()
+
+
+def _equal_pixels(ours: Any, theirs: Any, task: Task) -> float:
+    if task is Task.SEMANTIC:
+        return _share(ours.pred_sem_seg.sem_seg, theirs.pred_sem_seg.sem_seg)
+    if task is Task.PANOPTIC:
+        return _share(
+            ours.pred_panoptic_seg.sem_seg, theirs.pred_panoptic_seg.sem_seg
+        )
+    one, other = ours.pred_instances, theirs.pred_instances
+    count = max(len(one.labels), len(other.labels))
+    shares = [
+        _share(a, b) if label == other_label else 0.0
+        for a, b, label, other_label in zip(
+            one.masks,
+            other.masks,
+            one.labels.tolist(),
+            other.labels.tolist(),
+            strict=False,
+        )
+    ]
+    return sum(shares) / count if count else 1.0
+
+
+def _share(one: Tensor, other: Tensor) -> float:
+    return (one == other).float().mean().item()
+
+
+def _mean(values: Any) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed)

@@ -1,0 +1,1 @@
+"""Results of a test, class by class and image by image."""

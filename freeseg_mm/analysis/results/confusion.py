@@ -1,0 +1,232 @@
+"""Which classes are taken for which, counted in pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from freeseg_mm.evaluation.semantic_iou import counted_classes
+from freeseg_mm.structures import Vocabulary
+
+from .figures import class_text, new_figure
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Pixels of one class that were called another.
+
+    Attributes:
+        gt: Position of the true class in the vocabulary.
+        pred: Position of the predicted class.
+        pixels: How many.
+        share: Of all pixels of the true class, in (0, 1].
+    """
+
+    gt: int
+    pred: int
+    pixels: int
+    share: float
+
+
+def count_confusion(
+    pred: np.ndarray, gt: np.ndarray, num_classes: int, ignore_index: int
+) -> np.ndarray:
+    """Count the pixels of each pair of true and predicted class.
+
+    Args:
+        pred: Predicted class of every pixel, (H, W) int in [0, C).
+        gt: True class of every pixel, (H, W) int in [0, C), or
+            ``ignore_index`` for a pixel that does not count.
+        num_classes: C.
+        ignore_index: The value of ``truth`` that does not count.
+
+    Returns:
+        Pixels, (C, C) int64, a row for each true class. Counts of several
+        images can be added.
+
+    Raises:
+        ValueError: If the maps differ in shape or hold other values.
+    """
+    pred, gt = counted_classes(pred, gt, num_classes, ignore_index)
+    pair = gt.astype(np.int64) * num_classes + pred
+    counts = np.bincount(pair, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes)
+
+
+def row_shares(counts: np.ndarray) -> np.ndarray:
+    """Where the pixels of each true class went.
+
+    Args:
+        counts: (R, C), pixels.
+
+    Returns:
+        Shares in [0, 1], (R, C) float64, each row sums to 1; NaN in the rows
+        of classes without a pixel.
+    """
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.divide(
+        counts,
+        totals,
+        out=np.full(counts.shape, np.nan),
+        where=totals > 0,
+    )
+
+
+def largest_mistakes(counts: np.ndarray, number: int) -> list[Mistake]:
+    """The confusions with the largest share of their true class.
+
+    Args:
+        counts: Summed result of :func:`count_confusion`, (C, C).
+        number: Most mistakes to return.
+
+    Returns:
+        Largest share first, then most pixels, then lowest position.
+    """
+    shares = row_shares(counts)
+    mistakes = [
+        Mistake(
+            int(gt),
+            int(pred),
+            int(counts[gt, pred]),
+            float(shares[gt, pred]),
+        )
+        for gt, pred in np.argwhere(counts > 0)
+        if gt != pred
+    ]
+    mistakes.sort(key=lambda m: (-m.share, -m.pixels, m.gt, m.pred))
+    return mistakes[:number]
+
+
+def most_confused(counts: np.ndarray, number: int) -> list[int]:
+    """The classes that lose or take most, for a matrix one can still read.
+
+    What a class loses is the wrong share of its own pixels; what it takes is
+    the sum of the shares that other classes lose to it. Classes that neither
+    the truth nor the prediction holds are never chosen.
+
+    Args:
+        counts: Summed result of :func:`count_confusion`, (C, C).
+        number: Most classes to choose.
+
+    Returns:
+        Positions in the vocabulary, ascending.
+    """
+    shares = np.nan_to_num(row_shares(counts))
+    np.fill_diagonal(shares, 0)
+    weight = shares.sum(axis=0) + shares.sum(axis=1)
+    occurs = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
+    chosen = sorted(occurs.tolist(), key=lambda i: (-weight[i], i))
+    return sorted(chosen[:number])
+
+
+def split_shares(
+    counts: np.ndarray, is_seen: Sequence[bool]
+) -> dict[str, dict[str, float]]:
+    """Where the pixels of seen and of unseen classes went.
+
+    Args:
+        counts: Summed result of :func:`count_confusion`, (C, C).
+        is_seen: Per class, whether it is seen.
+
+    Returns:
+        For the truth ``seen`` and ``unseen``, where there is a pixel of it:
+        the share of its pixels that is ``right``, called ``another seen``
+        or ``another unseen`` class. Each sums to 1.
+    """
+    seen = np.asarray(is_seen, dtype=bool)
+    wrong = counts - np.diag(np.diag(counts))
+    shares = {}
+    for name, rows in (('seen', seen), ('unseen', ~seen)):
+        total = int(counts[rows].sum())
+        if total:
+            shares[name] = {
+                'right': float(np.diag(counts)[rows].sum()) / total,
+                'another seen': float(wrong[rows][:, seen].sum()) / total,
+                'another unseen': float(wrong[rows][:, ~seen].sum()) / total,
+            }
+    return shares
+
+
+_CELL, _NAMES = 0.3, 1.5  # inches
+_KEY, _TITLE = 1.2, 0.5  # inches, right of and above the matrix
+_LEAST_WIDTH, _LEAST_HEIGHT = 6.5, 4.5  # inches; room for the title
+_LEAST_WRITTEN = 0.5  # percent; smaller shares are left to the colour
+_OTHERS = 'all other classes'
+
+
+def confusion_figure(
+    counts: np.ndarray, vocabulary: Vocabulary, classes: Sequence[int]
+) -> Figure:
+    """Draw where the pixels of each true class went, in percent.
+
+    Args:
+        counts: Pixels by true and predicted class, (C, C).
+        vocabulary: Names of the classes.
+        classes: Which to draw, in this order; a last column sums up the
+            predictions of all others, so that each row holds 100 %.
+
+    Returns:
+        A figure with a row for each true class.
+    """
+    percent = 100 * shown_shares(counts, classes)
+    names = [
+        class_text(vocabulary.names[i], is_seen=vocabulary.is_seen[i])
+        for i in classes
+    ]
+    columns = names + [_OTHERS] * (percent.shape[1] - len(names))
+    figure = new_figure(
+        max(_LEAST_WIDTH, len(columns) * _CELL + _NAMES + _KEY),
+        max(_LEAST_HEIGHT, len(names) * _CELL + _NAMES + _TITLE),
+    )
+    figure.set_layout_engine('compressed')  # for cells that stay square
+    axes = figure.subplots()
+    # paper white for none, and dark for much: read without colour vision
+    image = axes.imshow(
+        np.ma.masked_invalid(percent), cmap='Blues', vmin=0, vmax=100
+    )
+    axes.set_facecolor('#dddddd')
+    for row, column in np.argwhere(percent >= _LEAST_WRITTEN):
+        value = percent[row, column]
+        axes.text(
+            column,
+            row,
+            f'{value:.0f}',
+            ha='center',
+            va='center',
+            fontsize=6.5,
+            color='white' if value > 60 else 'black',
+        )
+    for place in range(len(names)):
+        axes.add_patch(
+            Rectangle((place - 0.5, place - 0.5), 1, 1, fill=False, lw=0.8)
+        )
+    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel('predicted')
+    axes.set_ylabel('true')
+    axes.set_title(
+        'Pixels of each true class, %; ★ is unseen, framed is right'
+    )
+    figure.colorbar(image, ax=axes, shrink=0.6, label='%')
+    return figure
+
+
+def shown_shares(counts: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Shares of some classes, with all others in one column.
+
+    Args:
+        counts: Pixels by true and predicted class, (C, C).
+        classes: K different positions.
+
+    Returns:
+        Shares in [0, 1], (K, K + 1), or (K, K) if the classes are all; NaN
+        in the rows of classes without a pixel.
+    """
+    rows = counts[list(classes)]
+    shown = rows[:, list(classes)]
+    if len(classes) < len(counts):
+        rest = rows.sum(axis=1) - shown.sum(axis=1)
+        shown = np.concatenate([shown, rest[:, None]], axis=1)
+    return row_shares(shown)

@@ -1,0 +1,67 @@
+"""Own words for mmdet's and mmseg's inference functions."""
+
+from copy import deepcopy
+from pathlib import Path
+
+from mmengine.config import Config
+
+from freeseg_mm.datasets.from_config import read_config
+from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.structures import Vocabulary
+from freeseg_mm.visualization import class_colours
+
+
+def mmseg_config(config: str | Path | Config) -> Config:
+    """A config as ``MMSegInferencer`` wants it.
+
+    It refuses other visualizers than mmseg's, and takes for mmseg's what is
+    named without a prefix, where our configs mean mmdet's. mmseg's functions
+    and all of mmdet's take our configs as they are.
+
+    Args:
+        config: A config file or object, which is not changed.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if isinstance(config, Config):
+        changed = deepcopy(config)
+    else:
+        changed = read_config(Path(config))
+    changed.visualizer = {'type': 'mmseg.SegLocalVisualizer'}
+    changed.model._scope_ = 'mmdet'
+    # the first is looked for by its name, and replaced
+    for step in changed.test_dataloader.dataset.pipeline[1:]:
+        if '.' not in step.type:
+            step.type = f'mmdet.{step.type}'
+    return changed
+
+
+def set_classes(model: FreeSeg, vocabulary: Vocabulary) -> None:
+    """Let a model look for these words from now on, and draw them.
+
+    For ``inference_detector``, ``DetInferencer``, ``inference_model`` and
+    ``MMSegInferencer``, which know nothing of vocabularies. Names and colours
+    for their visualizers are written into ``model.dataset_meta``.
+
+    Args:
+        model: What ``init_detector`` or ``init_model`` gave, or the ``model``
+            of an inferencer.
+        vocabulary: The words.
+
+    Raises:
+        TypeError: If the model is no :class:`FreeSeg`.
+        ValueError: If CLIP cannot read a name.
+    """
+    if not isinstance(model, FreeSeg):
+        raise TypeError(f'expected a FreeSeg, got {type(model).__name__}')
+    model.check_vocabulary(vocabulary)
+    model.vocabulary = vocabulary
+    # Changed where it stands: a visualizer may hold the same dictionary.
+    meta = model.__dict__.setdefault('dataset_meta', {})
+    meta.pop('vocabulary', None)  # mmseg's visualizer refuses further keys
+    meta['classes'] = vocabulary.names
+    meta['palette'] = [
+        tuple(int(value) for value in colour)
+        for colour in class_colours(vocabulary.names)
+    ]

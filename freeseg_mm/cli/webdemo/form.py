@@ -1,0 +1,178 @@
+"""From the fields of the page to what the inferencer is asked."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from freeseg_mm.apis.options import Thresholds
+from freeseg_mm.apis.vocabulary import SYNONYM_MARK
+from freeseg_mm.structures import Task
+
+_MB = 10**6
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the page accepts.
+
+    Attributes:
+        max_upload_mb: Largest file, in megabytes of 10^6 bytes.
+        max_side: Longest side of an image in pixels.
+
+    Raises:
+        ValueError: If one of them is not positive.
+    """
+
+    max_upload_mb: float = 20
+    max_side: int = 4096
+
+    def __post_init__(self) -> None:
+        if not self.max_upload_mb > 0:
+            raise ValueError(
+                f'max_upload_mb: expected more than 0, got '
+                f'{self.max_upload_mb}'
+            )
+        if self.max_side < 1:
+            raise ValueError(
+                f'max_side: expected at least 1, got {self.max_side}'
+            )
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest file in bytes, at least one."""
+        return max(1, round(self.max_upload_mb * _MB))
+
+    def check(self, path: Path) -> None:
+        """Refuse a file that is too large, before it is decoded.
+
+        A file that is no image passes: who reads it can say what is wrong.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ValueError: If it has too many bytes or pixels; the message has
+                the name without the folder.
+        """
+        size = path.stat().st_size
+        if size > self.max_bytes:
+            raise ValueError(
+                f'{path.name} has {size / _MB:.1f} MB, this page takes up to '
+                f'{self.max_upload_mb:g}; save it smaller'
+            )
+        try:
+            with Image.open(path) as image:
+                width, height = image.size
+        except Image.DecompressionBombError:
+            raise ValueError(
+                f'{path.name} has far more pixels than this page takes, '
+                f'{self.max_side} a side; make it smaller'
+            ) from None
+        except (OSError, SyntaxError, ValueError):
+            return
+        if max(width, height) > self.max_side:
+            raise ValueError(
+                f'{path.name} has {width} x {height} pixels, this page takes '
+                f'up to {self.max_side} a side; make it smaller'
+            )
+
+
+NO_THINGS = '-'
+"""Written for things where there are none."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields as a user left them.
+
+    Attributes:
+        image: The uploaded file, ``None`` without one.
+        words: Commas or line breaks between classes, ``|`` between synonyms.
+        things: Those that are countable; empty to have them looked up,
+            :data:`NO_THINGS` for none.
+        tasks: Names of tasks.
+        score_thr: Least score of an instance.
+    """
+
+    image: str | None
+    words: str
+    things: str = ''
+    tasks: Sequence[str] = tuple(task.value for task in Task)
+    score_thr: float = 0.3
+
+
+@dataclass(frozen=True)
+class Request:
+    """A form that can be answered.
+
+    Attributes:
+        image: The file.
+        words: One entry a class, with its synonyms.
+        things: Names of the countable ones, ``None`` to have them looked up.
+        tasks: At least one.
+        thresholds: Of this request.
+    """
+
+    image: Path
+    words: tuple[str, ...]
+    things: tuple[str, ...] | None
+    tasks: tuple[Task, ...]
+    thresholds: Thresholds
+
+
+def read_form(form: Form, limits: Limits) -> Request:
+    """Check the fields, the cheapest first; the image is not decoded.
+
+    Raises:
+        ValueError: If something is missing, unknown or too large; the
+            message tells the user what to do.
+    """
+    if not form.image:
+        raise ValueError('no image: drop one into the field, or choose a file')
+    words = split_words(form.words or '')
+    if not words:
+        raise ValueError(
+            'no words: write what to look for, as cat|kitten, dog, grass'
+        )
+    things = _read_things(form.things or '', words)
+    if not form.tasks:
+        raise ValueError('no task: tick at least one')
+    tasks = Task.parse_many(form.tasks)
+    thresholds = Thresholds(score_thr=form.score_thr)
+    path = Path(form.image)
+    if not path.is_file():
+        raise ValueError(
+            f'{path.name} is no longer kept here: choose the image again'
+        )
+    limits.check(path)
+    return Request(path, words, things, tasks, thresholds)
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """Split at commas and line breaks; a comma too many does no harm."""
+    parts = (part.strip() for part in re.split(r'[,\n]', text))
+    return tuple(part for part in parts if part)
+
+
+def _read_things(text: str, words: Sequence[str]) -> tuple[str, ...] | None:
+    if text.strip() == NO_THINGS:
+        return ()
+    # 'cat|kitten' is as good as 'cat': both name the class
+    things = [_class_name(word) for word in split_words(text)]
+    if not things:
+        return None
+    names = [_class_name(word) for word in words]
+    unknown = [name for name in things if name not in names]
+    if unknown:
+        raise ValueError(
+            f'marked as things, but not among the words: '
+            f'{", ".join(unknown)}; the words are {", ".join(names)}'
+        )
+    return tuple(dict.fromkeys(things))
+
+
+def _class_name(word: str) -> str:
+    return word.split(SYNONYM_MARK)[0].strip()

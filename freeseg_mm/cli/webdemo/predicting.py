@@ -1,0 +1,126 @@
+"""From a form to pictures, legends and files."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from freeseg_mm.apis.inferencer import FreeSegInferencer
+from freeseg_mm.apis.inputs import read_image
+from freeseg_mm.apis.results import ImageResult
+from freeseg_mm.structures import Task
+
+from .form import Form, Limits, Request, read_form
+from .views import TaskView, task_views
+
+Report = Callable[[float, str], object]
+"""Is told how much is done, in [0, 1], and what comes next."""
+
+
+@dataclass(frozen=True, eq=False)
+class PagePrediction:
+    """What a form is answered.
+
+    Attributes:
+        name: Of the image, without its ending.
+        views: Pictures and legends of the tasks that were asked for.
+        picture: All in one picture, RGB, (H', W', 3), uint8.
+        content: All as JSON's types, masks as RLE.
+        summary: A line about the image and what was done to it.
+    """
+
+    name: str
+    views: dict[Task, TaskView]
+    picture: np.ndarray
+    content: dict[str, Any]
+    summary: str
+
+    def write(self, folder: Path) -> tuple[Path, Path]:
+        """Write picture and content to a folder.
+
+        Returns:
+            The PNG and the JSON file.
+        """
+        png = folder / f'{self.name}_answer.png'
+        Image.fromarray(self.picture).save(png)
+        text = png.with_suffix('.json')
+        text.write_text(json.dumps(self.content) + '\n', 'utf-8')
+        return png, text
+
+
+class Predictor:
+    """Answers the forms of all users with one inferencer.
+
+    Nothing of a form is kept: words, tasks and thresholds travel with the
+    call, and the inferencer lets threads take turns at its network.
+
+    Args:
+        inferencer: The network.
+        limits: Of the images.
+    """
+
+    def __init__(self, inferencer: FreeSegInferencer, limits: Limits) -> None:
+        self._inferencer = inferencer
+        self.limits = limits
+
+    def prediction(
+        self, form: Form, report: Report = lambda *_: None
+    ) -> PagePrediction:
+        """Answer one form.
+
+        Args:
+            form: What a user gave.
+            report: Is told of the progress.
+
+        Raises:
+            ValueError: If the form or its image is unusable; the message is
+                for the user and names no folder of the server.
+        """
+        start = time.monotonic()
+        report(0.05, 'reading the form')
+        request = read_form(form, self.limits)
+        report(0.1, 'segmenting, when it is your turn')
+        result = self._infer(request)
+        report(0.7, 'drawing')
+        views = task_views(result)
+        report(0.9, 'writing the files')
+        picture, content = result.picture(), result.to_json()
+        seconds = time.monotonic() - start
+        height, width = result.size
+        notes = [
+            f'{result.source}: {width} x {height} pixels',
+            f'{len(request.words)} words',
+            *result.notes,
+            f'{seconds:.1f} s',
+        ]
+        return PagePrediction(
+            name=request.image.stem,
+            views=views,
+            picture=picture,
+            content=content,
+            summary=', '.join(notes),
+        )
+
+    def _infer(self, request: Request) -> ImageResult:
+        path = request.image
+        try:
+            image = read_image(str(path))
+        except ValueError as error:
+            raise ValueError(
+                str(error).replace(str(path), path.name)
+            ) from error
+        (result,) = self._inferencer(
+            image.pixels,
+            request.words,
+            things=request.things,
+            tasks=[task.value for task in request.tasks],
+            thresholds=request.thresholds,
+        )
+        return replace(
+            result, source=path.name, notes=(*image.notes, *result.notes)
+        )

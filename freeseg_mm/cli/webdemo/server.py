@@ -1,0 +1,148 @@
+"""Serve the page from this machine alone, and ask no other for anything."""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+
+from .page import STYLE, build_page, write_examples
+from .predicting import Predictor
+
+_SHUTDOWN_SECONDS = 3
+# What a browser may load: scripts, styles and data of this server, and what
+# they make themselves.
+_POLICY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
+    "object-src 'none'; base-uri 'self'"
+)
+_Message = MutableMapping[str, Any]
+_Send = Callable[[_Message], Awaitable[None]]
+_Receive = Callable[[], Awaitable[_Message]]
+
+
+@contextmanager
+def prepared_server(predictor: Predictor) -> Iterator[uvicorn.Server]:
+    """Make a server that is ready to run.
+
+    Uploads and answers lie in a temporary folder of its own, which is gone
+    afterwards.
+
+    Args:
+        predictor: Answers what the page asks.
+
+    Yields:
+        The server; give its ``run`` the sockets it is to listen on.
+    """
+    with TemporaryDirectory(prefix='freeseg_webdemo_') as folder:
+        settings = {
+            'GRADIO_TEMP_DIR': folder,
+            'GRADIO_ANALYTICS_ENABLED': 'False',
+        }
+        with _environment(settings):
+            yield uvicorn.Server(_server_config(predictor, Path(folder)))
+
+
+def _server_config(predictor: Predictor, folder: Path) -> uvicorn.Config:
+    page = build_page(predictor, write_examples(folder))
+    app = gr.mount_gradio_app(
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        page,
+        path='/',
+        footer_links=[],
+        run_history=False,
+        max_file_size=predictor.limits.max_bytes,
+        ssr_mode=False,
+        mcp_server=False,
+        # the default's fonts come from elsewhere
+        theme=gr.themes.Default(
+            primary_hue='indigo',
+            font=['system-ui', 'sans-serif'],
+            font_mono=['ui-monospace', 'monospace'],
+        ),
+        css_paths=[STYLE],
+    )
+    return uvicorn.Config(
+        _with_policy(app),
+        # its own would close all log files of this process
+        log_config=None,
+        log_level='warning',
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+
+
+@contextmanager
+def _environment(settings: dict[str, str]) -> Iterator[None]:
+    """Set what gradio reads from the environment, for a while."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _with_policy(app: Any) -> Any:
+    """Have browsers refuse whatever is not of this server."""
+    header = (b'content-security-policy', _POLICY.encode())
+
+    async def wrapped(scope: _Message, receive: _Receive, send: _Send) -> None:
+        async def send_with_header(message: _Message) -> None:
+            if message['type'] == 'http.response.start':
+                message['headers'] = [*message.get('headers', []), header]
+            await send(message)
+
+        await app(scope, receive, send_with_header)
+
+    return wrapped
+
+
+LOOPBACK = '127.0.0.1'
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take an address, before anything slow is done.
+
+    Args:
+        host: A name or address of this machine; ``0.0.0.0`` for all.
+        port: 0 for any that is free.
+
+    Raises:
+        OSError: If the address is taken, forbidden or not of this machine.
+        ValueError: If there is no such port.
+    """
+    if not 0 <= port < 2**16:
+        raise ValueError(f'--port: expected 0 to 65535, got {port}')
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise OSError(
+            f'cannot listen on {host}, port {port} ({error.strerror}); '
+            'choose others with --host and --port (0 for any free port)'
+        ) from error
+
+
+def address_of(listening: socket.socket) -> str:
+    """URL of the page on this machine."""
+    host, port = listening.getsockname()[:2]
+    if host in ('0.0.0.0', '::'):
+        host = LOOPBACK
+    return (
+        f'http://[{host}]:{port}' if ':' in host else f'http://{host}:{port}'
+    )
+
+
+def is_local(host: str) -> bool:
+    """Whether nobody but this machine can reach a host by this name."""
+    return host in ('localhost', '::1') or host.startswith('127.')

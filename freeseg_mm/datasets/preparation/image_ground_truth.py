@@ -1,0 +1,160 @@
+"""The one panoptic truth of an image, from label maps, and its files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from freeseg_mm.utils.files import atomic_path
+from freeseg_mm.utils.image_files import IGNORE_INDEX, write_label_map
+from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.panoptic_png import VOID_ID, encode_panoptic_png
+
+from .split_preparation import DatasetLayout
+
+
+@dataclass(frozen=True)
+class ImageGroundTruth:
+    """Segments of an image, and its classes as the official maps say.
+
+    Attributes:
+        ids: Segment id of each pixel, (H, W) integers, 0 is void.
+        segments: Of each segment ``id``, ``label`` (position in the
+            vocabulary), ``iscrowd`` and, of a crowd, ``exact``; see
+            :class:`~freeseg_mm.structures.Segment`.
+        classes: Position in the vocabulary of each pixel, (H, W) uint8, 255
+            is ignored; ``None`` where 8 bits are too few.
+        objects: COCO instance annotations where objects overlap, so that the
+            segments do not hold them whole; see :func:`encode_objects`.
+    """
+
+    ids: np.ndarray
+    segments: list[dict[str, Any]]
+    classes: np.ndarray | None
+    objects: list[dict[str, Any]] | None = None
+
+
+def gt_of_labels(
+    classes: np.ndarray,
+    is_thing: Sequence[bool],
+    objects: np.ndarray | None = None,
+    object_labels: dict[int, int] | None = None,
+) -> ImageGroundTruth:
+    """Build segments from a semantic map and, where there is one, objects.
+
+    An object keeps all its pixels. Of the others each class becomes one
+    segment; of a thing class it is an exact crowd: its pixels are of the
+    class, but nobody told its objects apart.
+
+    Args:
+        classes: Position in the vocabulary, (H, W) uint8, 255 is ignored.
+        is_thing: Per class of the vocabulary.
+        objects: Number of the object, (H, W) integers, 0 is none.
+        object_labels: Position in the vocabulary of each object.
+
+    Returns:
+        Segments of classes by position, then objects by number.
+    """
+    ids = np.where(classes == IGNORE_INDEX, VOID_ID, classes.astype(int) + 1)
+    segments: list[dict[str, Any]] = []
+    if objects is not None:
+        ids = np.where(objects > 0, objects + len(is_thing), ids)
+    for id_ in np.unique(ids).tolist():
+        if id_ == VOID_ID:
+            continue
+        if id_ > len(is_thing):
+            label = (object_labels or {})[id_ - len(is_thing)]
+            segments.append({'id': id_, 'label': label, 'iscrowd': 0})
+        elif is_thing[id_ - 1]:
+            segments.append(
+                {'id': id_, 'label': id_ - 1, 'iscrowd': 1, 'exact': 1}
+            )
+        else:
+            segments.append({'id': id_, 'label': id_ - 1, 'iscrowd': 0})
+    return ImageGroundTruth(ids, segments, classes)
+
+
+def write_gt(
+    gt: ImageGroundTruth, layout: DatasetLayout, png_name: str
+) -> list[dict[str, Any]]:
+    """Write an image's PNGs, each whole or not at all.
+
+    Returns:
+        ``segments_info`` of COCO's panoptic JSON, the category id being the
+        position in the vocabulary plus 1. A segment without pixel is left
+        out.
+    """
+    with atomic_path(layout.panoptic_pngs / png_name) as name:
+        encode_panoptic_png(gt.ids, name)
+    if gt.classes is not None:
+        write_label_map(gt.classes, layout.semantic_pngs / png_name)
+    return [
+        {
+            'id': segment['id'],
+            'category_id': segment['label'] + 1,
+            'iscrowd': segment['iscrowd'],
+            **({'exact': 1} if segment.get('exact') else {}),
+            'area': int(mask.sum()),
+            'bbox': segment_box(mask),
+        }
+        for segment in gt.segments
+        if (mask := gt.ids == segment['id']).any()
+    ]
+
+
+def encode_objects(
+    gt: ImageGroundTruth, is_thing: Sequence[bool]
+) -> list[dict[str, Any]]:
+    """The things as COCO instance annotations, without their ids.
+
+    Exact crowds are left out, as in the official files: where nobody told
+    objects apart, there are none to find.
+    """
+    if gt.objects is not None:
+        return gt.objects
+    return [
+        describe_object(mask, segment['label'], segment['iscrowd'])
+        for segment in gt.segments
+        if is_thing[segment['label']]
+        and not segment.get('exact')
+        and (mask := gt.ids == segment['id']).any()
+    ]
+
+
+def describe_object(
+    mask: np.ndarray, label: int, iscrowd: int
+) -> dict[str, Any]:
+    """COCO instance annotation of a mask, (H, W) bool, without its id."""
+    return {
+        'category_id': label + 1,
+        'iscrowd': iscrowd,
+        'area': int(mask.sum()),
+        'bbox': segment_box(mask),
+        'segmentation': encode_mask(mask),
+    }
+
+
+def classes_of_segments(
+    ids: np.ndarray, segments: Sequence[Mapping[str, Any]], num_classes: int
+) -> np.ndarray | None:
+    """Semantic map of segments; void and crowds that are not exact ignored.
+
+    Returns:
+        Position in the vocabulary, (H, W) uint8, 255 is ignored; ``None``
+        if the classes are too many for 8 bits.
+    """
+    if num_classes > IGNORE_INDEX:
+        return None
+    classes = np.full(ids.shape, IGNORE_INDEX, np.uint8)
+    for segment in segments:
+        if not segment['iscrowd'] or segment.get('exact'):
+            classes[ids == segment['id']] = segment['label']
+    return classes
+
+
+def encode_mask(mask: np.ndarray) -> dict[str, Any]:
+    """COCO's compressed run-length code of a mask, (H, W) bool, as JSON."""
+    code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {'size': code['size'], 'counts': code['counts'].decode('ascii')}

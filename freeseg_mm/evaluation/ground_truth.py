@@ -1,0 +1,135 @@
+"""The ground truth of a test sample, read from its label files."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freeseg_mm.structures import Task, teaches
+from freeseg_mm.utils.panoptic_png import (
+    VOID_ID,
+    decode_panoptic_png,
+    decode_png,
+)
+
+from .panoptic_quality import index_segments
+
+IGNORED = -1
+_IGNORED_IN_PNG = 255
+_MAX_SHOWN = 5
+
+
+def read_panoptic_gt(sample: Mapping[str, Any]) -> np.ndarray:
+    """Read the segment ids of a sample.
+
+    The semantic and the panoptic metric read the same file in turn, so the
+    last files are remembered.
+
+    Args:
+        sample: Data sample with ``seg_map_path``, ``segments`` (each with
+            ``id``) and ``ori_shape`` (H, W).
+
+    Returns:
+        Segment ids, (H, W) int32, 0 is void; read-only, shared by callers.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file cannot be decoded, has another size than the
+            image, or holds ids that ``segments`` lacks; it is named.
+    """
+    path = Path(sample['seg_map_path'])
+    ids = _decode_remembered(path, _modification_time(path))
+    _check_size(ids, sample, path)
+    listed = [segment['id'] for segment in sample['segments']]
+    unlisted = ids[(index_segments(ids, listed) == 0) & (ids != VOID_ID)]
+    if unlisted.size:
+        unknown = np.unique(unlisted).tolist()
+        raise ValueError(
+            f'panoptic PNG {path}: ids {unknown[:_MAX_SHOWN]} '
+            f'({len(unknown)} in all) are not among the {len(listed)} '
+            'segments that the panoptic JSON lists for this image; the PNG '
+            'and the JSON do not belong together'
+        )
+    return ids
+
+
+def read_semantic_gt(
+    sample: Mapping[str, Any], num_classes: int
+) -> np.ndarray:
+    """Read the class of every pixel of a sample.
+
+    The semantic PNG is used where the sample has one. Otherwise the panoptic
+    segments are painted, void and crowds ignored unless they are exact, as
+    training on the semantic task does.
+
+    Args:
+        sample: Data sample with ``ori_shape`` (H, W) and either
+            ``sem_seg_path`` or what :func:`read_panoptic_gt` reads, where
+            each segment also has ``label`` and ``iscrowd``.
+        num_classes: Size of the vocabulary, C.
+
+    Returns:
+        Class of every pixel, (H, W) int64 in [0, C) or ``IGNORED``.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is unusable or holds a class beyond the
+            vocabulary; it is named.
+    """
+    if sample.get('sem_seg_path'):
+        return _read_semantic_png(sample, num_classes)
+    ids = read_panoptic_gt(sample)
+    segments = sample['segments']
+    class_of_position = [IGNORED] + [
+        segment['label'] if teaches(segment, Task.SEMANTIC) else IGNORED
+        for segment in segments
+    ]
+    positions = index_segments(ids, [segment['id'] for segment in segments])
+    return np.array(class_of_position, dtype=np.int64)[positions]
+
+
+def _read_semantic_png(
+    sample: Mapping[str, Any], num_classes: int
+) -> np.ndarray:
+    path = Path(sample['sem_seg_path'])
+    if num_classes > _IGNORED_IN_PNG:
+        raise ValueError(
+            f'semantic PNG {path}: 8 bits cannot tell the {num_classes} '
+            f'classes of the vocabulary from {_IGNORED_IN_PNG} (ignored); '
+            'leave the semantic PNGs out, the panoptic ones serve'
+        )
+    classes = decode_png(path, ('L', 'P'), 'semantic PNG').astype(np.int64)
+    _check_size(classes, sample, path)
+    classes[classes == _IGNORED_IN_PNG] = IGNORED
+    if classes.max() >= num_classes:
+        raise ValueError(
+            f'semantic PNG {path} holds class {classes.max()}, the vocabulary '
+            f'has {num_classes} classes; expected positions in the vocabulary '
+            f'or {_IGNORED_IN_PNG} (ignored)'
+        )
+    return classes
+
+
+def _check_size(
+    values: np.ndarray, sample: Mapping[str, Any], path: Path
+) -> None:
+    expected = tuple(int(side) for side in sample['ori_shape'][:2])
+    if values.shape != expected:
+        raise ValueError(
+            f'{path} has size {values.shape} (H, W), its image {expected}; '
+            'the label map must have the size of the original image'
+        )
+
+
+def _modification_time(path: Path) -> int:
+    """Of a missing file 0: decoding has the better message."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+@lru_cache(maxsize=4)
+def _decode_remembered(path: Path, modified: int) -> np.ndarray:
+    ids = decode_panoptic_png(path)
+    ids.setflags(write=False)
+    return ids

@@ -1,0 +1,1 @@
+"""Procedures of many trainings: self-training, ablations, prompts first."""

@@ -1,0 +1,17 @@
+"""Sets of configs trained and tested over several seeds."""
+
+from freeseg_mm.recipes.processes import Slot, find_slots
+
+from .rows import AblationRow, read_rows
+from .runs import Runs
+from .summary import summarize, tables_of
+
+__all__ = [
+    'AblationRow',
+    'Runs',
+    'Slot',
+    'find_slots',
+    'read_rows',
+    'summarize',
+    'tables_of',
+]

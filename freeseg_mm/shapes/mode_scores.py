@@ -1,0 +1,150 @@
+"""One network, judged by the scores of queries, of CLIP and of both."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import TestLoop
+from PIL import Image
+from tqdm import tqdm
+
+from freeseg_mm.datasets import OpenVocabPanopticDataset
+from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.structures import Task
+from freeseg_mm.visualization import (
+    TaskRegions,
+    choose_images,
+    gt_regions,
+    panel,
+    prediction_regions,
+)
+
+
+@contextmanager
+def ensemble_mode(model: FreeSeg, mode: str) -> Iterator[None]:
+    """Let a model combine query and CLIP scores in another way for a while.
+
+    Args:
+        model: The model.
+        mode: One of the modes of ``ensemble_scores``.
+    """
+    ensemble = model.test_cfg.ensemble
+    usual, ensemble.mode = ensemble.mode, mode
+    try:
+        yield
+    finally:
+        ensemble.mode = usual
+
+
+@torch.no_grad()
+def score_modes(
+    model: FreeSeg, loop: TestLoop, modes: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """Test a loaded model once for each of several ensemble modes.
+
+    Args:
+        model: The model, on the device to test on.
+        loop: Data and metrics of the test.
+        modes: Mode by the name of its results.
+
+    Returns:
+        The metrics of each mode, by name, percent.
+    """
+    model.eval()
+    results = {}
+    for name, mode in modes.items():
+        with ensemble_mode(model, mode):
+            for batch in tqdm(loop.dataloader, desc=name, unit='batch'):
+                samples = model.test_step(batch)
+                loop.evaluator.process(data_samples=samples, data_batch=batch)
+        num_images = len(loop.dataloader.dataset)
+        results[name] = loop.evaluator.evaluate(num_images)
+    return results
+
+
+def choose_unseen(dataset: OpenVocabPanopticDataset, count: int) -> list[int]:
+    """Choose test images that show unseen classes, by their truth alone.
+
+    Args:
+        dataset: A data set whose samples keep their unseen labels.
+        count: Most images to choose.
+
+    Returns:
+        Indices of samples; see :func:`choose_images`.
+    """
+    records = [dataset.get_data_info(i) for i in range(len(dataset))]
+    is_seen = dataset.vocabulary.is_seen
+    return choose_images(
+        [{s['label'] for s in record['segments']} for record in records],
+        [label for label, seen in enumerate(is_seen) if not seen],
+        count,
+    )
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """A test image with what is known about it.
+
+    Attributes:
+        image: RGB, (H, W, 3), uint8.
+        gt: What its label files hold.
+        packed: What the pipeline made of it, for :func:`answer`.
+    """
+
+    image: np.ndarray
+    gt: dict[Task, TaskRegions]
+    packed: dict[str, Any]
+
+
+def read_image(dataset: OpenVocabPanopticDataset, index: int) -> ShownImage:
+    """Read one image of a data set in test mode.
+
+    Raises:
+        ValueError: If a label file is unusable; it is named.
+        FileNotFoundError: If a file is missing.
+    """
+    packed = dataset[index]
+    sample = packed['data_samples'].to_dict()
+    with Image.open(sample['img_path']) as file:
+        image = np.asarray(file.convert('RGB'))
+    return ShownImage(image, gt_regions(sample, dataset.vocabulary), packed)
+
+
+@torch.no_grad()
+def prediction(model: FreeSeg, shown: ShownImage) -> dict[Task, TaskRegions]:
+    """What a model, on the device to test on, says about an image."""
+    model.eval()
+    (predicted,) = model.test_step(pseudo_collate([shown.packed]))
+    return prediction_regions(predicted.to_dict())
+
+
+def picture_modes(
+    model: FreeSeg,
+    dataset: OpenVocabPanopticDataset,
+    index: int,
+    modes: Mapping[str, str],
+    *,
+    scale: int | None = None,
+) -> np.ndarray:
+    """Draw truth and answers of one test image, a column for each mode.
+
+    Args:
+        model: The model, on the device to test on.
+        dataset: The data set, in test mode.
+        index: Which image.
+        modes: Mode by the title of its column.
+        scale: See :func:`panel`.
+
+    Returns:
+        RGB, (H, W, 3), uint8.
+    """
+    shown = read_image(dataset, index)
+    rows = {'truth': shown.gt}
+    for title, mode in modes.items():
+        with ensemble_mode(model, mode):
+            rows[title] = prediction(model, shown)
+    return panel(shown.image, rows, dataset.vocabulary, scale=scale)

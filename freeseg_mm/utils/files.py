@@ -1,0 +1,237 @@
+"""Files that are whole or absent: atomic writing, checked reading, links."""
+
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .parallel import parallel_map
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a name to write to; it becomes ``path`` if the block succeeds.
+
+    A file of the final name is therefore always whole, even after the
+    process was killed. The temporary name depends on ``path`` alone, so what
+    a killed run left behind is overwritten by the next.
+    """
+    partial_path = path.with_name(f'.partial-{path.name}')
+    try:
+        yield partial_path
+        os.replace(partial_path, path)
+    finally:
+        partial_path.unlink(missing_ok=True)
+
+
+def write_json(content: Any, path: Path, indent: int | None = None) -> None:
+    """Write an object as JSON, whole or not at all.
+
+    Args:
+        content: What :func:`json.dump` takes; key order is kept.
+        path: File to write, in a folder that exists.
+        indent: Spaces per level for human readers; ``None`` is compact.
+    """
+    separators = (',', ':') if indent is None else (',', ': ')
+    with atomic_path(path) as name, open(name, 'w', encoding='utf-8') as file:
+        json.dump(content, file, indent=indent, separators=separators)
+        file.write('\n')
+
+
+def read_json(path: Path, lists: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: The file.
+        lists: Keys it must have, each with a list.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON object or a list is missing.
+    """
+    require_file(path)
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f'{path} is not JSON ({error}); is it complete? download or '
+            'unpack it again'
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{path}: expected a JSON object, got {type(content).__name__}'
+        )
+    missing = [key for key in lists if not isinstance(content.get(key), list)]
+    if missing:
+        raise ValueError(
+            f'{path}: expected lists under the keys {list(lists)}, none '
+            f'under {missing}; is it the right file?'
+        )
+    return content
+
+
+def require_file(path: Path) -> None:
+    """Raise FileNotFoundError unless there is such a file."""
+    if not path.is_file():
+        raise FileNotFoundError(f'missing file {path}')
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file in a folder by file name; no folder, no files."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {
+            entry.name: entry.stat().st_size
+            for entry in entries
+            if entry.is_file()
+        }
+
+
+def require_files(
+    names: Sequence[str], present: dict[str, int], where: Path
+) -> None:
+    """Raise FileNotFoundError if a folder lacks some files.
+
+    Args:
+        names: File names that are needed.
+        present: What is there, see :func:`file_sizes`.
+        where: The folder, for the message.
+    """
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise FileNotFoundError(
+            f'missing file {where / missing[0]}; {len(missing)} of '
+            f'{len(names)} files are missing there'
+        )
+
+
+def require_free_space(folder: Path, num_bytes: int) -> None:
+    """Raise OSError if the disk of a folder has less room than needed."""
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise OSError(
+            f'{folder}: about {num_bytes / 1e9:.1f} GB are needed but only '
+            f'{free / 1e9:.1f} GB are free; free some or choose another disk'
+        )
+
+
+def link(source: Path, target: Path) -> None:
+    """Make ``target`` a symbolic link to ``source``, relative if possible.
+
+    Raises:
+        FileExistsError: If ``target`` is there and is anything else.
+    """
+    source = source.resolve()
+    if target.is_symlink() and target.resolve() == source:
+        return
+    if target.is_symlink() or target.exists():
+        raise FileExistsError(
+            f'{target} exists and is no link to {source}; remove it, or ask '
+            'for a copy'
+        )
+    try:
+        name = os.path.relpath(source, target.parent.resolve())
+    except ValueError:  # different drives
+        name = str(source)
+    target.symlink_to(name, target_is_directory=source.is_dir())
+
+
+def place(
+    source: Path,
+    target: Path,
+    copy: bool,
+    workers: int,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Link a file or folder to where it belongs, or copy it there.
+
+    Args:
+        source: What to place.
+        target: Where.
+        copy: Whether to copy rather than link.
+        workers: How many processes copy a folder.
+        names: Which files of a folder to copy; all that lie in it directly
+            if not given.
+
+    Raises:
+        FileExistsError: If the target is there and is something else.
+    """
+    if not copy:
+        link(source, target)
+    elif source.is_dir():
+        copy_folder(source, target, workers, names)
+    else:
+        copy_file(source, target)
+
+
+def bytes_to_copy(
+    source: Path, target: Path, names: Sequence[str] | None = None
+) -> int:
+    """Bytes of a folder's files that :func:`copy_folder` would copy."""
+    names = list(file_sizes(source)) if names is None else names
+    return sum(
+        (source / name).stat().st_size
+        for name in _not_copied(source, target, names)
+    )
+
+
+def copy_folder(
+    source: Path,
+    target: Path,
+    workers: int,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Copy the files of a folder; those already there are left alone.
+
+    Raises:
+        FileExistsError: If ``target`` is a link, or no folder.
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise FileExistsError(
+            f'{target} exists and is no folder to copy into; remove it'
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    names = sorted(file_sizes(source)) if names is None else names
+    for folder in {(target / name).parent for name in names}:
+        folder.mkdir(parents=True, exist_ok=True)
+    copying = parallel_map(
+        partial(_copy_named, source, target),
+        _not_copied(source, target, names),
+        workers=workers,
+        description=f'copying {target.name}',
+    )
+    deque(copying, maxlen=0)  # it is done as it is asked for
+
+
+def _not_copied(source: Path, target: Path, names: Sequence[str]) -> list[str]:
+    """The files that the target lacks, or has in another length."""
+    return [
+        name
+        for name in names
+        if not (target / name).is_file()
+        or (target / name).stat().st_size != (source / name).stat().st_size
+    ]
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; an equally long one is left alone.
+
+    Raises:
+        FileExistsError: If ``target`` is a link.
+    """
+    if target.is_symlink():
+        raise FileExistsError(f'{target} exists and is a link; remove it')
+    if target.exists() and target.stat().st_size == source.stat().st_size:
+        return
+    with atomic_path(target) as name:
+        shutil.copy2(source, name)
+
+
+def _copy_named(source: Path, target: Path, name: str) -> None:
+    copy_file(source / name, target / name)

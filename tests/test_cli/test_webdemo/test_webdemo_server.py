@@ -1,0 +1,198 @@
+import json
+import logging
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from freeseg_mm.cli.webdemo.form import Limits
+from freeseg_mm.cli.webdemo.predicting import Predictor
+
+pytest.importorskip('gradio')
+
+
+def test_answers_and_files(page, black):
+    kind, data = page.segment(black, 'cat, grass', 'cat')
+    assert kind == 'complete', data
+    summary, *parts, png, text = data
+    assert summary.startswith('black.png: 96 x 64 pixels, 2 words, ')
+    tabs, pictures, legends = parts[::3], parts[1::3], parts[2::3]
+    assert [tab['visible'] for tab in tabs] == [True] * 3
+    for picture, legend in zip(pictures, legends, strict=True):
+        with Image.open(BytesIO(page.downloaded(picture))) as image:
+            assert image.format == 'PNG'
+            assert image.size == (384, 256)
+        assert 'cat</td>' in legend
+    content = json.loads(page.downloaded(text['value']))
+    assert content['source'] == 'black.png'
+    assert content['panoptic'][0]['score'] == 0.75
+    with Image.open(BytesIO(page.downloaded(png['value']))) as image:
+        assert image.width > 4 * 384
+
+
+def test_tasks_not_asked_for_are_hidden(page, black):
+    _, data = page.segment(black, 'cat, grass', tasks=['semantic'])
+    tabs = data[1:-2:3]
+    assert [tab['visible'] for tab in tabs] == [False, False, True]
+    assert data[2] is None
+
+
+def test_twenty_users_get_their_own_words(
+    serve, tiny_inferencer, noise, tmp_path
+):
+    """And their own image, in threads that all ask at once."""
+    users = range(20)
+    for user in users:
+        image = Image.fromarray(noise(32 + user, 64, seed=user))
+        image.save(tmp_path / f'image_{user}.png')
+
+    def words_of(user):
+        return [f'fruit {user}', f'animal {user}', f'house {user % 3}']
+
+    with serve(Predictor(tiny_inferencer, Limits())) as page:
+
+        def ask(user):
+            kind, data = page.segment(
+                tmp_path / f'image_{user}.png',
+                ', '.join(words_of(user)),
+                f'fruit {user}',
+                ['semantic'],
+            )
+            assert kind == 'complete', data
+            content = json.loads(page.downloaded(data[-1]['value']))
+            return data, content
+
+        with ThreadPoolExecutor(len(users)) as threads:
+            predictions = list(threads.map(ask, users))
+    for user, (data, content) in zip(users, predictions, strict=True):
+        names = [entry['name'] for entry in content['classes']]
+        assert names == words_of(user)
+        assert [x['isthing'] for x in content['classes']] == [1, 0, 0]
+        assert content['source'] == f'image_{user}.png'
+        assert (content['height'], content['width']) == (32 + user, 64)
+        legends = ''.join(data[3:-2:3])
+        shown = {
+            name
+            for other in users
+            for name in words_of(other)
+            if f'{name}</td>' in legends or f'{name} <span' in legends
+        }
+        assert shown
+        assert shown <= set(names)
+
+
+@pytest.mark.parametrize(
+    ('words', 'things', 'message'),
+    [
+        ('', '', 'no words: write what to look for'),
+        ('cat', 'cow', 'not among the words: cow; the words are cat'),
+        ('<b>, <b>', '', '&lt;b&gt;'),
+    ],
+)
+def test_messages(page, black, words, things, message):
+    kind, data = page.segment(black, words, things)
+    assert kind == 'error'
+    assert message in data['error']
+    # the next one is not harmed
+    assert page.segment(black, 'cat, grass')[0] == 'complete'
+
+
+def test_messages_about_images(serve, photo, tmp_path, noise):
+    broken = tmp_path / 'broken.png'
+    broken.write_bytes(photo.read_bytes()[:60])
+    wide = tmp_path / 'wide.png'
+    Image.new('RGB', (201, 10)).save(wide)
+    loud = tmp_path / 'loud.png'
+    random = np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 256, (99, 99, 3), np.uint8)).save(loud)
+    limits = Limits(max_upload_mb=0.02, max_side=200)
+    with serve(Predictor(None, limits)) as page:
+        kind, data = page.segment(None, 'cat')
+        assert (kind, data['error'][:8]) == ('error', 'no image')
+        kind, data = page.segment(broken, 'cat')
+        assert kind == 'error'
+        assert data['error'].startswith('broken.png: not an image')
+        kind, data = page.segment(wide, 'cat')
+        assert 'wide.png has 201 x 10 pixels' in data['error']
+        status, reply = page.upload(loud)
+        assert status == 413
+        assert b'20000' in reply
+
+
+@pytest.mark.parametrize('place', ['image', 'words'])
+def test_only_uploads_are_read(page, photo, place):
+    """Neither files of the server nor addresses, in any field."""
+    for path in (str(photo), 'http://192.0.2.1/a.png', '/etc/hostname'):
+        file = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
+        image, words = (file, 'a, b') if place == 'image' else (None, file)
+        kind, reply = page.call([image, words, '', ['semantic'], 0.3])
+        assert kind == 'error'
+        assert 'this is no uploaded file' in reply['error']
+        assert page.get(f'/gradio_api/file={path}')[0] == 403
+
+
+def test_nobody_else_is_asked(serve, halves, black, monkeypatch):
+    asked = []
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def noted_connect(self, address):
+        asked.append(address[0])
+        return connect(self, address)
+
+    def noted_look_up(host, *args, **kwargs):
+        asked.append(host)
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, 'connect', noted_connect)
+    monkeypatch.setattr(socket, 'getaddrinfo', noted_look_up)
+    with serve(halves) as page:
+        _, headers, text = page.get('/')
+        assert page.segment(black, 'cat, grass')[0] == 'complete'
+        _, _, config = page.get('/config')
+        _, _, theme = page.get('/theme.css')
+    assert set(asked) == {'127.0.0.1'}
+    assert json.loads(config)['analytics_enabled'] is False
+    assert b'fonts.g' not in text + theme
+    policy = headers['Content-Security-Policy']
+    assert policy.startswith("default-src 'self' ")
+    assert 'http' not in policy
+    assert '*' not in policy
+
+
+def test_nothing_is_left_behind(serve, halves, black, tmp_path, monkeypatch):
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
+    before = dict(os.environ)
+    with serve(halves) as page:
+        assert page.segment(black, 'cat, grass')[0] == 'complete'
+        (folder,) = tmp_path.glob('freeseg_webdemo_*')
+        kept = {path.name for path in folder.rglob('*') if path.is_file()}
+        assert {'black.png', 'black_answer.png', 'black_answer.json'} <= kept
+    assert list(tmp_path.iterdir()) == [black]
+    assert dict(os.environ) == before
+
+
+def test_gradio_writes_no_stubs_into_the_package(page):
+    """It does so for each component class that somebody defines."""
+    from freeseg_mm.cli import webdemo
+
+    assert not list(Path(webdemo.__file__).parent.glob('*.pyi'))
+
+
+def test_logs_of_others_stay_open(serve, halves, tmp_path):
+    """A server in one's own process does not end one's log files."""
+    log = logging.getLogger('somebody')
+    handler = logging.FileHandler(tmp_path / 'run.log', mode='w')
+    log.addHandler(handler)
+    try:
+        with serve(halves):
+            log.error('serving')
+        log.error('served')
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+    assert (tmp_path / 'run.log').read_text() == 'serving\nserved\n'

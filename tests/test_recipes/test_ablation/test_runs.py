@@ -1,0 +1,158 @@
+import pytest
+
+from freeseg_mm.recipes.ablation import Runs, Slot, read_rows
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def runs(tmp_path, tools, said):
+    return Runs(tmp_path / 'runs', tools, say=said.append)
+
+
+@pytest.fixture
+def paths(write_config):
+    """A config, one that tests its weights, and one of its own."""
+    return [
+        write_config('whole'),
+        write_config('tuned', "weights = 'whole'\n", score=0.2),
+        write_config('small', width=4),
+    ]
+
+
+def test_trains_once_for_all_rows_of_the_same_weights(
+    runs, paths, calls, tmp_path, said
+):
+    failures = runs.complete(read_rows(paths), [3, 1], [Slot()])
+
+    assert failures == []
+    found = calls()
+    assert [line.split()[:3:2] for line in found if 'train ' in line] == [
+        ['train', '--work-dir'],
+    ] * 4
+    work = tmp_path / 'runs'
+    trainings = [
+        f'train {name} --work-dir {work}/{name}/seed_{seed}/train --resume '
+        f'--cfg-options randomness.seed={seed} train_cfg.val_interval=5'
+        for seed in (3, 1)
+        for name in ('whole', 'small')
+    ]
+    assert [line for line in found if line.startswith('train')] == trainings
+    assert found[0] == trainings[0]
+    assert found[1].startswith('test whole whole --work-dir')
+    assert found[2].startswith('test tuned whole --work-dir')
+    assert [line.split(' (')[0] for line in said[:3]] == [
+        'whole, seed 3: train done',
+        'whole, seed 3: test done',
+        'tuned, seed 3: test done',
+    ]
+
+
+def test_what_is_done_is_not_done_again(runs, paths, calls):
+    rows = read_rows(paths)
+    runs.complete(rows, [0], [Slot()])
+    calls()
+    assert runs.complete(rows, [0], [Slot(), Slot()]) == []
+    assert calls() == []
+    runs.complete(rows, [0, 1], [Slot()])
+    names = [' '.join(line.split()[:2]) for line in calls()]
+    assert names == [
+        *('train whole', 'test whole', 'test tuned'),
+        *('train small', 'test small'),
+    ]
+
+
+def test_unfinished_training_goes_on(runs, paths, calls, tmp_path):
+    rows = read_rows(paths[:1])
+    runs.complete(rows, [0], [Slot()])
+    calls()
+    train = tmp_path / 'runs/whole/seed_0/train'
+    (train / 'last_checkpoint').write_text(str(train / 'iter_2.pth'))
+    runs.complete(rows, [0], [Slot()])
+
+    (line,) = calls()
+    assert line.startswith('train whole')
+    assert '--resume' in line
+
+
+def test_half_written_checkpoint_does_not_count(runs, paths, calls, tmp_path):
+    """mmengine notes a checkpoint when it is whole."""
+    rows = read_rows(paths[:1])
+    train = tmp_path / 'runs/whole/seed_0/train'
+    train.mkdir(parents=True)
+    (train / 'iter_4.pth').touch()
+    runs.complete(rows, [0], [Slot()])
+
+    assert [line.split()[0] for line in calls()] == ['train', 'test']
+
+
+def test_other_test_settings_test_again(runs, paths, calls, write_config):
+    runs.complete(read_rows(paths), [0], [Slot()])
+    calls()
+    write_config('tuned', "weights = 'whole'\n", score=0.3)
+    rows = read_rows(paths)
+    assert runs.result(rows[1], 0) is None
+    assert runs.result(rows[0], 0).metrics['semantic/mIoU_unseen'] == 10
+    runs.complete(rows, [0], [Slot()])
+
+    (line,) = calls()
+    assert line.startswith('test tuned whole --work-dir')
+    assert runs.result(rows[1], 0).metrics['semantic/mIoU_unseen'] == 10
+
+
+def test_other_training_settings_are_refused(runs, paths, write_config):
+    runs.complete(read_rows(paths), [0], [Slot()])
+    write_config('small', width=5)
+
+    with pytest.raises(ValueError, match='small/seed_0/train holds a traini'):
+        runs.complete(read_rows(paths), [0], [Slot()])
+
+
+def test_one_failure_leaves_the_others(runs, paths, write_config, tmp_path):
+    rows = read_rows([write_config('broken'), *paths])
+    (failure,) = runs.complete(rows, [0], [Slot(), Slot()])
+
+    assert failure.startswith(
+        'broken, seed 0: train.py ended with exit status 1, see '
+        f'{tmp_path}/runs/broken/seed_0/train.log:\n  no such data set'
+    )
+    assert runs.result(rows[0], 0) is None
+    assert all(runs.result(row, 0) for row in rows[1:])
+
+
+def test_options_reach_the_scripts(tmp_path, tools, paths, calls):
+    options = {'model.test_cfg.modes': ['query', 'clip'], 'model.width': 16}
+    runs = Runs(tmp_path / 'runs', tools, options, say=str)
+    runs.complete(read_rows(paths[:1], options), [0], [Slot()])
+
+    train, test = calls()
+    text = 'model.test_cfg.modes=[query,clip] model.width=16'
+    assert train.endswith(f'val_interval=5 {text}')
+    assert test.endswith(f'result.json --cfg-options {text}')
+
+
+def test_student_follows_its_teacher(
+    runs, paths, write_config, calls, tmp_path
+):
+    student = write_config('student', "pseudo_labels_of = 'whole'\n")
+    rows = read_rows([student, paths[2], paths[1]])
+    assert runs.complete(rows, [2], [Slot()]) == []
+
+    found = calls()
+    folder = tmp_path / 'runs/student/seed_2/pseudo_labels'
+    weights = tmp_path / 'runs/whole/seed_2/train/iter_4.pth'
+    assert [' '.join(line.split()[:2]) for line in found] == [
+        *('train whole', 'test tuned'),
+        *('make_pseudo_labels whole', 'train student', 'test student'),
+        *('train small', 'test small'),
+    ]
+    assert found[2] == f'make_pseudo_labels whole {weights} --out {folder}'
+    assert found[3].endswith(
+        f'train_dataloader.dataset.pseudo_labels={folder}'
+    )
+    # a folder of the run is no other setting
+    assert runs.complete(rows, [2], [Slot()]) == []
+    assert calls() == []

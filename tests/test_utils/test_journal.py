@@ -1,0 +1,74 @@
+import pytest
+
+from freeseg_mm.utils.journal import Journal
+
+SUBJECT = {'rule': 1}
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A journal with the records 1 and 2."""
+    path = tmp_path / 'journal.jsonl'
+    with Journal(path, SUBJECT) as journal:
+        assert journal.records == []
+        journal.append({'id': 1})
+        journal.append({'id': 2})
+    return path
+
+
+def records(path, subject=SUBJECT):
+    with Journal(path, subject) as journal:
+        return journal.records
+
+
+def test_records_are_found_again(path):
+    assert records(path) == [{'id': 1}, {'id': 2}]
+
+
+def test_more_can_be_added(path):
+    with Journal(path, SUBJECT) as journal:
+        journal.append({'id': 3})
+    assert records(path) == [{'id': 1}, {'id': 2}, {'id': 3}]
+
+
+def test_record_is_on_disk_at_once(path):
+    with Journal(path, SUBJECT) as journal:
+        journal.append({'id': 3})
+        assert path.read_text().endswith('{"id": 3}\n')
+
+
+@pytest.mark.parametrize('num_bytes', [1, 4, 9])
+def test_line_cut_short_is_dropped(path, num_bytes):
+    """Cut by 1 byte the line lacks only its end, and could be trusted."""
+    path.write_bytes(path.read_bytes()[:-num_bytes])
+    with Journal(path, SUBJECT) as journal:
+        assert journal.records == [{'id': 1}]
+        journal.append({'id': 3})
+    assert records(path) == [{'id': 1}, {'id': 3}]
+
+
+def test_records_of_another_subject_are_dropped(path):
+    assert records(path, {'rule': 2}) == []
+    assert records(path) == []
+
+
+def test_empty_file(path):
+    path.write_text('')
+    assert records(path) == []
+
+
+def test_records_survive_an_error(path):
+    def fail():
+        with Journal(path, SUBJECT) as journal:
+            journal.append({'id': 3})
+            raise RuntimeError('stop')
+
+    with pytest.raises(RuntimeError, match='stop'):
+        fail()
+    assert records(path) == [{'id': 1}, {'id': 2}, {'id': 3}]
+
+
+def test_remove(path):
+    with Journal(path, SUBJECT) as journal:
+        journal.remove()
+    assert not path.exists()
