@@ -192,7 +192,6 @@ def image_result(
     sample: DetDataSample,
     image: InputImage,
     vocabulary: Vocabulary,
-    score_thr: float,
 ) -> ImageResult:
     """Collect what a model answered on an image.
 
@@ -202,7 +201,6 @@ def image_result(
             brought to it.
         image: The image.
         vocabulary: What was asked for.
-        score_thr: Instances that score lower are left out.
     """
     sample = sample.cpu()
     height, width = image.pixels.shape[:2]
@@ -216,7 +214,7 @@ def image_result(
         labels = sample.pred_sem_seg.sem_seg[0].numpy().astype(np.int32)
         label_map = nearest(labels, size)
     if 'pred_instances' in sample:
-        masks = _masks(sample, vocabulary, score_thr, size)
+        masks = _masks(sample, vocabulary, size)
     if 'pred_panoptic_seg' in sample:
         segment_map, segments = _segments(sample, vocabulary, size)
     return ImageResult(
@@ -236,11 +234,9 @@ def image_result(
 def _masks(
     sample: DetDataSample,
     vocabulary: Vocabulary,
-    score_thr: float,
     size: tuple[int, int],
 ) -> tuple[Instance, ...]:
     found = sample.pred_instances
-    found = found[found.scores >= score_thr]
     masks = nearest(found.masks.numpy(), size)
     boxes = mask_boxes(torch.from_numpy(masks)).float()
     return tuple(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from freeseg_mm.evaluation import ground_truth
 from freeseg_mm.evaluation.ground_truth import (
     IGNORED,
     read_panoptic_gt,

@@ -189,12 +189,9 @@ model = dict(
         prompt_tuning=dict(
             steps=0,  # off
             learning_rate=3e-3,
-            optimizer='Adam',
             threshold=0.5,
-            columns='unseen',
             unseen_first=True,
             source='query',
-            rerun=False,
             online=False,
         ),
     ),
