@@ -452,7 +452,9 @@ def test_clip_scores_need_a_mask_classifier(tiny_weights, photo):
         *tiny_weights, device='cpu', cfg_options=options
     )
     assert inferencer(photo, WORDS)
-    with pytest.raises(ValueError, match="mode 'clip' needs a mask_classifier"):
+    with pytest.raises(
+        ValueError, match="mode 'clip' needs a mask_classifier"
+    ):
         inferencer(photo, WORDS, mode='clip')
 
 

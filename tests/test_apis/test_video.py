@@ -234,5 +234,5 @@ def test_a_bar_counts_frames(tiny_weights, clip, photo, capsys):
 
 
 def test_every_is_checked(tiny_inferencer, clip):
-    with pytest.raises(ValueError, match='frame_stride: expected at least 1, got 0'):
+    with pytest.raises(ValueError, match='frame_stride: expected'):
         tiny_inferencer.stream(clip, ['cat'], frame_stride=0)

@@ -317,7 +317,7 @@ def test_padding_is_cut_before_the_result_is_resized(vocabulary, task):
             mask_logits,
             [metas((8, 12), (16, 24))],
             vocabulary,
-            [task],
+            options([task]),
             rescale=rescale,
         )
         result = result[task]
