@@ -1,4 +1,4 @@
-"""A COCO-panoptic-format data set over any vocabulary."""
+"""Dataset in COCO-panoptic format over any vocabulary."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ PREFIXES = ('img', 'seg', 'sem')
 
 @DATASETS.register_module()
 class OpenVocabPanopticDataset(BaseDataset):
-    """Images with one panoptic truth, from which every task is derived.
+    """Images with one panoptic ground truth, from which every task is derived.
 
     Categories of the annotation file are matched to the vocabulary by name.
     With ``split='seen'`` the samples know the seen classes only: segments
@@ -35,21 +35,21 @@ class OpenVocabPanopticDataset(BaseDataset):
         vocabulary: Built-in name or path; see :meth:`Vocabulary.load`.
         split: ``seen`` hides the unseen classes (training), ``all`` keeps
             every class (testing, full supervision).
-        seen: Which classes count as seen: ``own``, those the vocabulary
-            says, or ``none``, to test what was trained on another data set
+        seen: Classes that count as seen: ``own``, those of the vocabulary,
+            or ``none``, to test a model that was trained on another dataset
             (Tables 5 and 6). Ensemble and metrics follow it.
         tasks: Tasks that ``MultiTaskSampler`` may draw (Table 7).
         pseudo_labels: Folder of pseudo labels of the unseen classes, made
             by ``tools/make_pseudo_labels.py`` (self-training); ``None`` for
             none. They fill pixels without a label, and their classes join
-            the seen ones in what training knows. Only with
-            ``split='seen'`` and without ``test_mode``.
+            the seen ones in training. Only with ``split='seen'`` and
+            without ``test_mode``.
         data_root: Folder that relative paths start from; a relative
             vocabulary path that exists there is taken from there.
         data_prefix: ``img`` and ``seg`` (id PNGs) folders; ``sem``, if
             given, the folder of official semantic PNGs for the metric.
         indices: Number of first images, or indices, to keep.
-        serialize_data: Whether workers share one serialised list.
+        serialize_data: Whether workers share one serialized list.
         pipeline: Transforms.
         test_mode: Whether a sample that cannot be used is an error rather
             than replaced.
@@ -180,7 +180,7 @@ class OpenVocabPanopticDataset(BaseDataset):
         path = Path(self.ann_file)
         if not path.is_file():
             raise FileNotFoundError(
-                f'no annotation file {path}; prepare the data set with its '
+                f'no annotation file {path}; prepare the dataset with its '
                 'tools/prepare_*.py or tools/make_shapes.py, or set data_root'
             )
         try:
@@ -340,6 +340,6 @@ def _load_vocabulary(vocabulary: str, data_root: str) -> Vocabulary:
         return Vocabulary.load(vocabulary)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f'{error}, nor in data_root {data_root!r}; has the data set been '
+            f'{error}, nor in data_root {data_root!r}; has the dataset been '
             'prepared?'
         ) from None

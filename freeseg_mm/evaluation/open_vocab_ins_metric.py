@@ -63,7 +63,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
         if not Path(ann_file).is_file():
             raise FileNotFoundError(
                 f'no instances file {ann_file}; the prepare script of the '
-                'data set writes it'
+                'dataset writes it'
             )
         try:
             super().__init__(
@@ -167,7 +167,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
             )
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Match predictions and truth, and average over the classes."""
+        """Match predictions and ground truth, and average over the classes."""
         predictions = [result for _, result in results]
         image_ids = [result['img_id'] for result in predictions]
         left_out = len(self._coco_api.imgs) - len(set(image_ids))

@@ -17,7 +17,7 @@ class PerClassMetric:
     Comes before the mmengine metric in the list of bases.
 
     Attributes:
-        vocabulary: The vocabulary of the data set, once it is known.
+        vocabulary: The vocabulary of the dataset, once it is known.
         per_class_results: After an evaluation, per class name ``is_seen``,
             ``is_thing`` and the percent values of this metric (NaN where the
             class does not occur). Filled on the main process only.
@@ -29,7 +29,7 @@ class PerClassMetric:
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Meta information of the data set, with ``vocabulary``."""
+        """Meta information of the dataset, with ``vocabulary``."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -41,15 +41,15 @@ class PerClassMetric:
         """
         if 'vocabulary' not in dataset_meta:
             raise ValueError(
-                f"{type(self).__name__}: the data set's metainfo has no "
+                f"{type(self).__name__}: the dataset's metainfo has no "
                 f"'vocabulary', only {sorted(dataset_meta)}; evaluate on a "
-                'data set of freeseg_mm'
+                'dataset of freeseg_mm'
             )
         vocabulary = Vocabulary.from_dict(dataset_meta['vocabulary'])
         classes = tuple(dataset_meta.get('classes', vocabulary.names))
         if classes != vocabulary.names:
             raise ValueError(
-                f"{type(self).__name__}: 'classes' of the data set's metainfo "
+                f"{type(self).__name__}: 'classes' of the dataset's metainfo "
                 f'({len(classes)} names) are not the names of its vocabulary '
                 f'{vocabulary.name!r} ({len(vocabulary)} names)'
             )

@@ -1,4 +1,4 @@
-"""From one panoptic truth to the masks each task supervises (Sec. 3.1)."""
+"""From one panoptic ground truth to the masks each task supervises (Sec. 3.1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def task_targets(
     vocabulary: Vocabulary,
     task: Task,
 ) -> TaskTargets:
-    """Build the masks of one task from the one panoptic truth.
+    """Build the masks of one task from the one panoptic ground truth.
 
     Semantic gives one mask a class, instance one mask a thing object,
     panoptic one mask a thing object or stuff segment. Pixels of stuff are

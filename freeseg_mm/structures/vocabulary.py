@@ -274,7 +274,7 @@ class Vocabulary:
         return self.subset(indices, f'{self.name}/seen')
 
     def all_unseen(self) -> 'Vocabulary':
-        """The same classes, all unseen: names of another data set."""
+        """The same classes, all unseen: names of another dataset."""
         return replace(self, is_seen=(False,) * len(self))
 
 

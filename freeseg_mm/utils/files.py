@@ -75,6 +75,22 @@ def read_json(path: Path, lists: Sequence[str] = ()) -> dict[str, Any]:
     return content
 
 
+@contextmanager
+def entries_of(path: Path) -> Iterator[None]:
+    """Name a JSON file in the errors that its entries raise.
+
+    Raises:
+        ValueError: If an entry lacks a key or has a value that the block
+            refuses.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f'{path}: an entry lacks the key {error}') from error
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
 def require_file(path: Path) -> None:
     """Raise FileNotFoundError unless there is such a file."""
     if not path.is_file():
@@ -132,8 +148,8 @@ def link(source: Path, target: Path) -> None:
         return
     if target.is_symlink() or target.exists():
         raise FileExistsError(
-            f'{target} exists and is no link to {source}; remove it, or ask '
-            'for a copy'
+            f'{target} exists and is no link to {source}; remove it, or '
+            'copy instead'
         )
     try:
         name = os.path.relpath(source, target.parent.resolve())
@@ -152,12 +168,12 @@ def place(
     """Link a file or folder to where it belongs, or copy it there.
 
     Args:
-        source: What to place.
-        target: Where.
+        source: File or folder to place.
+        target: Its new path.
         copy: Whether to copy rather than link.
-        workers: How many processes copy a folder.
-        names: Which files of a folder to copy; all that lie in it directly
-            if not given.
+        workers: Number of processes that copy a folder.
+        names: Files of a folder to copy; default all that lie directly in
+            it.
 
     Raises:
         FileExistsError: If the target is there and is something else.
@@ -206,7 +222,7 @@ def copy_folder(
         workers=workers,
         description=f'copying {target.name}',
     )
-    deque(copying, maxlen=0)  # it is done as it is asked for
+    deque(copying, maxlen=0)  # runs it to the end
 
 
 def _not_copied(source: Path, target: Path, names: Sequence[str]) -> list[str]:

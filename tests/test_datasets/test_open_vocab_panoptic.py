@@ -180,7 +180,7 @@ def test_missing_vocabulary_is_named_with_both_places(pets):
         pets.dataset(vocabulary='pest.json')
     message = str(caught.value)
     assert "no vocabulary 'pest.json': neither a file nor one of" in message
-    assert f"nor in data_root '{pets.root}'; has the data set" in message
+    assert f"nor in data_root '{pets.root}'; has the dataset" in message
 
 
 def test_records_do_not_hold_the_vocabulary(pets):

@@ -62,7 +62,7 @@ def test_equals_mmseg(num_classes):
 
 
 def test_other_size_is_refused():
-    with pytest.raises(ValueError, match=r'shape \(2, 3\), the truth \(2, 2'):
+    with pytest.raises(ValueError, match=r'shape \(2, 3\), .* truth \(2, 2'):
         count_class_pixels(
             np.zeros((2, 3), int), np.zeros((2, 2), int), 2, IGNORED
         )
