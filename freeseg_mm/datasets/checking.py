@@ -209,7 +209,7 @@ def _count(outcome: SplitCheck, listing: PanopticJson) -> None:
 
 
 def _is_used(record: Mapping[str, Any]) -> bool:
-    """Whether training has a label of an image for one of its tasks."""
+    """Tell whether training has a label of an image for one of its tasks."""
     return any(
         teaches(segment, task)
         for segment in record['segments']

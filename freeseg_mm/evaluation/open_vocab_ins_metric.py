@@ -23,7 +23,7 @@ _IOU_50, _IOU_75 = 0, 5  # places in COCO's thresholds 0.5, 0.55 ... 0.95
 class OpenVocabInsMetric(PerClassMetric, CocoMetric):
     """Mask AP over seen and unseen classes.
 
-    Prediction handling is mmdet's, matching is pycocotools'; what differs:
+    Prediction handling is mmdet's, matching is pycocotools'. The differences:
     classes are matched to the categories of the file by name, the AP of a
     class is not rounded before it is averaged, and only the images that were
     tested count (mmdet counts every image of the file, so that a test on a
@@ -38,9 +38,9 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
 
     Args:
         ann_file: COCO instances JSON of things, categories in any order.
-        outfile_prefix: Where to keep the predictions, as
+        outfile_prefix: Path of a file of the predictions,
             ``<prefix>.segm.json``; ``None`` not to keep them.
-        collect_device: Where the results of several processes are merged,
+        collect_device: Device that merges the results of several processes,
             ``'cpu'`` or ``'gpu'``.
         prefix: Other first part of the result names.
 

@@ -31,7 +31,8 @@ class OpenVocabSemMetric(PerClassMetric, BaseMetric):
             data_batch: Not used.
             data_samples: Samples with ``pred_sem_seg`` (``sem_seg`` (1, H, W)
                 int class indices at original size), ``img_id``, ``ori_shape``
-                and the ground truth (see :func:`~.truth.read_semantic_gt`).
+                and the ground truth (see
+                :func:`~.ground_truth.read_semantic_gt`).
 
         Raises:
             FileNotFoundError: If a label file does not exist.

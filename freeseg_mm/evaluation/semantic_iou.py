@@ -13,7 +13,7 @@ def count_class_pixels(
         gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
-        ignore_index: The value of ``gt`` that does not count.
+        ignore_index: Value of ``gt`` that does not count.
 
     Returns:
         Pixels per class, (3, C) int64: in both maps, in the prediction, in
@@ -41,7 +41,7 @@ def counted_classes(
         gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
-        ignore_index: The value of ``gt`` that does not count.
+        ignore_index: Value of ``gt`` that does not count.
 
     Returns:
         Predicted and true class of the pixels that count, (P,) each.
@@ -51,8 +51,8 @@ def counted_classes(
     """
     if pred.shape != gt.shape:
         raise ValueError(
-            f'the prediction has shape {pred.shape}, the ground truth {gt.shape}; '
-            'resize the prediction to the original image'
+            f'the prediction has shape {pred.shape}, the ground truth '
+            f'{gt.shape}; resize the prediction to the original image'
         )
     counted = gt != ignore_index
     gt = gt[counted]

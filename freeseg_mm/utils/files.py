@@ -33,7 +33,7 @@ def write_json(content: Any, path: Path, indent: int | None = None) -> None:
     """Write an object as JSON, whole or not at all.
 
     Args:
-        content: What :func:`json.dump` takes; key order is kept.
+        content: Object for :func:`json.dump`; key order is kept.
         path: File to write, in a folder that exists.
         indent: Spaces per level for human readers; ``None`` is compact.
     """
@@ -116,7 +116,7 @@ def require_files(
 
     Args:
         names: File names that are needed.
-        present: What is there, see :func:`file_sizes`.
+        present: Files that are there, see :func:`file_sizes`.
         where: The folder, for the message.
     """
     missing = [name for name in names if name not in present]

@@ -22,7 +22,7 @@ def check_image_file(path: Path, size: tuple[int, int]) -> None:
 
     Args:
         path: The image.
-        size: What the annotation says, (H, W).
+        size: Size in the annotation, (H, W).
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -1,4 +1,4 @@
-"""A record of finished work, so that an interrupted run can go on."""
+"""Journal of finished work, so that an interrupted run can go on."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ class Journal:
     Use as a context manager; :attr:`records` holds those of earlier runs.
 
     Attributes:
-        records: What was in the file when it was opened, in order.
+        records: Records in the file when it was opened, in order.
     """
 
     def __init__(self, path: Path, subject: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ class Journal:
         if not self._path.is_file():
             return []
         text = self._path.read_text('utf-8')
-        # What follows the last line break was cut short.
+        # Text after the last line break was cut short.
         whole, _, _ = text.rpartition('\n')
         lines = [json.loads(line) for line in whole.splitlines()]
         return lines[1:] if lines[:1] == [self._subject] else []

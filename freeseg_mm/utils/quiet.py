@@ -1,4 +1,4 @@
-"""Keep mmengine's logger from telling what nobody asked for."""
+"""Quiet mmengine's logger for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -69,7 +69,8 @@ def test_other_size_is_refused():
 
 
 @pytest.mark.parametrize(
-    ('pred', 'gt', 'named'), [(2, 0, 'pred'), (-1, 0, 'pred'), (0, 3, 'tr')]
+    ('pred', 'gt', 'named'),
+    [(2, 0, 'pred'), (-1, 0, 'pred'), (0, 3, 'ground tr')],
 )
 def test_classes_beyond_the_vocabulary_are_refused(pred, gt, named):
     with pytest.raises(ValueError, match=f'the {named}.* holds classes'):

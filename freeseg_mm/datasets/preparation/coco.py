@@ -133,7 +133,7 @@ def prepare_coco(
 
 
 def has_maps_alone(source: Path) -> bool:
-    """Whether a download has COCO-Stuff's maps and no ``annotations``."""
+    """Tell whether a download has maps and no ``annotations``."""
     return (source / 'stuffthingmaps').is_dir() and not (
         source / 'annotations'
     ).exists()
@@ -223,7 +223,7 @@ class CocoPreparation(SplitPreparation):
         )
 
     def is_whole(self) -> bool:
-        """Whether the merge report is there too."""
+        """Tell whether the merge report is there too."""
         return self.layout.merge_report.is_file() and super().is_whole()
 
     def write(self, records: Sequence[Mapping[str, Any]]) -> None:

@@ -58,7 +58,7 @@ def panoptic_categories() -> dict[int, str]:
 
 
 def is_thing_id(category_id: int) -> bool:
-    """Whether a category id is that of a thing."""
+    """Tell whether a category id is that of a thing."""
     return category_id < _STUFF_IDS.start
 
 

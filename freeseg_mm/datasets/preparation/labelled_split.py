@@ -29,13 +29,15 @@ class LabelledSplit(SplitPreparation):
     """One split of a dataset that has its ground truth in label files.
 
     Args:
-        layout: Where everything goes.
-        images: What is prepared, in order.
-        image_folder: Where the images are.
+        layout: Paths of everything written.
+        images: The images to prepare, in order.
+        image_folder: Folder of the images.
         read_gt: Reads the ground truth of an image; sent to other processes.
         vocabulary: The classes.
-        has_objects: Whether to write an instances JSON.
-        source: JSON object that names what else decides the ground truth.
+        tasks: Tasks that the labels serve for; an instances JSON is written
+            if instance segmentation is one of them.
+        why: Reason for fewer than all tasks, for the summary.
+        source: JSON object of all else that decides the ground truth.
         copy: Copy images rather than link to them.
         num_bytes: Bytes of the JSON that the ground truth is read from.
     """
@@ -85,7 +87,7 @@ class LabelledSplit(SplitPreparation):
         )
 
     def is_done(self, image: SourceImage) -> bool:
-        """Whether no label file is newer than what was made of it."""
+        """Tell whether no label file is newer than the PNG made of it."""
         made = self.layout.panoptic_pngs / image.png_name
         return all(
             path.stat().st_mtime_ns <= made.stat().st_mtime_ns
@@ -119,7 +121,7 @@ class LabelledSplit(SplitPreparation):
         )
 
     def is_whole(self) -> bool:
-        """Whether the instances JSON is there too, where one is written."""
+        """Tell whether the instances JSON, if one is due, is there too."""
         return super().is_whole() and (
             not self.has_objects or self.layout.instances_json.is_file()
         )

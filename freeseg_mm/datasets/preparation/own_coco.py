@@ -359,7 +359,7 @@ def decode_segmentation(
 
 
 def _are_polygons(segmentation: Any) -> bool:
-    """Whether it is a list of polygons, each of three corners or more."""
+    """Tell a list of polygons, each of three corners or more."""
     return (
         isinstance(segmentation, list)
         and bool(segmentation)

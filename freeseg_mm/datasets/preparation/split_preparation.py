@@ -161,7 +161,7 @@ class SplitPreparation(ABC):
         """Describe the content of the split in lines to print."""
 
     def is_whole(self) -> bool:
-        """Whether all that :meth:`write` writes is there."""
+        """Tell whether all that :meth:`write` writes is there."""
         return self.layout.panoptic_json.is_file()
 
     def finished_records(
@@ -171,7 +171,7 @@ class SplitPreparation(ABC):
         return content['annotations']
 
     def is_done(self, image: SourceImage) -> bool:
-        """Whether the files made of an image are still good."""
+        """Tell whether the files made of an image are still good."""
         return True
 
     def run(self, workers: int, say: Say) -> PreparedSplit:
