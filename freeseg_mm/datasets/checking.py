@@ -1,8 +1,9 @@
 """Checks of all files of a dataset before a run meets a broken one."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +23,7 @@ from freeseg_mm.utils.files import write_json
 from freeseg_mm.utils.image_files import (
     IGNORE_INDEX,
     check_image_file,
-    read_label_map,
+    read_class_map,
     require_size,
 )
 from freeseg_mm.utils.mask_boxes import segment_box
@@ -261,16 +262,18 @@ class SampleChecker:
             findings.extend(Finding(path, problem) for problem in problems)
 
         note(record['img_path'], _image_problems(record['img_path'], size))
-        ids, problems = _read_ids(record['seg_map_path'], size)
-        note(record['seg_map_path'], problems)
+        path = record['seg_map_path']
+        ids, problems = _try_read(path, size, decode_panoptic_png)
+        note(path, problems)
         if ids is not None:
             infos = self._infos_of[record['img_id']]
-            note(record['seg_map_path'], _segment_problems(ids, infos))
+            note(path, _segment_problems(ids, infos))
         labelled = agreeing = 0
         if record.get('sem_seg_path'):
             path = record['sem_seg_path']
-            classes, problems = _read_classes(
-                path, size, len(self._dataset.vocabulary)
+            num_classes = len(self._dataset.vocabulary)
+            classes, problems = _try_read(
+                path, size, partial(read_class_map, num_classes=num_classes)
             )
             note(path, problems)
             if classes is not None and ids is not None:
@@ -337,34 +340,16 @@ def _image_problems(path: str, size: tuple[int, int]) -> list[str]:
     return []
 
 
-def _read_ids(
-    path: str, size: tuple[int, int]
+def _try_read(
+    path: str, size: tuple[int, int], read: Callable[[Path], np.ndarray]
 ) -> tuple[np.ndarray | None, list[str]]:
+    """Read a label map of a size, ``None`` with the reason if it fails."""
     try:
-        ids = decode_panoptic_png(path)
-        require_size(Path(path), ids.shape, size)
+        values = read(Path(path))
+        require_size(Path(path), values.shape, size)
     except (OSError, ValueError) as error:
         return None, [str(error)]
-    return ids, []
-
-
-def _read_classes(
-    path: str, size: tuple[int, int], num_classes: int
-) -> tuple[np.ndarray | None, list[str]]:
-    try:
-        classes = read_label_map(Path(path))
-        require_size(Path(path), classes.shape, size)
-    except (OSError, ValueError) as error:
-        return None, [str(error)]
-    beyond = np.unique(
-        classes[(classes >= num_classes) & (classes != IGNORE_INDEX)]
-    )
-    if not beyond.size:
-        return classes, []
-    return None, [
-        f'values {_some(beyond.tolist())}; expected 0 to {num_classes - 1}, '
-        f'the positions in the vocabulary, or {IGNORE_INDEX} (ignored)'
-    ]
+    return values, []
 
 
 def _segment_problems(

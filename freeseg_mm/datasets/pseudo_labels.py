@@ -1,6 +1,5 @@
 """Predicted segments that stand in for the labels of unseen classes."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment, Vocabulary
+from freeseg_mm.utils.files import read_json
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
 COMMAND = 'tools/make_pseudo_labels.py'
@@ -62,19 +62,13 @@ class PseudoLabelFiles:
                 f'missing; make them with {COMMAND} CONFIG CHECKPOINT '
                 f'--out {self.root}'
             )
-        try:
-            content = json.loads(self.json.read_text('utf-8'))
-        except ValueError as error:
-            raise ValueError(
-                f'{self.json}: not readable as JSON ({error}); delete the '
-                f'folder and make it anew with {COMMAND}'
-            ) from None
-        needed = {'info', 'images', 'annotations', 'categories'}
-        if not isinstance(content, dict) or not needed <= set(content):
-            raise ValueError(
-                f'{self.json}: not written by {COMMAND}; expected the keys '
-                f'{sorted(needed)}'
-            )
+        content = read_json(
+            self.json,
+            ['images', 'annotations', 'categories'],
+            f'delete the folder and make it anew with {COMMAND}',
+        )
+        if 'info' not in content:
+            raise ValueError(f'{self.json}: not written by {COMMAND}')
         return content
 
 

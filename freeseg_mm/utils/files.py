@@ -3,14 +3,12 @@
 import json
 import os
 import shutil
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .parallel import parallel_map
+from tqdm import tqdm
 
 
 @contextmanager
@@ -43,12 +41,17 @@ def write_json(content: Any, path: Path, indent: int | None = None) -> None:
         file.write('\n')
 
 
-def read_json(path: Path, lists: Sequence[str] = ()) -> dict[str, Any]:
+def read_json(
+    path: Path,
+    lists: Sequence[str] = (),
+    remedy: str = 'download or unpack it again',
+) -> dict[str, Any]:
     """Read a JSON object.
 
     Args:
         path: The file.
         lists: Keys it must have, each with a list.
+        remedy: Advice for a damaged file, for the message.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -59,8 +62,7 @@ def read_json(path: Path, lists: Sequence[str] = ()) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(
-            f'{path} is not JSON ({error}); is it complete? download or '
-            'unpack it again'
+            f'{path} is not JSON ({error}); is it complete? {remedy}'
         ) from error
     if not isinstance(content, dict):
         raise ValueError(
@@ -162,7 +164,6 @@ def place(
     source: Path,
     target: Path,
     copy: bool,
-    workers: int,
     names: Sequence[str] | None = None,
 ) -> None:
     """Link a file or folder to where it belongs, or copy it there.
@@ -170,8 +171,8 @@ def place(
     Args:
         source: File or folder to place.
         target: Its new path.
-        copy: Whether to copy rather than link.
-        workers: Number of processes that copy a folder.
+        copy: Whether to copy rather than link; files that are there in the
+            same length are left alone.
         names: Files of a folder to copy; default all that lie directly in
             it.
 
@@ -181,27 +182,13 @@ def place(
     if not copy:
         link(source, target)
     elif source.is_dir():
-        copy_folder(source, target, workers, names)
+        copy_folder(source, target, names)
     else:
         copy_file(source, target)
 
 
-def bytes_to_copy(
-    source: Path, target: Path, names: Sequence[str] | None = None
-) -> int:
-    """Bytes of a folder's files that :func:`copy_folder` would copy."""
-    names = list(file_sizes(source)) if names is None else names
-    return sum(
-        (source / name).stat().st_size
-        for name in _not_copied(source, target, names)
-    )
-
-
 def copy_folder(
-    source: Path,
-    target: Path,
-    workers: int,
-    names: Sequence[str] | None = None,
+    source: Path, target: Path, names: Sequence[str] | None = None
 ) -> None:
     """Copy the files of a folder; those already there are left alone.
 
@@ -214,25 +201,21 @@ def copy_folder(
         )
     target.mkdir(parents=True, exist_ok=True)
     names = sorted(file_sizes(source)) if names is None else names
-    for folder in {(target / name).parent for name in names}:
-        folder.mkdir(parents=True, exist_ok=True)
-    copying = parallel_map(
-        partial(_copy_named, source, target),
-        _not_copied(source, target, names),
-        workers=workers,
-        description=f'copying {target.name}',
-    )
-    deque(copying, maxlen=0)  # runs it to the end
+    for name in tqdm(names, f'copying {target.name}', unit='file'):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        copy_file(source / name, target / name)
 
 
-def _not_copied(source: Path, target: Path, names: Sequence[str]) -> list[str]:
-    """The files that the target lacks, or has in another length."""
-    return [
-        name
+def bytes_to_copy(
+    source: Path, target: Path, names: Sequence[str] | None = None
+) -> int:
+    """Bytes of a folder's files that :func:`copy_folder` would copy."""
+    names = list(file_sizes(source)) if names is None else names
+    return sum(
+        (source / name).stat().st_size
         for name in names
-        if not (target / name).is_file()
-        or (target / name).stat().st_size != (source / name).stat().st_size
-    ]
+        if not _is_copied(source / name, target / name)
+    )
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -243,11 +226,12 @@ def copy_file(source: Path, target: Path) -> None:
     """
     if target.is_symlink():
         raise FileExistsError(f'{target} exists and is a link; remove it')
-    if target.exists() and target.stat().st_size == source.stat().st_size:
-        return
-    with atomic_path(target) as name:
-        shutil.copy2(source, name)
+    if not _is_copied(source, target):
+        with atomic_path(target) as name:
+            shutil.copy2(source, name)
 
 
-def _copy_named(source: Path, target: Path, name: str) -> None:
-    copy_file(source / name, target / name)
+def _is_copied(source: Path, target: Path) -> bool:
+    return target.is_file() and (
+        target.stat().st_size == source.stat().st_size
+    )

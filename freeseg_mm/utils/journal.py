@@ -29,7 +29,7 @@ class Journal:
     def __enter__(self) -> 'Journal':
         self.records = self._read()
         with atomic_path(self._path) as name:
-            lines = [json.dumps(line) for line in self._lines()]
+            lines = [json.dumps(x) for x in (self._subject, *self.records)]
             name.write_text('\n'.join([*lines, '']), 'utf-8')
         self._file = open(self._path, 'a', encoding='utf-8')
         return self
@@ -51,9 +51,6 @@ class Journal:
         """Delete the file once its content is safe elsewhere."""
         self._file.close()
         self._path.unlink(missing_ok=True)
-
-    def _lines(self) -> list[dict[str, Any]]:
-        return [self._subject, *self.records]
 
     def _read(self) -> list[dict[str, Any]]:
         if not self._path.is_file():

@@ -189,8 +189,8 @@ def test_semantic_pngs_are_compared(pets):
     found = findings(outcome)
     assert [file for file, _ in found] == ['2.png', '3.png']
     assert found[0][1] == (
-        'values [5]; expected 0 to 4, the positions in the vocabulary, or 255 '
-        '(ignored)'
+        f'semantic PNG {folder}/2.png holds classes [5]; expected 0 to 4, '
+        'the positions in the vocabulary, or 255 (ignored)'
     )
     assert 'is (3, 6) but' in found[1][1]
     # image 4 all of 24; of image 1, 7 sky, 6 cat and 6 dog pixels have a

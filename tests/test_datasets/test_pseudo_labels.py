@@ -183,7 +183,14 @@ def test_missing_folder_names_the_tool(pets, tmp_path):
 
 @pytest.mark.parametrize(
     ('text', 'message'),
-    [('{', 'not readable as JSON'), ('[]', 'not written by tools/make')],
+    [
+        ('{', 'is not JSON .* make it anew with tools/make_pseudo_labels.py'),
+        ('[]', 'expected a JSON object, got list'),
+        (
+            '{"images": [], "annotations": [], "categories": []}',
+            'not written by tools/make_pseudo_labels.py',
+        ),
+    ],
 )
 def test_other_files_are_refused(pets, found, text, message):
     root = found.write()

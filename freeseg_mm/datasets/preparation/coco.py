@@ -212,14 +212,11 @@ class CocoPreparation(SplitPreparation):
             num_bytes += bytes_to_copy(self.source.images, self.layout.images)
         return int(num_bytes)
 
-    def place_files(self, workers: int) -> None:
+    def place_files(self) -> None:
         """Link or copy images and instances JSON."""
-        place(self.source.images, self.layout.images, self.copy, workers)
+        place(self.source.images, self.layout.images, self.copy)
         place(
-            self.source.instances_json,
-            self.layout.instances_json,
-            self.copy,
-            workers,
+            self.source.instances_json, self.layout.instances_json, self.copy
         )
 
     def is_whole(self) -> bool:

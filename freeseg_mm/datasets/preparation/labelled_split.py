@@ -110,13 +110,12 @@ class LabelledSplit(SplitPreparation):
             )
         return int(num_bytes)
 
-    def place_files(self, workers: int) -> None:
+    def place_files(self) -> None:
         """Link to the images or copy them."""
         place(
             self.image_folder,
             self.layout.images,
             self.copy,
-            workers,
             self._file_names(),
         )
 

@@ -149,7 +149,7 @@ class SplitPreparation(ABC):
         """Estimate the bytes that preparing these images will write."""
 
     @abstractmethod
-    def place_files(self, workers: int) -> None:
+    def place_files(self) -> None:
         """Link or copy what needs no preparation."""
 
     @abstractmethod
@@ -201,7 +201,7 @@ class SplitPreparation(ABC):
                 f'{num_bytes / 1e9:.3f} GB to write'
             )
             require_free_space(self.layout.root, num_bytes)
-            self.place_files(workers)
+            self.place_files()
             results = parallel_map(
                 self.image_worker(),
                 todo,
