@@ -439,28 +439,24 @@ def summarize(outcome: SplitCheck) -> list[str]:
 def _classes(outcome: SplitCheck) -> list[str]:
     vocabulary = outcome.vocabulary
     assert vocabulary is not None
-    rows = list(
-        zip(
-            vocabulary.names,
-            vocabulary.is_thing,
-            vocabulary.is_seen,
-            strict=True,
-        )
-    )
-    things = sum(outcome.segments[n] for n, is_thing, _ in rows if is_thing)
+    things = sum(outcome.segments[name] for name in vocabulary.things)
     stuff = outcome.segments.total() - things
     occurring = set(+outcome.segments | +outcome.crowds)
-    never = [name for name, _, _ in rows if name not in occurring]
+    never = [name for name in vocabulary.names if name not in occurring]
     only_crowds = [
         name
-        for name, _, _ in rows
+        for name in vocabulary.names
         if name in occurring and not outcome.segments[name]
     ]
-    parts = []
-    for title, wanted in (('seen', True), ('unseen', False)):
-        names = {name for name, _, is_seen in rows if is_seen is wanted}
-        if names:
-            parts.append(f'{len(names & occurring)} of {len(names)} {title}')
+    unseen = set(vocabulary.unseen)
+    parts = [
+        f'{len(names & occurring)} of {len(names)} {title}'
+        for title, names in (
+            ('seen', set(vocabulary.names) - unseen),
+            ('unseen', unseen),
+        )
+        if names
+    ]
     lines = [
         f'  {things:,} objects of things, {stuff:,} segments of stuff, '
         f'{outcome.crowds.total():,} crowds',

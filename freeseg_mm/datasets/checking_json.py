@@ -240,13 +240,7 @@ class InstancesJson:
     ) -> None:
         for image in content['images']:
             self._sizes[image['id']] = image['height'], image['width']
-        things = {
-            name
-            for name, is_thing in zip(
-                vocabulary.names, vocabulary.is_thing, strict=True
-            )
-            if is_thing
-        }
+        things = vocabulary.things
         categories = {c['id']: c['name'] for c in content['categories']}
         strange = [name for name in categories.values() if name not in things]
         if strange:

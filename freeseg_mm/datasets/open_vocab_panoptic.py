@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from freeseg_mm.registry import DATASETS
 from freeseg_mm.structures import Segment, Task, Vocabulary, teaches
-from freeseg_mm.utils.files import entries_of, read_json
+from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.image_files import check_image_file
 from freeseg_mm.utils.panoptic_png import VOID_ID
 
@@ -133,7 +133,7 @@ class OpenVocabPanopticDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """Read the annotation file into one record an image."""
         content = self._read_annotations()
-        with entries_of(Path(self.ann_file)):
+        with naming_errors(Path(self.ann_file)):
             records = self._records(content)
         if self._pseudo_labels is not None:
             without = self._pseudo_labels.add_to(records, self.ann_file)

@@ -95,14 +95,7 @@ class PseudoLabels:
         self.files = PseudoLabelFiles(Path(root))
         content = self.files.read()
         names = {c['id']: c['name'] for c in content['categories']}
-        unseen = [
-            name
-            for name, is_seen in zip(
-                vocabulary.names, vocabulary.is_seen, strict=True
-            )
-            if not is_seen
-        ]
-        wrong = sorted(set(names.values()) - set(unseen))
+        wrong = sorted(set(names.values()) - set(vocabulary.unseen))
         if wrong:
             raise ValueError(
                 f'{self.files.json}: categories {wrong} are no unseen classes '

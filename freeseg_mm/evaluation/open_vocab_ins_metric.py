@@ -109,13 +109,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
             category['name']: category['id']
             for category in self._coco_api.dataset['categories']
         }
-        things = {
-            name
-            for name, is_thing in zip(
-                vocabulary.names, vocabulary.is_thing, strict=True
-            )
-            if is_thing
-        }
+        things = vocabulary.things
         unknown = [name for name in id_of_name if name not in things]
         if unknown:
             raise ValueError(

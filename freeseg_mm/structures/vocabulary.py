@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,17 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def things(self) -> tuple[str, ...]:
+        """Names of the countable classes, in order."""
+        return tuple(compress(self.names, self.is_thing))
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Names of the classes that training may not use, in order."""
+        seen = set(compress(self.names, self.is_seen))
+        return tuple(name for name in self.names if name not in seen)
 
     @property
     def prompts(self) -> tuple[str, ...]:

@@ -78,12 +78,11 @@ def read_json(
 
 
 @contextmanager
-def entries_of(path: Path) -> Iterator[None]:
-    """Name a JSON file in the errors that its entries raise.
+def naming_errors(path: Path) -> Iterator[None]:
+    """Name a file in the errors that its content raises.
 
     Raises:
-        ValueError: If an entry lacks a key or has a value that the block
-            refuses.
+        ValueError: If an entry lacks a key, or the block refuses a value.
     """
     try:
         yield

@@ -71,6 +71,10 @@ class TestFields:
             2,
         ]
 
+    def test_names_by_mark(self, pets):
+        assert pets.things == ('cat', 'dog')
+        assert pets.unseen == ('dog',)
+
     @pytest.mark.parametrize('word', ['cow', 'hound'])
     def test_index_of_a_word_that_is_no_class(self, pets, word):
         with pytest.raises(

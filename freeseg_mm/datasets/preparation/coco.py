@@ -16,6 +16,7 @@ from freeseg_mm.utils.files import (
     atomic_path,
     bytes_to_copy,
     file_sizes,
+    naming_errors,
     place,
     write_json,
 )
@@ -152,10 +153,9 @@ class CocoStuffReader:
     def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """One region a class, an exact crowd if it is a thing's."""
         (path,) = image.labels
-        try:
-            classes = semantic_labels(read_label_map(path))
-        except ValueError as error:
-            raise ValueError(f'{path}: {error}') from error
+        labels = read_label_map(path)
+        with naming_errors(path):
+            classes = semantic_labels(labels)
         return gt_of_labels(classes, self.is_thing)
 
 
@@ -268,16 +268,12 @@ def _prepare_image(
     require_size(panoptic_path, panoptic_ids.shape, size)
     stuff_things = read_label_map(label_path)
     require_size(label_path, stuff_things.shape, size)
-    try:
+    with naming_errors(label_path):
         semantic = semantic_labels(stuff_things)
-    except ValueError as error:
-        raise ValueError(f'{label_path}: {error}') from error
-    try:
+    with naming_errors(panoptic_path):
         ids, segments = merge_coco_stuff(
             panoptic_ids, image.content['segments'], stuff_things
         )
-    except ValueError as error:
-        raise ValueError(f'{panoptic_path}: {error}') from error
     with atomic_path(target.panoptic_pngs / image.png_name) as name:
         encode_panoptic_png(ids, name)
     write_label_map(semantic, target.semantic_pngs / image.png_name)
@@ -307,26 +303,23 @@ def semantic_labels(stuff_things: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If a label is none of the 171 classes.
     """
-    unknown = np.setdiff1d(np.unique(stuff_things), _known_labels())
+    indices = _index_of_label()[stuff_things]
+    unknown = np.unique(stuff_things[indices < 0])
     if unknown.size:
         raise ValueError(
             f'labels {unknown.tolist()} are unknown; COCO-Stuff has category '
             'id minus 1 of its 171 classes, and 255'
         )
-    return _index_of_label()[stuff_things]
-
-
-@cache
-def _known_labels() -> np.ndarray:
-    return np.array([*(i - LABEL_OFFSET for i in fine_categories()), 255])
+    return indices.astype(np.uint8)
 
 
 @cache
 def _index_of_label() -> np.ndarray:
-    """Class index by label, (256,) uint8, 255 where there is no class."""
-    indices = np.full(UNLABELLED + 1, IGNORE_INDEX, np.uint8)
+    """Class index by label, (256,) int16, negative where there is none."""
+    indices = np.full(UNLABELLED + 1, -1, np.int16)
     labels = [category - LABEL_OFFSET for category in fine_categories()]
     indices[labels] = np.arange(len(labels))
+    indices[UNLABELLED] = IGNORE_INDEX
     return indices
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from freeseg_mm.utils.files import (
-    entries_of,
     file_sizes,
+    naming_errors,
     read_json,
     require_files,
 )
@@ -101,7 +101,7 @@ class CocoSource:
         content = read_json(
             self.panoptic_json, ['images', 'annotations', 'categories']
         )
-        with entries_of(self.panoptic_json):
+        with naming_errors(self.panoptic_json):
             self._check_categories(content['categories'])
             images = self._pair(content['images'], content['annotations'])
         if not subset and len(images) != NUM_IMAGES[self.split]:

@@ -9,7 +9,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.files import entries_of, read_json
+from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.image_files import require_size
 from freeseg_mm.utils.panoptic_png import VOID_ID, decode_panoptic_png
 
@@ -49,7 +49,7 @@ def import_panoptic(
         ValueError: If a file is damaged or does not fit the others.
     """
     content = read_json(json_path, _LISTS)
-    with entries_of(json_path):
+    with naming_errors(json_path):
         names = _names_by_id(content['categories'])
         if things is None:
             things = [
@@ -102,7 +102,7 @@ def import_instances(
         ValueError: If a file is damaged or does not fit the others.
     """
     content = read_json(json_path, _LISTS)
-    with entries_of(json_path):
+    with naming_errors(json_path):
         names = _names_by_id(content['categories'])
         objects: dict[int, list] = {
             image['id']: [] for image in content['images']

@@ -102,21 +102,13 @@ def _with_unseen(wanted: Vocabulary, unseen: Sequence[str]) -> Vocabulary:
 
 def _as_file(vocabulary: Vocabulary) -> dict[str, Any]:
     """Content of a file for :meth:`Vocabulary.load`."""
-    classes = list(
-        zip(
-            vocabulary.names,
-            vocabulary.is_thing,
-            vocabulary.is_seen,
-            vocabulary.synonyms,
-            strict=True,
-        )
-    )
+    synonyms = zip(vocabulary.names, vocabulary.synonyms, strict=True)
     return {
         'name': vocabulary.name,
         'classes': list(vocabulary.names),
-        'things': [name for name, thing, _, _ in classes if thing],
-        'unseen': [name for name, _, seen, _ in classes if not seen],
-        'synonyms': {name: list(also) for name, _, _, also in classes if also},
+        'things': list(vocabulary.things),
+        'unseen': list(vocabulary.unseen),
+        'synonyms': {name: list(also) for name, also in synonyms if also},
     }
 
 
