@@ -162,6 +162,7 @@ LAYOUTS: dict[str, Sequence[Rule]] = {
         # kept where the tower was tuned, see `convert`
         Rule('backbone.clip_model.visual.*', 'backbone.tower.*'),
         Rule('backbone.clip_model.*', None),
+        Rule('frozen_backbone.*', None),  # of the training of OVRCOAT
     ),
     'released': (
         *_RESNET,

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,7 +14,8 @@ class Served:
     """What a path of the server has, and how it is served.
 
     ``cut`` bytes only are sent of what is promised, by the next response
-    alone; ``pages`` are sent first, one a request, instead of the file.
+    alone; ``pages`` are sent first, one a request, instead of the file. It
+    waits ``delay`` seconds before a response, ``stall`` before its end.
     """
 
     content: bytes
@@ -23,6 +25,7 @@ class Served:
     content_type: str = 'application/octet-stream'
     length: int | None = None
     cut: int | None = None
+    delay: float = 0.0
     stall: float = 0.0
     pages: list[bytes] = field(default_factory=list)
 
@@ -34,6 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         served = server.files.get(self.path.split('?')[0])
         if served is None:
             return self.send_error(404)
+        time.sleep(served.delay)
         if served.pages:
             page = served.pages.pop(0)
             self.send_response(200)
@@ -92,9 +96,10 @@ class Server(ThreadingHTTPServer):
 @pytest.fixture
 def server():
     server = Server()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.released.set()
     server.shutdown()
+    thread.join()
     server.server_close()
