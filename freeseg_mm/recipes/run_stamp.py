@@ -16,8 +16,7 @@ class StampState(Enum):
     """State of a step's results."""
 
     ABSENT = 'nothing is there'
-    FOREIGN = 'results of unknown origin are there'
-    OTHER = 'results of other inputs, or a part of them, are there'
+    OTHER = 'results of other or unknown inputs, or a part, are there'
     STARTED = 'the step began with these inputs and did not finish'
     FINISHED = 'the results of these inputs are there, unchanged'
 
@@ -30,6 +29,8 @@ class RunStamp:
 
     Args:
         path: The stamp, a JSON file; its folder is made when needed.
+        inputs: All that decides the results. JSON has to hold it; objects
+            of other types count by their text.
         outputs: The files that the step writes.
         partial: Files that the step leaves on the way, as checkpoints to
             resume from.
@@ -38,19 +39,18 @@ class RunStamp:
     def __init__(
         self,
         path: Path,
+        inputs: Mapping[str, Any],
         outputs: Iterable[Path],
         partial: Iterable[Path] = (),
     ) -> None:
         self.path = path
+        # as they are read back: tuples are lists
+        self.inputs = json.loads(json.dumps(inputs, default=str))
         self.outputs = list(outputs)
         self._partial = list(partial)
 
-    def state(self, inputs: Mapping[str, Any]) -> StampState:
+    def state(self) -> StampState:
         """Compare what is there with what is wanted.
-
-        Args:
-            inputs: All that decides the results. JSON has to hold it;
-                objects of other types count by their text.
 
         Raises:
             ValueError: If the stamp is no JSON object.
@@ -59,20 +59,17 @@ class RunStamp:
         if stamp is None:
             files = [*self.outputs, *self._partial]
             is_there = any(path.exists() for path in files)
-            return StampState.FOREIGN if is_there else StampState.ABSENT
-        if stamp.get('inputs') != _as_json(inputs):
+            return StampState.OTHER if is_there else StampState.ABSENT
+        if stamp.get('inputs') != self.inputs:
             return StampState.OTHER
         if stamp.get('outputs') == self._digests():
             return StampState.FINISHED
         return StampState.STARTED
 
-    def run(
-        self, inputs: Mapping[str, Any], step: Callable[[], object]
-    ) -> bool:
+    def run(self, step: Callable[[], object]) -> bool:
         """Do a step unless its results are there.
 
         Args:
-            inputs: See :meth:`state`.
             step: The step; where it began before, it may resume.
 
         Returns:
@@ -82,14 +79,14 @@ class RunStamp:
             FileNotFoundError: If the step did not write an output.
             ValueError: If the stamp is no JSON object.
         """
-        if self.state(inputs) is StampState.FINISHED:
+        if self.state() is StampState.FINISHED:
             return False
-        self._write(inputs, None)
+        self._write(None)
         step()
         missing = [str(path) for path in self.outputs if not path.is_file()]
         if missing:
             raise FileNotFoundError(f'the step did not write {missing}')
-        self._write(inputs, self._digests())
+        self._write(self._digests())
         return True
 
     def _digests(self) -> dict[str, str]:
@@ -113,11 +110,9 @@ class RunStamp:
             )
         return stamp
 
-    def _write(
-        self, inputs: Mapping[str, Any], outputs: dict[str, str] | None
-    ) -> None:
+    def _write(self, outputs: dict[str, str] | None) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        stamp = {'inputs': _as_json(inputs), 'outputs': outputs}
+        stamp = {'inputs': self.inputs, 'outputs': outputs}
         write_json(stamp, self.path, indent=1)
 
 
@@ -137,8 +132,3 @@ def json_digest(content: Any) -> str:
     """
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]
-
-
-def _as_json(content: Mapping[str, Any]) -> Any:
-    """Equal to what is read back: tuples as lists."""
-    return json.loads(json.dumps(content, default=str))

@@ -112,27 +112,27 @@ class ShapesDemo:
             FileExistsError: If another CLIP is there and may not be
                 replaced.
         """
-        record = RunStamp(self.clip / '.made_by_demo', [self.clip_weights])
         inputs = {
             'world': self._world_digest,
             'training': asdict(self.clip_training),
             'model': file_digest(self.clip_config),
         }
-        unknown = (StampState.FOREIGN, StampState.OTHER)
-        if record.state(inputs) in unknown and not self.overwrite:
+        stamp = RunStamp(
+            self.clip / '.made_by_demo', inputs, [self.clip_weights]
+        )
+        if stamp.state() is StampState.OTHER and not self.overwrite:
             raise FileExistsError(
                 f'{self.clip} holds a CLIP that the demo did not train, or '
                 'with other options; name another folder with --clip, or '
                 'give --overwrite to replace it'
             )
-        return record.run(
-            inputs,
+        return stamp.run(
             lambda: train_shapes_clip(
                 self.data,
                 self.clip,
                 model_config=self.clip_config,
                 training=self.clip_training,
-            ),
+            )
         )
 
     def train(self) -> bool:
@@ -150,23 +150,21 @@ class ShapesDemo:
             'clip': file_digest(self.clip_weights),
             'config': file_digest(self.config_used),
         }
-        record = RunStamp(folder / '.step.json', [self.checkpoint])
-        state = record.state(inputs)
-        if state not in (StampState.STARTED, StampState.FINISHED):
+        stamp = RunStamp(folder / '.step.json', inputs, [self.checkpoint])
+        if stamp.state() in (StampState.ABSENT, StampState.OTHER):
             # what --resume goes by
             (folder / 'last_checkpoint').unlink(missing_ok=True)
         command = [
             *(sys.executable, str(self.train_script)),
             *(str(self.config_used), '--work-dir', str(folder), '--resume'),
         ]
-        return record.run(
-            inputs,
+        return stamp.run(
             lambda: Slot().run(
                 'training',
                 command,
                 self.work_dir / 'train.log',
                 max_iters=self._config.train_cfg.max_iters,
-            ),
+            )
         )
 
     def measure(self) -> bool:
@@ -268,11 +266,11 @@ class ShapesDemo:
             'checkpoint': file_digest(self.checkpoint),
             'config': file_digest(self.config_used),
         }
-        record = RunStamp(self.work_dir / f'.{name}.json', outputs)
+        stamp = RunStamp(self.work_dir / f'.{name}.json', inputs, outputs)
         # pycocotools and others talk about each of their steps.
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            return record.run(inputs, action)
+            return stamp.run(action)
 
 
 def _coarse(picture: np.ndarray) -> np.ndarray:

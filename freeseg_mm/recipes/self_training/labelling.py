@@ -93,9 +93,8 @@ class Labelling:
             'settings': asdict(self.settings),
         }
         files = PseudoLabelFiles(self.out)
-        stamp = RunStamp(self.out / '.made_from.json', [files.json])
-        is_other = stamp.state(info) in (StampState.FOREIGN, StampState.OTHER)
-        if is_other and files.json.exists():
+        stamp = RunStamp(self.out / '.made_from.json', info, [files.json])
+        if stamp.state() is StampState.OTHER and files.json.exists():
             raise FileExistsError(
                 f'{self.out} holds pseudo labels of other weights, data or '
                 'settings; delete it or name another folder'
@@ -130,7 +129,7 @@ class Labelling:
             _draw_pictures(files, dataset, content, self.num_pictures)
             write_json(content, files.json)
 
-        was_made = stamp.run(info, make)
+        was_made = stamp.run(make)
         files.journal.unlink(missing_ok=True)
         return was_made
 

@@ -158,21 +158,17 @@ class Training:
         }
         stamp = RunStamp(
             self.folder / 'inputs.json',
+            inputs,
             [self.weights],
             self.folder.glob('*.pth'),
         )
-        state = stamp.state(inputs)
-        if state is StampState.OTHER:
+        if stamp.state() is StampState.OTHER:
             raise FileExistsError(
                 f'{self.folder} holds a training of another config, start or '
-                'pseudo labels; delete it or name another work folder'
+                'pseudo labels, or weights of unknown origin; delete it or '
+                'name another work folder'
             )
-        if state is StampState.FOREIGN:
-            raise FileExistsError(
-                f'{self.folder} holds weights of unknown origin; delete them '
-                'or name another work folder'
-            )
-        stamp.run(inputs, self._train)
+        stamp.run(self._train)
         return self.weights
 
     def _train(self) -> None:

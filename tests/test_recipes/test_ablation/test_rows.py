@@ -1,7 +1,7 @@
 import pytest
 from mmengine.config import Config
 
-from freeseg_mm.recipes.ablation.rows import read_row, read_rows, run_digests
+from freeseg_mm.recipes.ablation import read_row, read_rows, run_digests
 
 
 def test_reads_what_a_config_notes(write_config):
