@@ -10,7 +10,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 

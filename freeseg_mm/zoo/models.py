@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +75,10 @@ class ZooModel:
             )
         return cls(name=path.stem, config_file=path, **content)
 
-    @cached_property
+    @property
     def checkpoint(self) -> Path:
         """Place of the converted checkpoint, there or not."""
-        return zoo_home() / 'models' / f'{self.name}.pth'
+        return converted_checkpoint(self.name)
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -130,6 +129,11 @@ def zoo_home() -> Path:
     return Path(home).expanduser()
 
 
+def converted_checkpoint(name: str) -> Path:
+    """Place of a converted checkpoint, there or not."""
+    return zoo_home() / 'models' / f'{name}.pth'
+
+
 def zoo_configs() -> dict[str, Path]:
     """Configs of the zoo by name, those of the current folder first."""
     found: dict[str, Path] = {}
@@ -162,7 +166,11 @@ def find_zoo_model(name: str) -> ZooModel:
 
 def best_zoo_model() -> ZooModel | None:
     """The converted model with the best :attr:`ZooModel.rank`, if any."""
-    models = [model for model in zoo_models() if model.checkpoint.is_file()]
+    models = (
+        ZooModel.read(path)
+        for name, path in sorted(zoo_configs().items())
+        if converted_checkpoint(name).is_file()
+    )
     return max(models, key=lambda model: model.rank, default=None)
 
 
@@ -195,8 +203,7 @@ def convert_file(
     """
     state = read_state(path)
     init_default_scope(config.get('default_scope', 'mmdet'))
-    built = deepcopy(config.model)
-    model: FreeSeg = MODELS.build(built)
+    model: FreeSeg = MODELS.build(deepcopy(config.model))
     try:
         converted = convert(state, layout, model.state_dict())
     except ValueError as error:

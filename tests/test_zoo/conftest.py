@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import torch
+from inference_fixtures import *  # noqa: F403
 
 
 @dataclass
@@ -103,3 +105,186 @@ def server():
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+# From a name of ours to the authors', the other way than the package's rules.
+RELEASED = [
+    (r'backbone\.stem\.(\d)\.(.*)', lambda m: _stem(int(m[1])) + m[2]),
+    (r'(backbone\.)layer(\d)\.(.*)', lambda m: _block(m)),
+    (
+        r'panoptic_head\.cls_embed\.no_object',
+        'clip_adapter.non_object_embedding',
+    ),
+    (
+        r'panoptic_head\.cls_embed\.project\.(\d)',
+        lambda m: f'{PREDICTOR}class_embed.layers.{int(m[1]) // 2}',
+    ),
+    (
+        r'panoptic_head\.mask_embed\.(\d)',
+        lambda m: f'{PREDICTOR}mask_embed.layers.{int(m[1]) // 2}',
+    ),
+    (r'panoptic_head\.context_interaction', 'sem_seg_head.interaction'),
+    ('visual_norm', 'layer_norm_q_1'),
+    ('text_norm', 'layer_norm_k_1'),
+    (
+        r'interaction\.(query|key|value)\.',
+        lambda m: f'interaction.attn.{m[1][0]}_proj.',
+    ),
+    (r'interaction\.output\.', 'interaction.attn.out_proj.'),
+    (
+        r'prompt_learner\.class_prompt',
+        'clip_adapter.prompt_learner.prefix_prompt',
+    ),
+    (
+        r'^prompt_learner\.task_prompt',
+        'clip_adapter.prompt_learner.task_prompt',
+    ),
+    (r'panoptic_head\.pixel_decoder', 'sem_seg_head.pixel_decoder'),
+    (r'input_convs\.(\d)\.conv', r'input_proj.\1.0'),
+    (r'input_convs\.(\d)\.gn', r'input_proj.\1.1'),
+    (r'level_encoding\.weight', 'transformer.level_embed'),
+    (r'mask_feature\.', 'mask_features.'),
+    (r'lateral_convs\.0\.(conv\.)?', 'adapter_1.'),
+    (r'output_convs\.0\.(conv\.)?', 'layer_1.'),
+    (r'(adapter_1|layer_1)\.gn', r'\1.norm'),
+    (r'pixel_decoder\.encoder', 'pixel_decoder.transformer.encoder'),
+    (r'(encoder\.layers\.\d)\.norms\.0', r'\1.norm1'),
+    (r'(encoder\.layers\.\d)\.norms\.1', r'\1.norm2'),
+    (r'(encoder\.layers\.\d)\.ffn\.layers\.0\.0', r'\1.linear1'),
+    (r'(encoder\.layers\.\d)\.ffn\.layers\.1', r'\1.linear2'),
+    (
+        r'panoptic_head\.transformer_decoder\.layers\.(\d)\.(.*)',
+        lambda m: f'{PREDICTOR}{_layer(m[1], m[2])}',
+    ),
+    (
+        r'panoptic_head\.transformer_decoder\.post_norm',
+        'sem_seg_head.predictor.decoder_norm',
+    ),
+    (r'panoptic_head\.', 'sem_seg_head.predictor.'),
+]
+PREDICTOR = 'sem_seg_head.predictor.'
+
+
+def _stem(place):
+    kind = '.norm.' if place % 3 else '.'
+    return f'backbone.stem.conv{place // 3 + 1}{kind}'
+
+
+def _block(found):
+    rest = re.sub(r'\bbn(\d)', r'conv\1.norm', found[3])
+    rest = rest.replace('downsample.0', 'shortcut')
+    rest = rest.replace('downsample.1', 'shortcut.norm')
+    return f'backbone.res{int(found[2]) + 1}.{rest}'
+
+
+def _layer(index, rest):
+    cross, own, ffn = (
+        f'transformer_{kind}_layers.{index}.'
+        for kind in ('cross_attention', 'self_attention', 'ffn')
+    )
+    for ours, theirs in {
+        'cross_attn.attn.': f'{cross}multihead_attn.',
+        'self_attn.attn.': f'{own}self_attn.',
+        'norms.0.': f'{cross}norm.',
+        'norms.1.': f'{own}norm.',
+        'norms.2.': f'{ffn}norm.',
+        'ffn.layers.0.0.': f'{ffn}linear1.',
+        'ffn.layers.1.': f'{ffn}linear2.',
+    }.items():
+        if rest.startswith(ours):
+            return theirs + rest.removeprefix(ours)
+    raise AssertionError(rest)
+
+
+def released_name(name):
+    for pattern, target in RELEASED:
+        name = re.sub(pattern, target, name)
+    return name
+
+
+@pytest.fixture
+def released_state():
+    """From a state dict of ours to one as the authors of FreeSeg save it."""
+
+    def release(state):
+        released = {}
+        for name, value in state.items():
+            if name.endswith('num_batches_tracked'):
+                continue
+            if name.endswith('no_object'):
+                value = value[None]
+            released[released_name(name)] = value
+        for name in ('clip_model.positional_embedding', 'pixel_mean'):
+            released[f'clip_adapter.{name}'] = torch.ones(3)
+        released['clip_adapter.prompt_learner.end_signal'] = torch.ones(1, 4)
+        released['criterion.empty_weight'] = torch.ones(5)
+        assert len(released) == 4 + sum(
+            not name.endswith('num_batches_tracked') for name in state
+        )
+        return released
+
+    return release
+
+
+@dataclass(frozen=True)
+class TinyZoo:
+    """A zoo of one model, ``tiny``, in the current folder."""
+
+    root: object
+    home: object
+    config: object
+    original: object
+    weights: object
+    server: object
+
+    @property
+    def checkpoint(self):
+        return self.home / 'models/tiny.pth'
+
+
+@pytest.fixture
+def released_weights(tiny_run_config, build_tiny_model, weights_dir):
+    """Config file and checkpoint of a model with the authors' deep stem."""
+    config, weights = weights_dir / 'released.py', weights_dir / 'released.pth'
+    if not weights.exists():
+        tiny_run_config.model.backbone.update(
+            type='mmseg.ResNetV1c', stem_channels=8
+        )
+        pipeline = tiny_run_config.test_dataloader.dataset.pipeline
+        tiny_run_config.test_pipeline = pipeline  # what mmseg reads
+        model = build_tiny_model(tiny_run_config.model)
+        tiny_run_config.dump(config)
+        content = {
+            'meta': {'cfg': tiny_run_config.pretty_text},
+            'state_dict': model.state_dict(),
+            'freeseg_mm': {'clip': model.clip.fingerprint},
+        }
+        torch.save(content, weights)
+    return config, weights
+
+
+@pytest.fixture
+def tiny_zoo(released_weights, released_state, server, tmp_path, monkeypatch):
+    """Serve a tiny model as the authors' release, and index it."""
+    config, weights = released_weights
+    root, home = tmp_path / 'here', tmp_path / 'home'
+    (root / 'configs/zoo').mkdir(parents=True)
+    original = tmp_path / 'original.pth'
+    state = torch.load(weights, weights_only=True)['state_dict']
+    torch.save({'model': released_state(state), 'iteration': 9}, original)
+    url = server.serve('/tiny', original.read_bytes())
+    zoo = {
+        'url': url,
+        'file': 'tiny_released.pth',
+        'sha256': None,
+        'licence': 'Apache-2.0',
+        'source': 'a test',
+        'layout': 'released',
+        'vocabulary': 'voc20',
+        'reported': {'ade20k': {'PQ': 12.5}},
+    }
+    indexed = root / 'configs/zoo/tiny.py'
+    indexed.write_text(f'{config.read_text()}\nzoo = {zoo}\n')
+    monkeypatch.chdir(root)
+    monkeypatch.setenv('FREESEG_MM_HOME', str(home))
+    return TinyZoo(root, home, indexed, original, weights, server)
