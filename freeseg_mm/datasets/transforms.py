@@ -1,14 +1,17 @@
-"""Read the one panoptic truth of a training image."""
+"""Transforms of training samples: segments loaded, a task drawn."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
 
-from freeseg_mm.datasets.pseudo_labels import paste_pseudo_segments
 from freeseg_mm.registry import TRANSFORMS
-from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment
+from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment, Task
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
+
+from .pseudo_labels import paste_pseudo_segments
 
 
 @TRANSFORMS.register_module()
@@ -17,8 +20,10 @@ class LoadPanopticSegments(BaseTransform):
 
     Segments are renumbered from ``FIRST_SEGMENT_ID``, so that no padding
     value of another transform names one. Pixels of a hidden class become
-    0, like void: from here on nothing can tell what was there. Pseudo
-    segments, if there are any, then take their part of these.
+    0, like void: no later transform can tell their class. Pseudo segments,
+    if there are any, then take their part of these. mmdet's transforms and
+    ``PackDetInputs`` carry the map on as ``gt_sem_seg``, see
+    :func:`~freeseg_mm.structures.task_targets`.
 
     Required keys: ``img_path`` and ``ori_shape`` of the loaded image,
     ``seg_map_path``, ``segments``, ``hidden_ids``; optional:
@@ -28,8 +33,9 @@ class LoadPanopticSegments(BaseTransform):
 
     Raises:
         ValueError: If the PNG cannot be decoded, has another size than the
-            image, or holds ids the annotation does not list; and for what
-            :func:`paste_pseudo_segments` refuses.
+            image, or holds ids the annotation does not list; or if
+            :func:`~.pseudo_labels.paste_pseudo_segments` refuses the pseudo
+            segments.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -68,3 +74,25 @@ class LoadPanopticSegments(BaseTransform):
                 results.pop('pseudo_segments'),
             )
         return results
+
+
+@TRANSFORMS.register_module()
+class MultiTaskSampler(BaseTransform):
+    """Choose one of the dataset's tasks, uniformly (paper, Sec. 3.1).
+
+    ``TaskPerBatch`` makes the samples of a batch agree. Draws come from
+    NumPy's generator, which mmengine seeds per run, rank and worker and
+    brings to the same state when a run is resumed, so that a resumed run
+    sees the tasks it would have seen.
+
+    Required key: ``tasks``. Added: ``task``. Removed: ``tasks``.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace ``tasks`` by one ``task``."""
+        results['task'] = self._draw(results.pop('tasks'))
+        return results
+
+    @cache_randomness
+    def _draw(self, tasks: Sequence[Task]) -> Task:
+        return tasks[np.random.randint(len(tasks))]

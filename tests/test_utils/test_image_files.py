@@ -6,6 +6,7 @@ from PIL import Image
 
 from freeseg_mm.utils.image_files import (
     check_image_file,
+    read_class_map,
     read_label_map,
     write_label_map,
 )
@@ -107,8 +108,7 @@ class TestLabelMap:
         with pytest.raises(
             ValueError,
             match=re.escape(
-                f'label map {path}: expected one 8-bit channel, got mode '
-                f'{mode!r}'
+                f'label map {path}: expected image mode L or P, got {mode}'
             ),
         ):
             read_label_map(path)
@@ -121,10 +121,31 @@ class TestLabelMap:
         with pytest.raises(
             ValueError,
             match=f'cannot decode label map {re.escape(str(path))}: .*; '
-            'unpack or download it again',
+            'write or download it again',
         ):
             read_label_map(path)
 
     def test_missing(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match='missing file .*a.png'):
+        with pytest.raises(FileNotFoundError, match='no label map .*a.png'):
             read_label_map(tmp_path / 'a.png')
+
+
+class TestClassMap:
+    def test_positions_and_ignored(self, tmp_path):
+        write_label_map(np.array([[0, 5, 255]], np.uint8), tmp_path / 'a.png')
+        assert read_class_map(tmp_path / 'a.png', 6).tolist() == [[0, 5, 255]]
+
+    def test_classes_beyond_the_vocabulary(self, tmp_path):
+        write_label_map(np.array([[4, 7, 5]], np.uint8), tmp_path / 'a.png')
+        with pytest.raises(
+            ValueError,
+            match=r'semantic PNG .*a.png holds classes \[5, 7\]; expected 0 '
+            r'to 4, the positions in the vocabulary, or 255 \(ignored\)',
+        ):
+            read_class_map(tmp_path / 'a.png', 5)
+
+    def test_255_classes_at_most(self, tmp_path):
+        write_label_map(np.array([[254]], np.uint8), tmp_path / 'a.png')
+        assert read_class_map(tmp_path / 'a.png', 255).item() == 254
+        with pytest.raises(ValueError, match='8 bits cannot tell the 256 cl'):
+            read_class_map(tmp_path / 'a.png', 256)

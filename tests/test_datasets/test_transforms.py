@@ -1,5 +1,7 @@
 """Segment maps as loaded, and after the training pipeline of COCO."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from mmengine.registry import MODELS
 from PIL import Image
 from scipy import ndimage
 
-from freeseg_mm.structures import FIRST_SEGMENT_ID
+from freeseg_mm.datasets.transforms import MultiTaskSampler
+from freeseg_mm.structures import FIRST_SEGMENT_ID, Task
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 
 LOAD = [
@@ -18,6 +21,7 @@ LOAD = [
 ]
 SKY, CAT, CROWD = (FIRST_SEGMENT_ID + i for i in range(3))
 CROP = 64
+TASKS = tuple(Task)
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_nothing_is_hidden_under_full_supervision(pets):
 
 
 def test_loading_twice_gives_the_same(pets):
-    # a transform that wrote into the data set's records would not
+    # a transform that wrote into the dataset's records would not
     dataset = pets.dataset(pipeline=LOAD, serialize_data=False)
     first, second = dataset[0], dataset[0]
     np.testing.assert_array_equal(first['gt_seg_map'], second['gt_seg_map'])
@@ -232,3 +236,46 @@ def test_padding_of_a_batch_is_in_no_segment(large_pets, coco):
 def test_builds_without_arguments_only():
     with pytest.raises(TypeError, match='takes no arguments'):
         Compose([{'type': 'freeseg_mm.LoadPanopticSegments', 'hidden': 1}])
+
+
+def draw(count, tasks=TASKS):
+    sampler = MultiTaskSampler()
+    return [sampler({'tasks': tasks})['task'] for _ in range(count)]
+
+
+def test_replaces_tasks_by_one_task():
+    sample = MultiTaskSampler()({'tasks': TASKS, 'img_id': 3})
+    assert set(sample) == {'task', 'img_id'}
+    assert isinstance(sample['task'], Task)
+
+
+def test_tasks_are_drawn_uniformly():
+    np.random.seed(0)
+    counts = Counter(draw(3000))
+    # 13.8 is exceeded by one in a thousand uniform samplers
+    chi_square = sum((counts[task] - 1000) ** 2 / 1000 for task in TASKS)
+    assert chi_square < 13.8
+    # and the order is no cycle: all nine pairs follow each other
+    np.random.seed(0)
+    tasks = draw(3000)
+    pairs = Counter(zip(tasks, tasks[1:], strict=False))
+    assert len(pairs) == 9
+    assert min(pairs.values()) > 250
+
+
+def test_same_seed_draws_the_same_tasks():
+    np.random.seed(1)
+    first = draw(20)
+    np.random.seed(1)
+    assert draw(20) == first
+    np.random.seed(2)
+    assert draw(20) != first
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_single_task_is_always_drawn(task):
+    assert set(draw(10, (task,))) == {task}
+
+
+def test_absent_task_is_never_drawn():
+    assert set(draw(50, TASKS[:2])) == set(TASKS[:2])

@@ -53,7 +53,7 @@ def real(request, samples_dir, tmp_path):
 
 
 def mmseg_gt(kind, path):
-    """The truth as mmseg's pipeline loads it, 255 is ignored."""
+    """The ground truth as mmseg's pipeline loads it, 255 is ignored."""
     loading = pytest.importorskip('mmseg.datasets.transforms.loading')
     results = loading.LoadAnnotations()(
         {
@@ -67,7 +67,7 @@ def mmseg_gt(kind, path):
 
 
 def shaken(gt, num_classes, rng):
-    """The truth moved by some pixels, a part of its classes swapped."""
+    """The ground truth moved by some pixels, a part of its classes swapped."""
     moved = np.roll(gt.numpy(), rng.integers(-9, 10, 2), axis=(0, 1))
     table = np.arange(256)
     swapped = rng.random(256) < 0.3
@@ -79,7 +79,7 @@ def shaken(gt, num_classes, rng):
 def test_miou_equals_mmseg(real):
     kind, layout, raw = real
     mmseg = pytest.importorskip('mmseg.evaluation.metrics.iou_metric')
-    vocabulary = Vocabulary.load(layout.vocabulary)
+    vocabulary = Vocabulary.load(layout.root / 'vocabulary.json')
     num_classes = len(vocabulary)
     ours, theirs = OpenVocabSemMetric(), mmseg.IoUMetric()
     ours.dataset_meta = {'vocabulary': vocabulary.to_dict()}
