@@ -48,11 +48,10 @@ Percent, `paper / ours`; an empty place is a number that is not there.
 | -------- | -----------: | ----------: | ------------: | ----------: |
 | Them     |  44.2 /      |             |   39.8 /      |             |
 | **late** |              |             |               |             |
-| Ours †   | 44.2 / 43.0‡ | 28.6 /      | 39.8\\* /      | 10.0 /      |
+| Ours     | 44.2 / 43.0‡ | 28.6 /      | 39.8\\* /      | 10.0 /      |
 
 - \\* late, Ours, A h: the paper prints 39.8, its own numbers beside it give \
 34.7
-- † late, Ours (B): ours is without prompt tuning, not there yet
 - ‡ late, Ours: a.json was tested with model.test_cfg.mode=clip
 
 ## Other results
@@ -77,7 +76,7 @@ e=clip |
 
 def test_markdown_without_results(table, rows):
     text = markdown_report([table], rows, [])
-    assert '| Ours †   | 44.2 /      |' in text
+    assert '| Ours     | 44.2 /      |' in text
     assert 'Other results' not in text
     assert 'Where ours comes from' not in text
 
@@ -121,11 +120,9 @@ def test_csv(table, rows, results):
         'paper': '44.2',
         'paper_implied': '',
         'ours': '43.0400',
-        'ours_lacks': '',
         'result': 'a.json',
         'options': 'model.test_cfg.mode=clip',
     }
     assert lines[4]['paper_implied'] == '34.7'
-    assert lines[5]['ours_lacks'] == 'prompt tuning'
     assert (lines[6]['metric'], lines[6]['ours']) == ('panoptic/PQ', '50.0000')
     assert lines[7]['ours'] == ''
