@@ -2,11 +2,17 @@
 
 import argparse
 import json
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-Options = TypeVar('Options')
+from freeseg_mm.analysis.cost.options import (
+    BenchOptions,
+    InferOptions,
+    TrainOptions,
+)
 
 
 class KeyValues(argparse.Action):
@@ -41,192 +47,106 @@ def add_options(parser: argparse.ArgumentParser, name: str, what: str) -> None:
     )
 
 
-def add_common_arguments(
-    parser: argparse.ArgumentParser,
-    *,
-    image_size: int,
-    batch: int,
-    classes: str,
-    preset: str,
+def add_arguments(
+    parser: argparse.ArgumentParser, options: type[BenchOptions]
 ) -> None:
-    """Add what every measurement of a model takes; defaults are given."""
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--image-size',
-        type=int,
-        default=image_size,
-        metavar='S',
-        help=f'longer side of the images (default {image_size})',
-    )
-    parser.add_argument(
-        '--batch',
-        type=int,
-        default=batch,
-        metavar='B',
-        help=f'images at once (default {batch})',
-    )
-    parser.add_argument(
-        '--classes',
-        default=classes,
-        metavar='K',
-        help='number of generated names, or a vocabulary by name or file '
-        f'(default {classes})',
-    )
-    for name, default, what in (
-        ('--runs', 3, 'timed runs; their median counts'),
-        ('--warmup', 1, 'runs before them'),
-        ('--seed', 0, 'seed of weights and images'),
-    ):
-        parser.add_argument(
-            name, type=int, default=default, help=f'{what} ({default})'
-        )
-    parser.add_argument('--device', help='default: cuda if there is one')
-    parser.add_argument('--threads', type=int, help='CPU threads')
-    add_options(parser, '--cfg-options', 'entries of the config')
-    parser.add_argument(
-        '--against',
-        metavar='PRESET_OR_CONFIG',
-        help=f"measure this, too: '{preset}' or a config file",
-    )
-    add_options(
-        parser,
-        '--against-options',
-        'entries of --against; without that, of the first side',
-    )
-    parser.add_argument(
-        '--out', type=Path, metavar='FILE', help='write JSON to this file'
-    )
+    """Add an argument for each field of a dataclass of options."""
+    for field in fields(options):
+        name = '--' + field.name.replace('_', '-')
+        settings: dict[str, Any] = dict(field.metadata)
+        if field.default_factory is not MISSING:  # overrides of a config
+            add_options(parser, name, settings['help'])
+            continue
+        if field.default is MISSING:
+            name = field.name
+        elif isinstance(field.default, bool):
+            settings['action'] = 'store_true'
+        else:
+            settings['default'] = default = field.default
+            if isinstance(default, int):
+                settings['type'] = int
+            if default is not None:
+                shown = default if isinstance(default, tuple) else [default]
+                settings['help'] += f' ({" ".join(map(str, shown))})'
+        parser.add_argument(name, **settings)
 
 
-def read_options(kind: type[Options], args: argparse.Namespace) -> Options:
-    """Options of a dataclass from the arguments of the same names."""
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: getattr(args, name) for name in names})
+def run(
+    args: argparse.Namespace,
+    options: type[BenchOptions],
+    measure: Callable[[Any], dict[str, Any]],
+) -> None:
+    """Measure, print tables and write JSON.
 
-
-def check_out(path: Path | None) -> None:
-    """Refuse a name that nothing could be written to in the end.
+    Args:
+        args: Parsed arguments.
+        options: Dataclass of the options.
+        measure: Takes the options and gives what was measured.
 
     Raises:
-        ValueError: If it does not end in ``.json``.
+        ValueError: If the output's name does not end in ``.json``.
         FileNotFoundError: If its folder does not exist.
     """
-    if path is None:
-        return
-    if path.suffix != '.json':
-        raise ValueError(f'--out {path}: expected a name ending in .json')
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f'--out {path}: no folder {path.parent}')
-
-
-def write_out(path: Path | None, result: dict[str, Any]) -> None:
-    """Write what was measured."""
+    path: Path | None = args.out
+    if path is not None:
+        if path.suffix != '.json':
+            raise ValueError(f'--out {path}: expected a name ending in .json')
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f'--out {path}: no folder {path.parent}')
+    names = [field.name for field in fields(options)]
+    result = measure(options(**{name: getattr(args, name) for name in names}))
     if path is not None:
         path.write_text(json.dumps(result, indent=2) + '\n')
 
 
-def _add_infer(commands: Any) -> None:
-    """Add ``infer`` to the measurements."""
-    parser = commands.add_parser(
-        'infer',
-        help='cost of answering a batch of images, part by part',
-        description=(
-            'Count, then time what answering a batch takes, part by part, '
-            "next to another config or the flow of the authors' release "
-            '(--against reference). Weights are random unless given.'
-        ),
-    )
-    add_common_arguments(
-        parser, image_size=320, batch=1, classes='171', preset='reference'
-    )
-    parser.add_argument(
-        '--checkpoint', metavar='FILE', help='weights; default random ones'
-    )
-    parser.add_argument(
-        '--queries', type=int, metavar='N', help='mask proposals'
-    )
-    parser.add_argument(
-        '--tasks',
-        nargs='+',
-        metavar='TASK',
-        help='semantic, instance, panoptic; default as configured',
-    )
-    parser.add_argument(
-        '--images',
-        nargs='+',
-        default=['random'],
-        metavar='FILE',
-        help="image files, or 'random' (default)",
-    )
-    parser.add_argument(
-        '--measure',
-        nargs='+',
-        default=['counts', 'macs', 'seconds', 'peak_bytes'],
-        metavar='KIND',
-        help='some of counts, macs, seconds, peak_bytes; default all',
-    )
-    parser.set_defaults(run=run_infer)
+def _measure_infer(options: InferOptions) -> dict[str, Any]:
+    from freeseg_mm.analysis.cost.infer import InferBenchmark
+
+    return InferBenchmark(options).run()
 
 
-def run_infer(args: argparse.Namespace) -> None:
-    """Measure, print tables and write JSON."""
-    check_out(args.out)
-    from freeseg_mm.analysis.cost.infer import InferBenchmark, InferOptions
+def _measure_train(options: TrainOptions) -> dict[str, Any]:
+    from freeseg_mm.analysis.cost.train import TrainBenchmark
 
-    benchmark = InferBenchmark(read_options(InferOptions, args))
-    write_out(args.out, benchmark.run())
-
-
-def _add_train(commands: Any) -> None:
-    """Add ``train`` to the measurements."""
-    parser = commands.add_parser(
-        'train',
-        help='cost of one training step, part by part',
-        description=(
-            'Count, then time what one training step takes, part by part, '
-            "next to mmdet's Mask2Former of the same size (--against "
-            'mask2former) or another config. Weights are random.'
-        ),
-    )
-    add_common_arguments(
-        parser, image_size=128, batch=2, classes='156', preset='mask2former'
-    )
-    parser.add_argument(
-        '--task', default='panoptic', help='what is trained (panoptic)'
-    )
-    parser.add_argument(
-        '--segments',
-        type=int,
-        default=10,
-        help='segments of each generated image (10)',
-    )
-    parser.add_argument(
-        '--data',
-        action='store_true',
-        help="take the first batch of the config's own training data",
-    )
-    parser.add_argument(
-        '--count-only',
-        action='store_true',
-        help='count multiply-adds in one step of each side, time nothing',
-    )
-    parser.set_defaults(run=run_train)
-
-
-def run_train(args: argparse.Namespace) -> None:
-    """Measure, print tables and write JSON."""
-    check_out(args.out)
-    from freeseg_mm.analysis.cost.train import TrainBenchmark, TrainOptions
-
-    benchmark = TrainBenchmark(read_options(TrainOptions, args))
-    write_out(args.out, benchmark.run())
+    return TrainBenchmark(options).run()
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``bench`` and what it can measure to the subcommands."""
+    """Add ``bench`` and its measurements to the subcommands."""
     parser = commands.add_parser('bench', help='measure costs')
     measurements = parser.add_subparsers(
         metavar='WHAT', dest='what', required=True
     )
-    _add_infer(measurements)
-    _add_train(measurements)
+    for name, options, measure, what, against, weights in (
+        (
+            'infer',
+            InferOptions,
+            _measure_infer,
+            'predicting all images',
+            "the flow of the authors' release (--against reference)",
+            'random unless given',
+        ),
+        (
+            'train',
+            TrainOptions,
+            _measure_train,
+            'one training step',
+            "mmdet's Mask2Former of the same size (--against mask2former)",
+            'random',
+        ),
+    ):
+        command = measurements.add_parser(
+            name,
+            help=f'cost of {what}, part by part',
+            description=(
+                f'Count, then time what {what} takes, part by part, next to '
+                f'another config or {against}. Weights are {weights}.'
+            ),
+        )
+        add_arguments(command, options)
+        command.add_argument(
+            '--out', type=Path, metavar='FILE', help='write JSON to this file'
+        )
+        command.set_defaults(
+            run=partial(run, options=options, measure=measure)
+        )

@@ -1,4 +1,4 @@
-"""How far two ways of computing the same thing agree."""
+"""Agreement of two ways to predict the same."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ from .meter import replaced
 
 
 @dataclass
-class PagePrediction:
-    """What a model made of a batch.
+class BatchPrediction:
+    """Prediction of a batch.
 
     Attributes:
-        class_probs: What post-processing was given, (B, T, N, C) each call.
+        class_probs: Input of post-processing, (B, T, N, C) each call.
         mask_logits: Likewise, (B, T or 1, N, h, w) each call.
         samples: The results.
     """
@@ -31,9 +31,9 @@ class PagePrediction:
 
 
 @contextmanager
-def recorded(model: FreeSeg) -> Iterator[PagePrediction]:
-    """Keep what the model's post-processing is given meanwhile."""
-    prediction = PagePrediction()
+def recorded(model: FreeSeg) -> Iterator[BatchPrediction]:
+    """Keep the inputs of the model's post-processing meanwhile."""
+    prediction = BatchPrediction()
 
     def keep(original: Callable) -> Callable:
         def predict(
@@ -45,20 +45,20 @@ def recorded(model: FreeSeg) -> Iterator[PagePrediction]:
 
         return predict
 
-    with replaced(model.panoptic_fusion_head, 'predict', keep):
+    with replaced(model.panoptic_fusion_head.predict, keep):
         yield prediction
 
 
 def of_tasks(
-    predictions: Sequence[PagePrediction],
+    predictions: Sequence[BatchPrediction],
     tasks: Sequence[Task],
     wanted: Sequence[Task],
-) -> list[PagePrediction]:
-    """Leave out what answers say of other tasks.
+) -> list[BatchPrediction]:
+    """Leave out the predictions of other tasks.
 
     Args:
-        predictions: To ``tasks``, or masks that all of them share.
-        tasks: The tasks that were asked.
+        predictions: Predictions of ``tasks``, or masks that all share.
+        tasks: The predicted tasks.
         wanted: Some of them.
     """
     places = [list(tasks).index(task) for task in wanted]
@@ -67,7 +67,7 @@ def of_tasks(
         return x[:, places] if x.shape[1] == len(tasks) else x
 
     return [
-        PagePrediction(
+        BatchPrediction(
             class_probs=[chosen(x) for x in prediction.class_probs],
             mask_logits=[chosen(x) for x in prediction.mask_logits],
             samples=prediction.samples,
@@ -77,11 +77,11 @@ def of_tasks(
 
 
 def agreement(
-    ones: Sequence[PagePrediction],
-    others: Sequence[PagePrediction],
+    ones: Sequence[BatchPrediction],
+    others: Sequence[BatchPrediction],
     tasks: Sequence[Task],
 ) -> dict[str, Any]:
-    """Compare the answers of two sides to the same batches.
+    """Compare the predictions of two sides for the same batches.
 
     Returns:
         ``class_probs`` and ``mask_logits``: the largest difference as a
@@ -118,8 +118,8 @@ def agreement(
     return combined
 
 
-def _compare(one: PagePrediction, other: PagePrediction) -> dict[str, Any]:
-    """What :func:`sameness` says of one batch, but for the pixels."""
+def _compare(one: BatchPrediction, other: BatchPrediction) -> dict[str, Any]:
+    """Compare one batch, but for the pixels; see :func:`agreement`."""
     ours, theirs = _common(one.class_probs, other.class_probs)
     kept, kept_there = ours.any(-1), theirs.any(-1)
     alike = kept.shape == kept_there.shape
