@@ -107,13 +107,11 @@ class InferBenchmark:
         result['num_images'] = sum(len(x['inputs']) for x in self.batches)
         if len(self.sides) == 2:
             common = [task for task in self.tasks[0] if task in self.tasks[1]]
-            result['same'] = agreement(
-                *(
-                    of_tasks(self.predictions[side.name], tasks, common)
-                    for side, tasks in zip(self.sides, self.tasks, strict=True)
-                ),
-                common,
+            ours, theirs = (
+                of_tasks(self.predictions[side.name], tasks, common)
+                for side, tasks in zip(self.sides, self.tasks, strict=True)
             )
+            result['same'] = agreement(ours, theirs, common)
             show(agreement_lines(result['same']))
         return result
 

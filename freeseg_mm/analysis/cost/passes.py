@@ -84,7 +84,8 @@ class _State:
                 return None
         if self.forgets and contender.forget is not None:
             contender.forget()
-        meter, traffic = Meter(probe), {}
+        meter = Meter(probe)
+        traffic: dict[str, int] = {}
         with ExitStack() as stack:
             if kind == 'counts' and contender.clip is not None:
                 traffic = stack.enter_context(count_traffic(contender.clip))

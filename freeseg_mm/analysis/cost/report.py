@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,11 +22,8 @@ TITLES = {
     'peak_bytes': 'Peak memory above the start (MiB)',
 }
 UNITS = {'macs': 1e9, 'seconds': 1.0, 'peak_bytes': 2.0**20}
-
-
-def print_now(text: str) -> None:
-    """Print so that a long measurement may be watched."""
-    print(text, flush=True)
+print_now = partial(print, flush=True)
+"""Print so that a long measurement may be watched."""
 
 
 def measure_and_show(
@@ -61,9 +59,10 @@ def measure_and_show(
         'sides': {each.name: each.costs for each in contenders},
     }
     if len(contenders) == 2:
-        result['ratio'] = ratios(*contenders)
+        this, against = contenders
+        result['ratio'] = ratios(this, against)
         if result['ratio']:
-            show(ratio_lines(*contenders, result['ratio']))
+            show(ratio_lines(this, against, result['ratio']))
     return result
 
 

@@ -40,7 +40,7 @@ class Row:
             cells, as ``table1/semantic_coco_ours``; several if each
             predicts another task.
         cited: By source, the numbers that the paper took from others,
-            percent, in the order of the source's columns.
+            percent, of its columns in order; ``None`` for a gap.
     """
 
     labels: tuple[str, ...]
@@ -223,8 +223,8 @@ def _result_of(
     alike = (
         result
         for result in results
-        if result.row in rows
+        if (other := rows.get(result.row or ''))
         and not result.changes
-        and same_results(config, rows[result.row], rows)
+        and same_results(config, other, rows)
     )
     return own[0] if own else next(alike, None)

@@ -4,6 +4,8 @@ The numbers of what the authors ran themselves stand in the configs of the
 rows, as ``paper``.
 """
 
+from collections.abc import Mapping
+
 from .filling import Column, Row, Table
 
 _SEMANTIC, _INSTANCE, _PANOPTIC = (
@@ -30,11 +32,11 @@ _STEMS = {
 }
 """Last part of the names of a method's configs."""
 _METHODS = ('Full Sup.', 'CLIP', 'ZSSeg', 'Ours')
-_Cited = tuple[str, dict[str, tuple[float, ...]]]
+_Cited = tuple[str, Mapping[str, tuple[float, ...]]]
 
 
 def _rows(
-    section: str, patterns: dict[str, str], *methods: str | _Cited
+    section: str, patterns: Mapping[str, str], *methods: str | _Cited
 ) -> tuple[Row, ...]:
     """Describe the rows of one section.
 
