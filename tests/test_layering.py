@@ -49,7 +49,6 @@ ONLY_IN = {
     'freeseg_mm.analysis.cost': ('benchmark', 'cli'),
     # So is looking at results.
     'freeseg_mm.analysis': ('analysis',),
-    'freeseg_mm.analysis.tuning': ('tuning_analysis',),
     'matplotlib': ('analysis',),
 }
 
