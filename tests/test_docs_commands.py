@@ -82,7 +82,7 @@ def parse(monkeypatch, capsys):
         raise Parsed(understand(*arguments))
 
     def run(script, arguments):
-        # tools/demo.py sets it
+        # freeseg-mm demo sets it
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
         monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', stop)
         # a placeholder of the docs

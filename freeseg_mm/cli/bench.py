@@ -2,43 +2,12 @@
 
 import argparse
 import json
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-Options = TypeVar('Options')
+from freeseg_mm.utils.run_config import add_options
 
-
-class KeyValues(argparse.Action):
-    """Read ``KEY=VALUE ...`` as mmengine does, which is imported then."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Store a dictionary."""
-        from mmengine.config import DictAction
-
-        action = DictAction(self.option_strings, self.dest, nargs='+')
-        wrong = [value for value in values if '=' not in value]
-        if wrong:
-            parser.error(f'{option_string}: expected KEY=VALUE, got {wrong}')
-        action(parser, namespace, values, option_string)
-
-
-def add_options(parser: argparse.ArgumentParser, name: str, what: str) -> None:
-    """Add an argument that overrides config entries."""
-    parser.add_argument(
-        name,
-        nargs='+',
-        action=KeyValues,
-        default={},
-        metavar='KEY=VALUE',
-        help=f'override {what}',
-    )
+from .arguments import read_options
 
 
 def add_common_arguments(
@@ -96,12 +65,6 @@ def add_common_arguments(
     parser.add_argument(
         '--out', type=Path, metavar='FILE', help='write JSON to this file'
     )
-
-
-def read_options(kind: type[Options], args: argparse.Namespace) -> Options:
-    """Options of a dataclass from the arguments of the same names."""
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: getattr(args, name) for name in names})
 
 
 def check_out(path: Path | None) -> None:

@@ -269,7 +269,7 @@ def test_pseudo_labels_come_with_their_command(name, load_row):
     docstring = (TABLES_FOLDER / f'{name}.py').read_text().split('"""')[1]
     words = ' '.join(docstring.split())
     command = re.search(
-        r'tools/make_pseudo_labels.py (\S+) \S+ --out (\S+)', words
+        r'freeseg-mm pseudo-labels make (\S+) \S+ --out (\S+)', words
     )
     # a row that tests the weights of another takes its labels' name along
     trained = config.get('weights', name)

@@ -183,7 +183,7 @@ def test_missing_folder_names_the_tool(pets, tmp_path):
 
 @pytest.mark.parametrize(
     ('text', 'message'),
-    [('{', 'not readable as JSON'), ('[]', 'not written by tools/make')],
+    [('{', 'not readable as JSON'), ('[]', 'not written by freeseg-mm ps')],
 )
 def test_other_files_are_refused(pets, found, text, message):
     root = found.write()

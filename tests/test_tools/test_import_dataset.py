@@ -1,4 +1,4 @@
-"""The command line of tools/import_dataset.py, and docs/own_data.md."""
+"""The command line of freeseg-mm import, and docs/own_data.md."""
 
 import importlib.util
 import json
@@ -86,7 +86,7 @@ def test_recipe_leads_to_a_trained_iteration(
     monkeypatch.chdir(my_data.parent)
     for command in commands[:2]:
         words = shlex.split(command)
-        assert words[:2] == ['python', 'tools/import_dataset.py']
+        assert words[:2] == ['python', 'freeseg-mm import']
         code, _, errors = run(*words[2:], '--workers', '1')
         assert (code, errors) == (0, [])
     assert shlex.split(commands[2]) == [

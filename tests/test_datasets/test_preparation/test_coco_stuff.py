@@ -13,7 +13,7 @@ from freeseg_mm.datasets.preparation.coco_stuff import (
     prepare_coco_stuff,
 )
 
-TOOL = Path(__file__).resolve().parents[3] / 'tools/prepare_coco.py'
+TOOL = Path(__file__).resolve().parents[3] / 'freeseg-mm prepare coco'
 # category id - 1: person 0, sky-other 156; 11 was never used
 LABELS = np.array([[0, 0, 156], [0, 255, 156]], np.uint8)
 SKY = 145  # 80 things, then stuff from id 92 on: 80 + 157 - 92

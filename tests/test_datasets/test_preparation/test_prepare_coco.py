@@ -1,4 +1,4 @@
-"""The command line of tools/prepare_coco.py."""
+"""The command line of freeseg-mm prepare coco."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""The command lines of tools/prepare_ade20k.py and tools/prepare_voc.py."""
+"""The command lines of freeseg-mm prepare ade20k and freeseg-mm prepare voc."""
 
 import importlib.util
 

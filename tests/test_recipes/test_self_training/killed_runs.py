@@ -1,4 +1,4 @@
-"""Run tools/self_train.py again and again, killed at one moment each time.
+"""Run freeseg-mm self-train again and again, killed at one moment each time.
 
     python killed_runs.py TOOL MOMENTS ARGUMENT...
 
