@@ -33,6 +33,14 @@ def weights_dir(tmp_path_factory):
 
 
 @pytest.fixture
+def config_file(tiny_run_config, tmp_path):
+    """The tiny run's config as one file."""
+    path = tmp_path / 'tiny_run.py'
+    tiny_run_config.dump(path)
+    return path
+
+
+@pytest.fixture
 def tiny_weights(tiny_run_config, build_tiny_model, weights_dir):
     """Config file and checkpoint of a seeded model, as training leaves them.
 

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from freeseg_mm.analysis.paper_tables.row_configs import digests, row_name
-from freeseg_mm.datasets.from_config import read_config
+from freeseg_mm.utils.run_config import read_config
 
 # Entries that are notes to a reader, or of one run: where it writes, what it
 # starts from, its seed.

@@ -14,6 +14,8 @@ from freeseg_mm.recipes.run_stamp import RunStamp, StampState
 
 from .rows import AblationRow, read_row
 
+_LABEL = (sys.executable, '-m', 'freeseg_mm.cli', 'pseudo-labels', 'make')
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -28,12 +30,14 @@ class Runs:
         tools: Folder of ``train.py`` and ``test.py``.
         options: Entries overridden in all configs.
         say: Function that is called with a line for each run that is done.
+        label: Start of the command that makes pseudo labels.
     """
 
     folder: Path
     tools: Path
     options: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
+    label: Sequence[str] = _LABEL
 
     def complete(
         self,
@@ -156,18 +160,16 @@ class Runs:
             labels = place / 'pseudo_labels'
             weights = self._training_stamp(teacher, seed)[0].outputs[0]
             self._run(
-                *(row, seed, slot, 'make_pseudo_labels'),
-                [teacher.config, weights],
-                ['--out', labels, *_option_arguments(self.options)],
-                devices=1,
+                *(row, seed, slot, 'pseudo_labels'),
+                [*self.label, teacher.config, weights, '--out', labels],
+                _option_arguments(self.options),
             )
             own['train_dataloader.dataset.pseudo_labels'] = labels
         options = _option_arguments({**own, **self.options})
         self._run(
             *(row, seed, slot, 'train'),
-            [row.config],
+            self._start('train', slot, row.config),
             ['--work-dir', place / 'train', '--resume', *options],
-            devices=slot.devices,
         )
 
     def _test(
@@ -183,38 +185,38 @@ class Runs:
             inputs,
             lambda: self._run(
                 *(row, seed, slot, 'test'),
-                [row.config, weights],
+                self._start('test', slot, row.config, weights),
                 arguments,
-                devices=slot.devices,
             ),
         )
+
+    def _start(
+        self, tool: str, slot: Slot, *subject: Path
+    ) -> list[str | Path]:
+        """Start of ``TOOL.py``, or of ``dist_TOOL.sh`` on several devices."""
+        if slot.devices > 1:
+            script = self.tools / f'dist_{tool}.sh'
+            return ['bash', script, *subject, str(slot.devices)]
+        return [sys.executable, self.tools / f'{tool}.py', *subject]
 
     def _run(
         self,
         row: AblationRow,
         seed: int,
         slot: Slot,
-        tool: str,
-        subject: Sequence[str | Path],
+        step: str,
+        start: Sequence[str | Path],
         arguments: Sequence[str | Path],
-        *,
-        devices: int,
     ) -> None:
-        """Run ``TOOL.py``, or ``dist_TOOL.sh`` on several devices."""
-        start: list[str | Path]
-        if devices > 1:
-            script = self.tools / f'dist_{tool}.sh'
-            start = ['bash', script, *subject, str(devices)]
-        else:
-            start = [sys.executable, self.tools / f'{tool}.py', *subject]
+        """Run a command; its output goes to ``STEP.log``."""
         began = perf_counter()
         slot.run(
-            f'{row.name}, seed {seed}: {tool}.py',
+            f'{row.name}, seed {seed}: {step}',
             [*map(str, start), *map(str, arguments)],
-            self._place(row, seed) / f'{tool}.log',
+            self._place(row, seed) / f'{step}.log',
         )
         seconds = perf_counter() - began
-        self.say(f'{row.name}, seed {seed}: {tool} done ({seconds:.0f} s)')
+        self.say(f'{row.name}, seed {seed}: {step} done ({seconds:.0f} s)')
 
 
 def _option_arguments(options: Mapping[str, Any]) -> list[str]:
