@@ -9,6 +9,7 @@ from PIL import Image
 from freeseg_mm.structures import Vocabulary
 
 __all__ = [
+    'config_file',
     'inferencers',
     'make_video',
     'noise',

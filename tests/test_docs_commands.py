@@ -83,8 +83,6 @@ def parse(monkeypatch, capsys):
 
     def run(script, arguments):
         monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', stop)
-        # a placeholder of the docs
-        arguments = [word for word in arguments if word != 'OPTIONS']
         monkeypatch.setattr('sys.argv', [str(script), *arguments])
         try:
             runpy.run_path(str(REPO / script), run_name='__main__')
@@ -98,6 +96,7 @@ def parse(monkeypatch, capsys):
 
 def tool_of(words):
     """Script and arguments of a command, launchers seen through."""
+    words = [word for word in words if word != 'OPTIONS']  # a placeholder
     if words[0] == 'python':
         words = words[1:]
     script, *arguments = words

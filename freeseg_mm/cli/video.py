@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         **prediction_options(args),
         'tasks': tasks,
         'batch_size': args.batch_size,
-        'every': args.frame_stride,
+        'frame_stride': args.frame_stride,
     }
     quiet_decoder()
     info = read_video_info(args.video)

@@ -89,8 +89,7 @@ def run_check(args: argparse.Namespace) -> None:
         else:
             texts = (row['name'], *row['synonyms'])
             row['marked_by'] = thing_mark(texts)[1]
-        if all(vocabulary.is_seen):  # the weights alone will tell
-            del row['training']
+        del row['training']  # the weights will tell, which are not known here
     _print(rows, args.json)
 
 

@@ -90,10 +90,10 @@ def test_check_of_a_file(vocab, tmp_path):
     assert "'unseen' names unknown classes ['dog']" in errors
 
 
-def test_check_of_unseen_classes(vocab, tmp_path):
+def test_unseen_classes_of_a_file(vocab, tmp_path):
     path = tmp_path / 'mine.json'
     path.write_text('{"classes": ["cat", "grass"], "unseen": ["grass"]}')
-    _, out, _ = vocab('check', '--vocab', path, '--json')
+    _, out, _ = vocab('show', path, '--json')
     assert [r['training'] for r in json.loads(out)] == ['seen', 'unseen']
 
 

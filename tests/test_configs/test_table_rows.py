@@ -287,7 +287,7 @@ def test_missing_pseudo_labels_name_the_command(load_row, tmp_path):
     dataset.pseudo_labels = str(missing)
     with pytest.raises(FileNotFoundError) as caught:
         DATASETS.build(dataset)
-    assert f'make_pseudo_labels.py CONFIG CHECKPOINT --out {missing}' in str(
+    assert f'pseudo-labels make CONFIG CHECKPOINT --out {missing}' in str(
         caught.value
     )
 
