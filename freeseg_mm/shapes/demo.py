@@ -5,20 +5,19 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
-from freeseg_mm.recipes.processes import train_subprocess
-from freeseg_mm.recipes.resume import RunStamp, StampState, file_digest
+from freeseg_mm.recipes.processes import Slot
+from freeseg_mm.recipes.run_stamp import RunStamp, StampState, file_digest
 from freeseg_mm.utils.files import read_json, write_json
 
 from .clip_training import ClipTraining, train_shapes_clip
@@ -126,10 +125,9 @@ class ShapesDemo:
                 'with other options; name another folder with --clip, or '
                 'give --overwrite to replace it'
             )
-        return _run_unless_finished(
-            record,
+        return record.run(
             inputs,
-            lambda _: train_shapes_clip(
+            lambda: train_shapes_clip(
                 self.data,
                 self.clip,
                 model_config=self.clip_config,
@@ -147,32 +145,34 @@ class ShapesDemo:
         folder.mkdir(parents=True, exist_ok=True)
         self._config.dump(self.config_used)
 
-        def train(state: StampState) -> None:
-            if state is not StampState.STARTED:
-                # what --resume goes by
-                (folder / 'last_checkpoint').unlink(missing_ok=True)
-            train_subprocess(
-                [
-                    *(sys.executable, str(self.train_script)),
-                    *(str(self.config_used), '--work-dir', str(folder)),
-                    '--resume',
-                ],
-                max_iters=self._config.train_cfg.max_iters,
-                log=self.work_dir / 'train.log',
-            )
-
         inputs = {
             'world': self._world_digest,
             'clip': file_digest(self.clip_weights),
             'config': file_digest(self.config_used),
         }
         record = RunStamp(folder / '.step.json', [self.checkpoint])
-        return _run_unless_finished(record, inputs, train)
+        state = record.state(inputs)
+        if state not in (StampState.STARTED, StampState.FINISHED):
+            # what --resume goes by
+            (folder / 'last_checkpoint').unlink(missing_ok=True)
+        command = [
+            *(sys.executable, str(self.train_script)),
+            *(str(self.config_used), '--work-dir', str(folder), '--resume'),
+        ]
+        return record.run(
+            inputs,
+            lambda: Slot().run(
+                'training',
+                command,
+                self.work_dir / 'train.log',
+                max_iters=self._config.train_cfg.max_iters,
+            ),
+        )
 
     def measure(self) -> bool:
         """Test with the scores of the queries, of CLIP and of both."""
 
-        def measure(_: StampState) -> None:
+        def measure() -> None:
             scores = score_modes(
                 self._runner.model, self._runner.test_loop, ENSEMBLE_MODES
             )
@@ -190,7 +190,7 @@ class ShapesDemo:
     def draw_pictures(self) -> bool:
         """Draw images that show unseen classes, chosen by their truth."""
 
-        def draw(_: StampState) -> None:
+        def draw() -> None:
             self.pictures[0].parent.mkdir(exist_ok=True)
             model = self._runner.model
             dataset = self._runner.test_loop.dataloader.dataset
@@ -262,7 +262,7 @@ class ShapesDemo:
         self,
         name: str,
         outputs: list[Path],
-        action: Callable[[StampState], object],
+        action: Callable[[], object],
     ) -> bool:
         inputs = {
             'checkpoint': file_digest(self.checkpoint),
@@ -272,21 +272,7 @@ class ShapesDemo:
         # pycocotools and others talk about each of their steps.
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            return _run_unless_finished(record, inputs, action)
-
-
-def _run_unless_finished(
-    record: RunStamp,
-    inputs: Mapping[str, Any],
-    action: Callable[[StampState], object],
-) -> bool:
-    state = record.state(inputs)
-    if state is StampState.FINISHED:
-        return False
-    record.start(inputs)
-    action(state)
-    record.finish(inputs)
-    return True
+            return record.run(inputs, action)
 
 
 def _coarse(picture: np.ndarray) -> np.ndarray:

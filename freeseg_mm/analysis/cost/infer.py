@@ -9,6 +9,7 @@ from torch import Tensor
 
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.run_config import read_config
 
 from .agreement import BatchPrediction, agreement, of_tasks, recorded
 from .meter import Hotspot
@@ -22,7 +23,6 @@ from .settings import (
     make_samples,
     make_vocabulary,
     prepare_device,
-    read_config,
 )
 
 

@@ -1,8 +1,4 @@
-"""Options of the measurements, as dataclasses that the command line reads.
-
-The ``help`` of a field describes it; its other metadata are arguments of
-:meth:`argparse.ArgumentParser.add_argument`.
-"""
+"""Options of the measurements; light to import, for the command line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,19 +9,25 @@ KINDS = ('counts', 'macs', 'seconds', 'peak_bytes')
 """Kinds of cost."""
 
 
-def option(default: Any, what: str, **metadata: Any) -> Any:
-    """Define a field with a default and its description."""
-    return field(default=default, metadata={'help': what, **metadata})
-
-
-def overrides(what: str) -> Any:
-    """Define a field with overrides of config entries."""
-    return field(default_factory=dict, metadata={'help': what})
-
-
 @dataclass(frozen=True)
 class BenchOptions:
     """Options of every measurement.
+
+    Attributes:
+        config: Config file of a FreeSeg.
+        against: A preset or another config file to measure, too.
+        image_size: Longer side of the images, in pixels.
+        batch: Images at once.
+        classes: A number of generated names, or a vocabulary by name or
+            file.
+        runs: Timed runs of each side; their median counts.
+        warmup: Runs before the timed ones.
+        device: Device to run on; without, CUDA if there is one.
+        threads: CPU threads; without, PyTorch's choice.
+        seed: Seed of weights, images and ground truth.
+        cfg_options: entries of the config.
+        against_options: entries of --against; without that, of the config
+            as overridden by --cfg-options.
 
     Raises:
         FileNotFoundError: If ``against`` is neither a preset nor a config
@@ -39,34 +41,18 @@ class BenchOptions:
     LEAST: ClassVar[dict[str, int]] = {'runs': 1, 'warmup': 0, 'threads': 1}
     """Smallest number by option."""
 
-    config: str = field(metadata={'help': 'config file of a FreeSeg'})
-    image_size: int = option(
-        320, 'longer side of the images in pixels', metavar='S'
-    )
-    batch: int = option(1, 'images at once', metavar='B')
-    classes: str = option(
-        '171',
-        'number of generated names, or a vocabulary by name or file',
-        metavar='K',
-    )
-    runs: int = option(3, 'timed runs of each side; their median counts')
-    warmup: int = option(1, 'runs before the timed ones')
-    seed: int = option(0, 'seed of weights, images and ground truth')
-    device: str | None = option(
-        None, 'device to run on; default: cuda if there is one'
-    )
-    threads: int | None = option(
-        None, "CPU threads; default: PyTorch's choice", type=int
-    )
-    cfg_options: dict[str, Any] = overrides('entries of the config')
-    against: str | None = option(
-        None,
-        'measure this, too: a preset or another config file',
-        metavar='PRESET_OR_CONFIG',
-    )
-    against_options: dict[str, Any] = overrides(
-        'entries of --against; without that, of the first side'
-    )
+    config: str
+    against: str | None = None
+    image_size: int = 320
+    batch: int = 1
+    classes: str = '171'
+    runs: int = 3
+    warmup: int = 1
+    device: str | None = None
+    threads: int | None = None
+    seed: int = 0
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+    against_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, least in self.LEAST.items():
@@ -109,6 +95,13 @@ class InferOptions(BenchOptions):
     The preset ``reference`` is the flow of the authors' release on the same
     weights.
 
+    Attributes:
+        checkpoint: Weights of both sides; without, random ones.
+        queries: Mask proposals; without, as configured.
+        tasks: Some of semantic, instance, panoptic; without, as configured.
+        images: Image files, or random.
+        measure: Kinds of cost to measure.
+
     Raises:
         ValueError: If a kind of cost is unknown, too.
     """
@@ -116,24 +109,11 @@ class InferOptions(BenchOptions):
     PRESETS = ('reference',)
     LEAST = {**BenchOptions.LEAST, 'queries': 1}
 
-    checkpoint: str | None = option(
-        None, 'weights of both sides; default random ones', metavar='FILE'
-    )
-    queries: int | None = option(
-        None, 'mask proposals; default as configured', type=int, metavar='N'
-    )
-    tasks: Sequence[str] | None = option(
-        None,
-        'semantic, instance, panoptic; default as configured',
-        nargs='+',
-        metavar='TASK',
-    )
-    images: Sequence[str] = option(
-        ('random',), "image files, or 'random'", nargs='+', metavar='FILE'
-    )
-    measure: Sequence[str] = option(
-        KINDS, 'kinds of cost to measure', nargs='+', metavar='KIND'
-    )
+    checkpoint: str | None = None
+    queries: int | None = None
+    tasks: Sequence[str] | None = None
+    images: Sequence[str] = ('random',)
+    measure: Sequence[str] = KINDS
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -150,25 +130,23 @@ class TrainOptions(BenchOptions):
 
     The preset ``mask2former`` is mmdet's own with the same backbone, pixel
     decoder, decoder, queries and batch.
+
+    Attributes:
+        task: The task that the step trains.
+        segments: Segments of each generated image.
+        data: Take the first batch of the config's own training data, with
+            its images' size and vocabulary.
+        count_only: Count multiply-adds in one step of each side, time
+            nothing.
     """
 
     PRESETS = ('mask2former',)
     LEAST = {**BenchOptions.LEAST, 'segments': 1, 'batch': 1}
 
-    image_size: int = option(
-        128, 'longer side of the images in pixels', metavar='S'
-    )
-    batch: int = option(2, 'images at once', metavar='B')
-    classes: str = option(
-        '156',
-        'number of generated names, or a vocabulary by name or file',
-        metavar='K',
-    )
-    task: str = option('panoptic', 'task that the step trains')
-    segments: int = option(10, 'segments of each generated image')
-    data: bool = option(
-        False, "take the first batch of the config's own training data"
-    )
-    count_only: bool = option(
-        False, 'count multiply-adds in one step of each side, time nothing'
-    )
+    image_size: int = 128
+    batch: int = 2
+    classes: str = '156'
+    task: str = 'panoptic'
+    segments: int = 10
+    data: bool = False
+    count_only: bool = False

@@ -10,10 +10,9 @@ import mmcv
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 from mmengine.runner import load_checkpoint
 
-from freeseg_mm.datasets import from_config
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.quiet import quiet_logger
@@ -57,18 +56,6 @@ def settings(options: BenchOptions, device: torch.device) -> dict[str, Any]:
         'torch': torch.__version__,
         'version': __version__,
     }
-
-
-def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
-    """Read a config file and override entries of it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        KeyError: If an option could have no effect.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no config file {path!r}')
-    return from_config.read_config(path, options)
 
 
 def build_model(

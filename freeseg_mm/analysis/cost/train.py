@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.run_config import read_config
 
 from .meter import Hotspot
 from .options import KINDS, TrainOptions
@@ -16,7 +17,6 @@ from .settings import (
     make_images,
     make_vocabulary,
     prepare_device,
-    read_config,
 )
 from .training import (
     TrainingStep,

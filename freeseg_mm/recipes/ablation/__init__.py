@@ -1,6 +1,6 @@
 """Sets of configs trained and tested over several seeds."""
 
-from freeseg_mm.recipes.processes import Slot, find_slots
+from freeseg_mm.recipes.processes import find_slots
 
 from .rows import AblationRow, read_rows
 from .runs import Runs
@@ -9,7 +9,6 @@ from .summary import summarize, tables_of
 __all__ = [
     'AblationRow',
     'Runs',
-    'Slot',
     'find_slots',
     'read_rows',
     'summarize',

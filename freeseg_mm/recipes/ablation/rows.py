@@ -8,28 +8,23 @@ from typing import Any
 from mmengine.config import Config
 
 from freeseg_mm.analysis.paper_tables.row_configs import digests, row_name
-from freeseg_mm.utils.run_config import check_options
+from freeseg_mm.utils.run_config import read_config
 
-_NOTES = ('paper', 'paper_row', 'lacks', 'weights', 'pseudo_labels_of')
-# Where a run writes, which weights it starts from, which seed it has: not
-# what it is.
-_OF_ONE_RUN = (
-    'experiment_name',
-    'launcher',
-    'load_from',
-    'randomness',
-    'resume',
+# Entries that are notes to a reader, or of one run: where it writes, what it
+# starts from, its seed.
+_LEFT_OUT = (
+    *('paper', 'paper_row', 'lacks', 'weights', 'pseudo_labels_of'),
+    *('experiment_name', 'launcher', 'load_from', 'randomness', 'resume'),
     'work_dir',
 )
 
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One config.
+    """One config of an ablation.
 
     Attributes:
-        name: Stem of the file.
-        config: The file.
+        config: The config file.
         weights: The config file whose training gives the weights: its own,
             or the one that ``weights`` in it names.
         teacher: The config file whose weights make the pseudo labels of its
@@ -42,7 +37,6 @@ class AblationRow:
         test: Digest of all that its test depends on, weights aside.
     """
 
-    name: str
     config: Path
     weights: Path
     teacher: Path | None
@@ -50,6 +44,11 @@ class AblationRow:
     max_iters: int
     training: str
     test: str
+
+    @property
+    def name(self) -> str:
+        """Stem of the config file."""
+        return self.config.stem
 
 
 def read_rows(
@@ -83,12 +82,7 @@ def read_row(
     path: Path, options: Mapping[str, Any] | None = None
 ) -> AblationRow:
     """Read one config, see :func:`read_rows`."""
-    if not path.is_file():
-        raise FileNotFoundError(f'no config file {path}')
-    config = Config.fromfile(path, import_custom_modules=False)
-    if options:
-        check_options(config, dict(options))
-        config.merge_from_dict(dict(options))
+    config = read_config(path, options)
     max_iters = (config.get('train_cfg') or {}).get('max_iters')
     if not isinstance(max_iters, int):
         raise ValueError(
@@ -97,7 +91,6 @@ def read_row(
         )
     training, test = run_digests(config)
     return AblationRow(
-        name=path.stem,
         config=path,
         weights=_named(path, 'weights', config) or path,
         teacher=_named(path, 'pseudo_labels_of', config),
@@ -110,13 +103,9 @@ def read_row(
 
 
 def run_digests(config: Config) -> tuple[str, str]:
-    """What a training and a test depend on, whatever the run.
-
-    Args:
-        config: A config file's content, or what a runner wrote down of it.
-    """
+    """Digests of what a config's training and its test depend on."""
     content = config.to_dict()
-    for key in (*_NOTES, *_OF_ONE_RUN):
+    for key in _LEFT_OUT:
         content.pop(key, None)
     # validation on the way does not change the weights
     content['train_cfg'] = dict(content['train_cfg'], val_interval=None)

@@ -1,24 +1,20 @@
 """Train and test configs, each only as far as it is not done yet."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from time import perf_counter
 from typing import Any
 
-from mmengine.config import Config
-
 from freeseg_mm.analysis.paper_tables.result_files import Result, read_results
-from freeseg_mm.recipes.processes import (
-    RunFailedError,
-    Slot,
-    option_arguments,
-    run_tool,
-)
+from freeseg_mm.recipes.processes import Slot, run_on_slots
+from freeseg_mm.recipes.run_stamp import RunStamp, StampState
 
-from .rows import AblationRow, read_row, run_digests
+from .rows import AblationRow, read_row
+
+_LABEL = (sys.executable, '-m', 'freeseg_mm.cli', 'pseudo-labels', 'make')
 
 
 @dataclass(frozen=True)
@@ -33,13 +29,15 @@ class Runs:
         folder: The work dir of all.
         tools: Folder of ``train.py`` and ``test.py``.
         options: Entries overridden in all configs.
-        say: Is told in a line what has been done.
+        say: Function that is called with a line for each run that is done.
+        label: Start of the command that makes pseudo labels.
     """
 
     folder: Path
     tools: Path
     options: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
+    label: Sequence[str] = _LABEL
 
     def complete(
         self,
@@ -55,9 +53,9 @@ class Runs:
         changed is done again.
 
         Args:
-            rows: What to train and test.
-            seeds: Of the trainings.
-            slots: Where runs may go on at the same time.
+            rows: The rows to train and test.
+            seeds: Seeds of the trainings.
+            slots: Shares of the machine, for a run at a time each.
 
         Returns:
             What failed, a sentence each; the other runs are done.
@@ -65,180 +63,169 @@ class Runs:
         Raises:
             ValueError: If the folder holds a training of other settings.
         """
-        tested_by: dict[Path, list[AblationRow]] = {}
-        for row in rows:
-            tested_by.setdefault(row.weights, []).append(row)
-        families = self._families(list(tested_by))
+        families = self._families(rows)
         for family in families:
             for trained in family:
                 for seed in seeds:
                     self._check_training(trained, seed)
-        free: SimpleQueue[Slot] = SimpleQueue()
-        for slot in slots:
-            free.put(slot)
-
-        def run(family: list[AblationRow], seed: int) -> None:
-            slot = free.get()
-            try:
-                for trained in family:
-                    self._train(trained, family[0], seed, slot)
-                    for row in tested_by.get(trained.config, []):
-                        self._test(row, trained, seed, slot)
-            finally:
-                free.put(slot)
-
-        failures = []
-        with ThreadPoolExecutor(len(slots)) as pool:
-            futures = [
-                pool.submit(run, family, seed)
-                for seed in seeds
-                for family in families
-            ]
-            try:
-                for future in as_completed(futures):
-                    try:
-                        future.result()
-                    except RunFailedError as error:
-                        failures.append(str(error))
-                        self.say(failures[-1])
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return failures
+        jobs = [
+            partial(self._run_family, family, rows, seed)
+            for seed in seeds
+            for family in families
+        ]
+        return run_on_slots(jobs, slots, self.say)
 
     def result(self, row: AblationRow, seed: int) -> Result | None:
-        """What a test gave; ``None`` if it is not done with today's config."""
-        if not self._is_tested(row, seed):
+        """Read a test's result; ``None`` unless of the config as it is."""
+        stamp, inputs = self._test_stamp(row, seed)
+        if stamp.state(inputs) is not StampState.FINISHED:
             return None
-        return read_results(self._place(row.name, seed) / 'result.json')[0]
+        return read_results(stamp.outputs[0])[0]
 
-    def checkpoint(self, row: AblationRow, seed: int) -> Path:
-        """The weights at the end of a training, there or not yet."""
-        folder = self._place(row.name, seed) / 'train'
-        return folder / f'iter_{row.max_iters}.pth'
-
-    def _families(self, trained: Sequence[Path]) -> list[list[AblationRow]]:
+    def _families(
+        self, rows: Sequence[AblationRow]
+    ) -> list[list[AblationRow]]:
         """Trainings that need no other, each with those that need it."""
+        trained: dict[Path, AblationRow] = {}
+        for row in rows:
+            if row.weights not in trained:
+                trained[row.weights] = read_row(row.weights, self.options)
         families: dict[Path, list[AblationRow]] = {}
-        for path in trained:
-            row = read_row(path, self.options)
-            family = families.setdefault(row.teacher or path, [])
+        for row in trained.values():
+            first = row.teacher or row.config
+            if first not in families:
+                families[first] = [read_row(first, self.options)]
             if row.teacher:
-                family.append(row)
-            else:
-                family.insert(0, row)
-        for path, family in families.items():
-            if family[0].config != path:
-                family.insert(0, read_row(path, self.options))
+                families[first].append(row)
         return list(families.values())
 
-    def _place(self, name: str, seed: int) -> Path:
-        return self.folder / name / f'seed_{seed}'
+    def _run_family(
+        self,
+        family: Sequence[AblationRow],
+        rows: Sequence[AblationRow],
+        seed: int,
+        slot: Slot,
+    ) -> None:
+        for trained in family:
+            stamp, inputs = self._training_stamp(trained, seed)
+            train = partial(self._train, trained, family[0], seed, slot)
+            stamp.run(inputs, train)
+            for row in rows:
+                if row.weights == trained.config:
+                    self._test(row, stamp.outputs[0], seed, slot)
+
+    def _place(self, row: AblationRow, seed: int) -> Path:
+        return self.folder / row.name / f'seed_{seed}'
+
+    def _training_stamp(
+        self, row: AblationRow, seed: int
+    ) -> tuple[RunStamp, dict[str, Any]]:
+        place = self._place(row, seed)
+        weights = place / 'train' / f'iter_{row.max_iters}.pth'
+        partial_weights = (place / 'train').glob('iter_*.pth')
+        return RunStamp(place / '.train.json', [weights], partial_weights), {
+            'settings': row.training,
+            'teacher': row.teacher and row.teacher.stem,
+            'seed': seed,
+        }
+
+    def _test_stamp(
+        self, row: AblationRow, seed: int
+    ) -> tuple[RunStamp, dict[str, Any]]:
+        place = self._place(row, seed)
+        return RunStamp(place / '.test.json', [place / 'result.json']), {
+            'settings': row.test,
+            'weights': row.weights.stem,
+            'seed': seed,
+        }
 
     def _check_training(self, row: AblationRow, seed: int) -> None:
-        work_dir = self._place(row.name, seed) / 'train'
-        noted = work_dir / row.config.name
-        if not noted.is_file():
-            return
-        settings = Config.fromfile(noted, import_custom_modules=False)
-        if run_digests(settings)[0] != row.training:
+        stamp, inputs = self._training_stamp(row, seed)
+        if stamp.state(inputs) in (StampState.FOREIGN, StampState.OTHER):
             raise ValueError(
-                f'{work_dir} holds a training of other settings than '
-                f'{row.config} has now; move it away, or choose another '
-                '--work-dir'
+                f'{self._place(row, seed)}/train holds a training of other '
+                f'settings than {row.config} has now, or of unknown ones; '
+                'move it away, or choose another --work-dir'
             )
-
-    def _is_trained(self, row: AblationRow, seed: int) -> bool:
-        # written when the checkpoint is whole
-        note = self._place(row.name, seed) / 'train' / 'last_checkpoint'
-        wanted = self.checkpoint(row, seed)
-        return (
-            note.is_file()
-            and Path(note.read_text().strip()).name == wanted.name
-            and wanted.is_file()
-        )
-
-    def _is_tested(self, row: AblationRow, seed: int) -> bool:
-        place = self._place(row.name, seed)
-        noted = place / 'test' / row.config.name
-        if not (noted.is_file() and (place / 'result.json').is_file()):
-            return False
-        settings = Config.fromfile(noted, import_custom_modules=False)
-        return run_digests(settings)[1] == row.test
-
-    def _label(
-        self, row: AblationRow, teacher: AblationRow, seed: int, slot: Slot
-    ) -> Path:
-        labels = self._place(row.name, seed) / 'pseudo_labels'
-        self._run(
-            row,
-            seed,
-            'make_pseudo_labels',
-            [str(teacher.config), str(self.checkpoint(teacher, seed))],
-            ['--out', str(labels), *option_arguments(self.options)],
-            replace(slot, devices=min(slot.devices, 1)),
-        )
-        return labels
 
     def _train(
         self, row: AblationRow, teacher: AblationRow, seed: int, slot: Slot
     ) -> None:
-        if self._is_trained(row, seed):
-            return
+        place = self._place(row, seed)
         own: dict[str, Any] = {
             'randomness.seed': seed,
             'train_cfg.val_interval': row.max_iters + 1,
         }
         if row.teacher:
-            own['train_dataloader.dataset.pseudo_labels'] = self._label(
-                row, teacher, seed, slot
+            labels = place / 'pseudo_labels'
+            weights = self._training_stamp(teacher, seed)[0].outputs[0]
+            self._run(
+                *(row, seed, slot, 'pseudo_labels'),
+                [*self.label, teacher.config, weights, '--out', labels],
+                _option_arguments(self.options),
             )
-        work_dir = self._place(row.name, seed) / 'train'
-        options = option_arguments({**own, **self.options})
+            own['train_dataloader.dataset.pseudo_labels'] = labels
+        options = _option_arguments({**own, **self.options})
         self._run(
-            row,
-            seed,
-            'train',
-            [str(row.config)],
-            ['--work-dir', str(work_dir), '--resume', *options],
-            slot,
+            *(row, seed, slot, 'train'),
+            self._start('train', slot, row.config),
+            ['--work-dir', place / 'train', '--resume', *options],
         )
 
     def _test(
-        self, row: AblationRow, trained: AblationRow, seed: int, slot: Slot
+        self, row: AblationRow, weights: Path, seed: int, slot: Slot
     ) -> None:
-        if self._is_tested(row, seed):
-            return
-        place = self._place(row.name, seed)
-        (place / 'result.json').unlink(missing_ok=True)
-        self._run(
-            row,
-            seed,
-            'test',
-            [str(row.config), str(self.checkpoint(trained, seed))],
-            [
-                *('--work-dir', str(place / 'test')),
-                *('--out', str(place / 'result.json')),
-                *option_arguments(self.options),
-            ],
-            slot,
+        place = self._place(row, seed)
+        stamp, inputs = self._test_stamp(row, seed)
+        arguments = [
+            *('--work-dir', place / 'test', '--out', stamp.outputs[0]),
+            *_option_arguments(self.options),
+        ]
+        stamp.run(
+            inputs,
+            lambda: self._run(
+                *(row, seed, slot, 'test'),
+                self._start('test', slot, row.config, weights),
+                arguments,
+            ),
         )
+
+    def _start(
+        self, tool: str, slot: Slot, *subject: Path
+    ) -> list[str | Path]:
+        """Start of ``TOOL.py``, or of ``dist_TOOL.sh`` on several devices."""
+        if slot.devices > 1:
+            script = self.tools / f'dist_{tool}.sh'
+            return ['bash', script, *subject, str(slot.devices)]
+        return [sys.executable, self.tools / f'{tool}.py', *subject]
 
     def _run(
         self,
         row: AblationRow,
         seed: int,
-        tool: str,
-        subject: list[str],
-        arguments: list[str],
         slot: Slot,
+        step: str,
+        start: Sequence[str | Path],
+        arguments: Sequence[str | Path],
     ) -> None:
-        script = self.tools / f'{tool}.py'
-        log = self._place(row.name, seed) / f'{tool}.log'
-        start = perf_counter()
-        try:
-            run_tool(script, subject, arguments, slot, log)
-        except RunFailedError as error:
-            raise RunFailedError(f'{row.name}, seed {seed}: {error}') from None
-        seconds = perf_counter() - start
-        self.say(f'{row.name}, seed {seed}: {tool} done ({seconds:.0f} s)')
+        """Run a command; its output goes to ``STEP.log``."""
+        began = perf_counter()
+        slot.run(
+            f'{row.name}, seed {seed}: {step}',
+            [*map(str, start), *map(str, arguments)],
+            self._place(row, seed) / f'{step}.log',
+        )
+        seconds = perf_counter() - began
+        self.say(f'{row.name}, seed {seed}: {step} done ({seconds:.0f} s)')
+
+
+def _option_arguments(options: Mapping[str, Any]) -> list[str]:
+    """Options of configs as the tools take them."""
+    pairs = [f'{key}={_text(value)}' for key, value in options.items()]
+    return ['--cfg-options', *pairs] if pairs else []
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f'[{",".join(map(_text, value))}]'
+    return str(value)

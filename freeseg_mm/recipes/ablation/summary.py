@@ -22,10 +22,10 @@ def summarize(
     results: Mapping[str, Mapping[int, Result]],
     paper: Mapping[str, RowConfig],
 ) -> dict[str, Any]:
-    """Bring results of several seeds together.
+    """Summarize results over the seeds.
 
     Args:
-        rows: What was trained and tested.
+        rows: The rows that were trained and tested.
         results: By row and seed; rows and seeds that failed are left out.
         paper: The rows of the paper's tables by name.
 
@@ -43,8 +43,9 @@ def summarize(
             for seed, result in sorted(results.get(row.name, {}).items())
         }
         names = dict.fromkeys(n for each in seeds.values() for n in each)
-        values = {
-            name: [each.get(name) for each in seeds.values()] for name in names
+        spread = {
+            name: _mean_and_std([each.get(name) for each in seeds.values()])
+            for name in names
         }
         printed = paper.get(row.paper_row or '')
         summary[row.name] = {
@@ -53,8 +54,8 @@ def summarize(
             'paper_row': row.paper_row,
             'paper': printed.paper if printed else {},
             'seeds': {str(seed): metrics for seed, metrics in seeds.items()},
-            'mean': {name: _mean(v) for name, v in values.items()},
-            'std': {name: _std(v) for name, v in values.items()},
+            'mean': {name: value for name, (value, _) in spread.items()},
+            'std': {name: value for name, (_, value) in spread.items()},
         }
     return {'rows': summary}
 
@@ -65,14 +66,14 @@ def tables_of(
     folder: Path,
     options: Mapping[str, Any] | None = None,
 ) -> str:
-    """The summary as Markdown, in the layout of the paper's tables.
+    """Write a summary as Markdown, in the layout of the paper's tables.
 
     Rows that stand for none of the paper's get a table of their own.
 
     Args:
         summary: As :func:`summarize` gives it.
         paper: The rows of the paper's tables by name.
-        folder: Where the runs are kept.
+        folder: The work dir of all runs.
         options: Entries that were overridden in all configs.
     """
     results = [
@@ -106,13 +107,10 @@ def _seeds(metrics: Mapping[str, Any]) -> str:
     return f'seed{"s" * (len(metrics) > 1)} {", ".join(metrics)}'
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _mean_and_std(
+    values: Sequence[float | None],
+) -> tuple[float | None, float | None]:
     numbers = [value for value in values if value is not None]
-    return mean(numbers) if len(numbers) == len(values) else None
-
-
-def _std(values: Sequence[float | None]) -> float | None:
-    numbers = [value for value in values if value is not None]
-    if len(numbers) < len(values) or len(numbers) < 2:
-        return None
-    return stdev(numbers)
+    if not numbers or len(numbers) < len(values):
+        return None, None
+    return mean(numbers), stdev(numbers) if len(numbers) > 1 else None

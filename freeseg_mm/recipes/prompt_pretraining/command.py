@@ -1,4 +1,4 @@
-"""``tools/pretrain_prompts.py``: from a config to a file of prompts."""
+"""``freeseg-mm prompts pretrain``: from a config to a file of prompts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pseudo labels of one image beside its truth, by hand."""
+"""Pseudo labels of one image beside its ground truth, by hand."""
 
 import json
 

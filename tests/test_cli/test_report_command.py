@@ -9,15 +9,16 @@ load_rows = cache(package.load_rows)
 
 
 @pytest.fixture
-def report(run_tool, capsys, monkeypatch):
-    """Run the tool; the rows are read once for all tests."""
+def report(run, monkeypatch):
+    """Run the command; the rows are read once for all tests."""
     monkeypatch.setattr(package, 'load_rows', load_rows)
 
-    def run(*arguments):
-        run_tool('report.py', *arguments)
-        return capsys.readouterr().out
+    def report(*arguments):
+        status, out, _ = run('report', *arguments)
+        assert status == 0
+        return out
 
-    return run
+    return report
 
 
 @pytest.fixture
@@ -85,8 +86,8 @@ def test_csv_to_a_file(report, results, tmp_path):
     assert len([line for line in lines if ',12.3000,' in line]) == 1
 
 
-def test_mistake_is_one_sentence(run_tool, tmp_path):
+def test_mistake_is_one_sentence(run, tmp_path):
     path = tmp_path / 'absent.json'
-    with pytest.raises(SystemExit) as caught:
-        run_tool('report.py', path)
-    assert caught.value.code == f'error: no result file {path}'
+    status, _, told = run('report', path)
+    assert status == 1
+    assert told == f'freeseg-mm report: no result file {path}\n'

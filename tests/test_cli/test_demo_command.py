@@ -30,7 +30,7 @@ def run_demo(repo, folders, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp('elsewhere')
 
     def run(*options):
-        command = [sys.executable, str(repo / 'tools' / 'demo.py'), '--quick']
+        command = [sys.executable, '-m', 'freeseg_mm.cli', 'demo', '--quick']
         for name, folder in folders.items():
             command += [name, str(folder)]
         return subprocess.run(
@@ -39,7 +39,11 @@ def run_demo(repo, folders, tmp_path_factory):
             text=True,
             cwd=elsewhere,
             # Several test processes share few cores.
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
+            env={
+                **os.environ,
+                'OMP_NUM_THREADS': '1',
+                'PYTHONPATH': str(repo),
+            },
         )
 
     return run
@@ -160,6 +164,6 @@ def test_second_run_finds_everything(run_demo, first, work_dir):
 def test_error_is_one_line(run_demo, first):
     result = run_demo('--seed', '1')
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith('error: ')
+    assert result.stderr.splitlines()[-1].startswith('freeseg-mm demo: ')
     assert 'give --overwrite to replace it' in result.stderr
     assert 'Traceback' not in result.stderr

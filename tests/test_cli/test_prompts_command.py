@@ -7,21 +7,12 @@ from freeseg_mm.engine.compatibility_hook import KEY
 from freeseg_mm.structures import Vocabulary
 
 
-def run(run_tool, *arguments):
-    with pytest.raises(SystemExit) as exit_:
-        run_tool('pretrain_prompts.py', *arguments)
-    return exit_.value.code
-
-
-def test_prompts_are_written(
-    run_tool, config_file, shapes_world, tmp_path, capsys
-):
+def test_prompts_are_written(run, config_file, shapes_world, tmp_path):
     out = tmp_path / 'prompts.pth'
     words = Vocabulary.load(shapes_world / 'vocabulary.json').seen_only()
 
-    code = run(
-        run_tool,
-        config_file,
+    code, printed, told = run(
+        *('prompts', 'pretrain', config_file),
         *('--out', out, '--iters', 2, '--batch-size', 8, '--held-out', 0.5),
         *('--device', 'cpu'),
     )
@@ -30,9 +21,8 @@ def test_prompts_are_written(
     content = torch.load(out, weights_only=True)
     assert content['state_dict']['class_prompt'].shape == (16, 32)
     assert content[KEY]['vocabulary'] == words.content_hash
-    printed = capsys.readouterr()
     for bar in ('choosing crops', 'showing CLIP masks', 'learning prompts'):
-        assert f'{bar}: 100%' in printed.err
+        assert f'{bar}: 100%' in told
     share = r'\d+\.\d'
     assert re.search(
         r'learned from \d+ crops of seen classes; named rightly of \d+ held-'
@@ -43,7 +33,7 @@ def test_prompts_are_written(
             for line in ('A photo of', 'before learning', 'after learning')
         )
         + rf'prompts are in {re.escape(str(out))}\n',
-        printed.out,
+        printed,
     )
 
 
@@ -88,14 +78,14 @@ def test_prompts_are_written(
     ],
 )
 def test_mistakes_end_in_a_sentence(
-    run_tool, config_file, tmp_path, monkeypatch, capsys, arguments, message
+    run, config_file, tmp_path, monkeypatch, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
 
-    code = run(run_tool, config_file, *arguments)
+    code, _, told = run('prompts', 'pretrain', config_file, *arguments)
 
     assert code == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('pretrain_prompts: ')
+    (line,) = told.splitlines()
+    assert line.startswith('freeseg-mm prompts pretrain: ')
     assert message in line
     assert not list(tmp_path.glob('*.pth'))

@@ -18,27 +18,17 @@ def asked(monkeypatch):
     return jobs
 
 
-def run(run_tool, *arguments):
-    with pytest.raises(SystemExit) as exit_:
-        run_tool('self_train.py', *arguments)
-    return exit_.value.code
-
-
-def test_options_reach_the_rounds(
-    asked, run_tool, config_file, tmp_path, capsys
-):
-    arguments = (config_file, '--work-dir', tmp_path / 'out')
-    assert run(run_tool, *arguments) == 0
-    printed = capsys.readouterr().out
-    assert printed == 'round 0: first.pth\nround 1: second.pth\n'
-    assert run(run_tool, *arguments, '--refresh') == 0
-    code = run(
-        run_tool,
+def test_options_reach_the_rounds(asked, run, config_file, tmp_path):
+    arguments = ('self-train', config_file, '--work-dir', tmp_path / 'out')
+    status, out, _ = run(*arguments)
+    assert (status, out) == (0, 'round 0: first.pth\nround 1: second.pth\n')
+    assert run(*arguments, '--refresh')[0] == 0
+    status, _, _ = run(
         *(*arguments, '--once', '--from', 'last', '--rounds', 2),
         *('--checkpoint', 'start.pth', '--score-thr', 0.7, '--no-prior'),
         *('--cfg-options', 'train_cfg.max_iters=9'),
     )
-    assert code == 0
+    assert status == 0
     plain, refreshed, other = asked
     assert (plain.rounds, plain.refresh, plain.start) == (1, True, 'scratch')
     assert plain.checkpoint is None
@@ -50,15 +40,16 @@ def test_options_reach_the_rounds(
     assert other.config.train_cfg.max_iters == 9
 
 
-def test_mistakes_end_in_a_sentence(run_tool, config_file, tmp_path, capsys):
-    arguments = (config_file, '--work-dir', tmp_path / 'out')
+def test_mistakes_end_in_a_sentence(run, config_file, tmp_path):
+    arguments = ('self-train', config_file, '--work-dir', tmp_path / 'out')
     for options, message in (
         (['--rounds', 0], 'rounds: expected 1 or more'),
         (['--rounds', 2, '--once'], 'would give the same weights each time'),
         (['--checkpoint', 'gone.pth'], 'no checkpoint gone.pth'),
         (['--cfg-options', 'modle.x=1'], "'modle' is no setting of a run"),
     ):
-        assert run(run_tool, *arguments, *options) == 1
-        line = capsys.readouterr().err.splitlines()[-1]
-        assert line.startswith('self_train: ')
+        status, _, told = run(*arguments, *options)
+        assert status == 1
+        line = told.splitlines()[-1]
+        assert line.startswith('freeseg-mm self-train: ')
         assert message in line

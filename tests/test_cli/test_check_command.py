@@ -15,12 +15,10 @@ def config_on(tiny_run_config, shapes_world, tmp_path):
     return path, root
 
 
-def test_whole_data(run_tool, config_on, capsys):
+def test_whole_data(run, config_on):
     path, _ = config_on
-    with pytest.raises(SystemExit) as exit_:
-        run_tool('check_dataset.py', path, '--workers', 1)
-    assert exit_.value.code == 0
-    out, err = capsys.readouterr()
+    status, out, err = run('check', path, '--workers', 1)
+    assert status == 0
     assert 'panoptic_train.json): nothing is broken' in out
     assert '  8 images read' in out
     assert '  4 images read' in out
@@ -28,15 +26,14 @@ def test_whole_data(run_tool, config_on, capsys):
     assert 'reading train: 100%' in err
 
 
-def test_broken_data_is_listed_and_fails(run_tool, config_on, capsys):
+def test_broken_data_is_listed_and_fails(run, config_on):
     path, root = config_on
     images = sorted((root / 'val').iterdir())
     images[0].unlink()
     images[2].write_bytes(images[2].read_bytes()[:200])
-    with pytest.raises(SystemExit) as exit_:
-        run_tool('check_dataset.py', path, '--split', 'val', '--workers', 2)
-    assert exit_.value.code == 1
-    lines = capsys.readouterr().out.splitlines()
+    status, out, _ = run('check', path, '--split', 'val', '--workers', 2)
+    assert status == 1
+    lines = out.splitlines()
     broken = [line for line in lines if line.startswith('broken ')]
     assert len(broken) == 2
     assert str(images[0]) in broken[0]
@@ -55,14 +52,11 @@ def test_broken_data_is_listed_and_fails(run_tool, config_on, capsys):
         (['CONFIG', '--workers', '0'], 'at least 1 worker, got 0'),
     ],
 )
-def test_mistakes_end_in_a_sentence(
-    run_tool, config_on, capsys, arguments, message
-):
+def test_mistakes_end_in_a_sentence(run, config_on, arguments, message):
     path, _ = config_on
     arguments = [path if word == 'CONFIG' else word for word in arguments]
-    with pytest.raises(SystemExit) as exit_:
-        run_tool('check_dataset.py', *arguments)
-    assert exit_.value.code == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('check_dataset: ')
+    status, _, err = run('check', *arguments)
+    assert status == 1
+    (line,) = err.splitlines()
+    assert line.startswith('freeseg-mm check: ')
     assert message in line

@@ -1,6 +1,5 @@
-"""The command line of tools/import_dataset.py, and docs/own_data.md."""
+"""The command line of freeseg-mm import, and docs/own_data.md."""
 
-import importlib.util
 import json
 import re
 import shlex
@@ -15,30 +14,20 @@ from PIL import Image
 RECIPES = ('Panoptic', 'Semantic', 'Instances')
 
 
-@pytest.fixture(scope='module')
-def main(repo):
-    path = repo / 'tools' / 'import_dataset.py'
-    spec = importlib.util.spec_from_file_location('import_dataset', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 @pytest.fixture
-def run(main, capsys):
-    """Run the tool: exit code, output, errors without the bar."""
+def imported(run):
+    """Run the command: exit status, output, errors without the bar."""
 
-    def _run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
+    def imported(*arguments):
+        status, out, told = run('import', *arguments)
         errors = [
             line
-            for line in captured.err.replace('\r', '\n').splitlines()
-            if line.startswith('import_dataset')
+            for line in told.replace('\r', '\n').splitlines()
+            if line.startswith('freeseg-mm import ')
         ]
-        return code, captured.out, errors
+        return status, out, errors
 
-    return _run
+    return imported
 
 
 @pytest.fixture
@@ -76,7 +65,7 @@ def recipe_of(repo, name):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', RECIPES)
 def test_recipe_leads_to_a_trained_iteration(
-    name, repo, run, shapes_world, my_data, tiny_run_config, monkeypatch
+    name, repo, imported, shapes_world, my_data, tiny_run_config, monkeypatch
 ):
     commands, text = recipe_of(repo, name)
     assert len(commands) == 3
@@ -86,8 +75,8 @@ def test_recipe_leads_to_a_trained_iteration(
     monkeypatch.chdir(my_data.parent)
     for command in commands[:2]:
         words = shlex.split(command)
-        assert words[:2] == ['python', 'tools/import_dataset.py']
-        code, _, errors = run(*words[2:], '--workers', '1')
+        assert words[:2] == ['freeseg-mm', 'import']
+        code, _, errors = imported(*words[2:], '--workers', '1')
         assert (code, errors) == (0, [])
     assert shlex.split(commands[2]) == [
         'python',
@@ -135,22 +124,22 @@ def test_recipe_leads_to_a_trained_iteration(
     assert torch.as_tensor(losses).isfinite().all()
 
 
-def test_repeated_import_says_so(run, my_data, tmp_path):
+def test_repeated_import_says_so(imported, my_data, tmp_path):
     arguments = ['semantic', tmp_path / 'out', '--images', my_data / 'train']
     arguments += ['--masks', my_data / 'train_masks']
     arguments += ['--classes', my_data / 'classes.txt']
-    code, out, _ = run(*arguments)
+    code, out, _ = imported(*arguments)
     assert code == 0
     assert 'train: 8 of 8 images to prepare' in out
     assert 'serves for: semantic, panoptic (there are no things)' in out
-    code, out, _ = run(*arguments)
+    code, out, _ = imported(*arguments)
     assert code == 0
     assert 'nothing to do: all annotations were there already' in out
 
 
-def test_options_reach_the_result(run, my_data, tmp_path):
+def test_options_reach_the_result(imported, my_data, tmp_path):
     names = (my_data / 'classes.txt').read_text().splitlines()
-    code, _, _ = run(
+    code, _, _ = imported(
         *('semantic', tmp_path / 'out', '--split', 'first', '--copy'),
         *('--images', my_data / 'train', '--masks', my_data / 'train_masks'),
         *('--classes', my_data / 'classes.txt', '--things', names[0]),
@@ -164,9 +153,9 @@ def test_options_reach_the_result(run, my_data, tmp_path):
 
 
 @pytest.mark.parametrize('rest', [[], ['--rest', 'table'], ['--ignore-rest']])
-def test_rest_of_instances(run, shapes_world, my_data, tmp_path, rest):
+def test_rest_of_instances(imported, shapes_world, my_data, tmp_path, rest):
     copy_json(shapes_world, my_data, 'instances')
-    code, _, _ = run(
+    code, _, _ = imported(
         *('instances', tmp_path / 'out', '--images', my_data / 'train'),
         *('--json', my_data / 'train.json', *rest),
     )
@@ -183,10 +172,10 @@ def test_rest_of_instances(run, shapes_world, my_data, tmp_path, rest):
     )
 
 
-def test_mistake_is_one_sentence(run, my_data, tmp_path):
+def test_mistake_is_one_sentence(imported, my_data, tmp_path):
     path = my_data / 'train_masks' / '000001.png'
     Image.new('L', (64, 64), 200).save(path)
-    code, _, errors = run(
+    code, _, errors = imported(
         *('semantic', tmp_path / 'out', '--images', my_data / 'train'),
         *('--masks', my_data / 'train_masks'),
         *('--classes', my_data / 'classes.txt'),
@@ -194,18 +183,3 @@ def test_mistake_is_one_sentence(run, my_data, tmp_path):
     assert code == 1
     assert len(errors) == 1
     assert f'{path} has label 200; expected 0 to ' in errors[0]
-
-
-def test_check_of_a_vocabulary(run, tmp_path):
-    path = tmp_path / 'words.json'
-    path.write_text('{"classes": ["a", "b", "c"], "things": ["a"]}')
-    code, out, errors = run('vocabulary', path)
-    assert (code, errors) == (0, [])
-    assert out == (
-        f'{path}: 3 classes, 1 of them things, 0 unseen, 0 synonyms\n'
-    )
-    path.write_text('{"classes": ["a", "A"], "unseen": ["d"]}')
-    code, _, errors = run('vocabulary', path)
-    assert code == 1
-    assert 'more than once' in errors[0]
-    assert "'unseen' names unknown classes ['d']" in errors[0]
