@@ -29,8 +29,8 @@ def short_config(tiny_run_config):
 
 
 @pytest.fixture
-def self_train(short_config, repo, tmp_path):
-    """Run the tool once for each moment it is killed at."""
+def self_train(short_config, tmp_path):
+    """Run the command once for each moment it is killed at."""
     config_file = tmp_path / 'short.py'
     short_config.dump(config_file)
 
@@ -38,8 +38,7 @@ def self_train(short_config, repo, tmp_path):
         done = subprocess.run(
             [
                 *(sys.executable, Path(__file__).parent / 'killed_runs.py'),
-                *(repo / 'tools' / 'self_train.py', moments),
-                *(config_file, '--work-dir', tmp_path / name),
+                *(moments, config_file, '--work-dir', tmp_path / name),
                 *map(str, [*ANYTHING, *options]),
             ],
             cwd=tmp_path,

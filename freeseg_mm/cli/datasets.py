@@ -1,0 +1,363 @@
+"""``freeseg-mm prepare``, ``import`` and ``check``: data for a run."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freeseg_mm.utils.run_config import add_config_arguments, read_config
+
+from .arguments import (
+    LOADERS,
+    CommandParser,
+    add_command,
+    add_group,
+    add_workers,
+    read_options,
+)
+
+if TYPE_CHECKING:
+    from freeseg_mm.datasets.preparation.coco import PreparedSplit
+    from freeseg_mm.datasets.preparation.labelled_split import PreparedLabels
+
+    Prepare = Callable[..., Sequence[PreparedSplit | PreparedLabels]]
+
+_AGAIN = """\
+Nothing that is there already is made again, so an interrupted run can be
+repeated.
+"""
+_COCO = f"""\
+Prepare COCO 2017: 171 classes from COCO panoptic and COCO-Stuff.
+
+SRC is the public download:
+
+    SRC/train2017/*.jpg, SRC/val2017/*.jpg
+    SRC/annotations/instances_{{train,val}}2017.json
+    SRC/annotations/panoptic_{{train,val}}2017.json
+    SRC/annotations/panoptic_{{train,val}}2017/*.png
+    SRC/stuffthingmaps/{{train,val}}2017/*.png
+
+OUT is what the configs expect under data/coco_stuff171: panoptic ground truth
+and semantic maps over 171 classes, and links to images and instances JSON.
+Where SRC has no folder annotations at all, stuffthingmaps alone make a
+dataset for semantic segmentation.
+{_AGAIN}"""
+_ADE20K = f"""\
+Prepare ADE20K (SceneParse-150): 150 classes, 100 of them things.
+
+SRC is the public download, or the folder it was unpacked in:
+
+    SRC/ADEChallengeData2016/images/{{training,validation}}/*.jpg
+    SRC/ADEChallengeData2016/annotations/{{training,validation}}/*.png
+    SRC/ADEChallengeData2016/annotations_instance/{{training,validation}}/*.png
+    SRC/ADEChallengeData2016/categoryMapping.txt
+
+The last two come in an archive of their own. Without them nothing tells
+objects apart and the result serves for semantic segmentation only; without
+the table the things are taken in the order of the 150 classes.
+
+OUT is what the configs expect under data/ade20k150.
+{_AGAIN}"""
+_VOC = f"""\
+Prepare PASCAL VOC 2012 with SBD's augmented masks: 20 classes, semantic.
+
+SRC is the public download, or the folder it was unpacked in:
+
+    SRC/VOCdevkit/VOC2012/JPEGImages/*.jpg
+    SRC/VOCdevkit/VOC2012/SegmentationClassAug/*.png  (or SegmentationClass)
+    SRC/VOCdevkit/VOC2012/ImageSets/Segmentation/train_aug.txt (or trainaug)
+    SRC/VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt
+
+OUT is what the configs expect under data/voc20; background is ignored.
+{_AGAIN}"""
+_IMPORT = """\
+Import one split of your own data, once for train and once for val.
+
+OUT gets the format every dataset has, and a vocabulary.json with your
+classes, which you may edit. All classes count as seen unless --unseen names
+some. Images are linked, not copied. Nothing that is there already is made
+again. docs/own_data.md goes on from there to a training run.
+"""
+_CHECK = """\
+Look at every file of a config's datasets before a run does.
+
+Each image goes through the pipeline of its loader, each label file is
+compared with the JSON files. All that is broken is listed with the reason;
+the exit status is 1 if anything is.
+
+    freeseg-mm check configs/freeseg/coco.py --split val
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``prepare``, ``import`` and ``check`` to the subcommands."""
+    downloads = add_group(
+        commands, 'prepare', help='put a public download in our format'
+    )
+    for name, text, download in (
+        ('coco', _COCO, _coco),
+        ('ade20k', _ADE20K, _ade20k),
+        ('voc', _VOC, _voc),
+    ):
+        add_command(
+            downloads,
+            name,
+            help=text.splitlines()[0],
+            text=text,
+            layout=partial(_lay_out_prepare, download),
+            run=partial(run_prepare, download),
+            goes_on=True,
+        )
+    imports = add_group(commands, 'import', help='import your own data')
+    for name, what in (
+        ('panoptic', 'a COCO-panoptic JSON with its PNGs'),
+        ('semantic', 'a folder of label PNGs and a list of classes'),
+        ('instances', 'a COCO instances JSON'),
+    ):
+        add_command(
+            imports,
+            name,
+            help=what,
+            text=f'{_IMPORT}\nThe annotations are {what}.',
+            layout=partial(_lay_out_import, name),
+            run=partial(run_import, name),
+            goes_on=True,
+        )
+    add_command(
+        commands,
+        'check',
+        help="look at every file of a config's datasets",
+        text=_CHECK,
+        layout=_lay_out_check,
+        run=run_check,
+    )
+
+
+def _coco() -> tuple[Mapping[str, int], 'Prepare']:
+    from freeseg_mm.datasets.preparation.coco import prepare_coco
+    from freeseg_mm.datasets.preparation.coco_source import NUM_IMAGES
+    from freeseg_mm.datasets.preparation.coco_stuff import (
+        has_maps_alone,
+        prepare_coco_stuff,
+    )
+
+    def prepare(source: Path, target: Path, **options: Any) -> Sequence[Any]:
+        alone = has_maps_alone(source)
+        chosen: Prepare = prepare_coco_stuff if alone else prepare_coco
+        return chosen(source, target, **options)
+
+    return NUM_IMAGES, prepare
+
+
+def _ade20k() -> tuple[Mapping[str, int], 'Prepare']:
+    from freeseg_mm.datasets.preparation.ade20k import prepare_ade20k
+    from freeseg_mm.datasets.preparation.ade20k_source import NUM_IMAGES
+
+    return NUM_IMAGES, prepare_ade20k
+
+
+def _voc() -> tuple[Mapping[str, int], 'Prepare']:
+    from freeseg_mm.datasets.preparation.voc import NUM_IMAGES, prepare_voc
+
+    return NUM_IMAGES, prepare_voc
+
+
+Download = Callable[[], 'tuple[Mapping[str, int], Prepare]']
+"""Gives the official number of images by split, and the function."""
+
+
+def _lay_out_prepare(download: Download, parser: CommandParser) -> None:
+    num_images, _ = download()
+    parser.add_argument('source', metavar='SRC', type=Path)
+    parser.add_argument('target', metavar='OUT', type=Path)
+    add_workers(parser)
+    parser.add_argument(
+        '--splits',
+        nargs='+',
+        choices=list(num_images),
+        default=list(num_images),
+        help='default: both',
+    )
+    official = ' and '.join(f'{count:,}' for count in num_images.values())
+    parser.add_argument(
+        '--subset',
+        action='store_true',
+        help=f'accept another number of images than the official {official}',
+    )
+    parser.add_argument(
+        '--copy',
+        action='store_true',
+        help='copy what is linked to SRC otherwise',
+    )
+
+
+def run_prepare(download: Download, args: argparse.Namespace) -> None:
+    """Prepare the splits and say what became of each."""
+    _, prepare = download()
+    for part in prepare(
+        args.source,
+        args.target,
+        splits=args.splits,
+        workers=args.workers,
+        copy=args.copy,
+        subset=args.subset,
+    ):
+        _show(part)
+
+
+def _show(part: 'PreparedSplit | PreparedLabels') -> None:
+    from freeseg_mm.datasets.preparation.coco import summarize
+    from freeseg_mm.datasets.preparation.labelled_split import PreparedLabels
+
+    if isinstance(part, PreparedLabels):
+        lines = part.summary
+    else:
+        lines = summarize(part.report)
+        if part.num_unlisted:
+            lines.append(
+                f'  {part.num_unlisted} image files are not in the JSON: '
+                'unused'
+            )
+    print('\n'.join(lines))
+    if not part.num_written:
+        print('  nothing to do: all annotations were there already')
+
+
+def _lay_out_import(kind: str, parser: CommandParser) -> None:
+    parser.add_argument('target', metavar='OUT', type=Path)
+    parser.add_argument(
+        '--split', default='train', help='its name (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--images', type=Path, required=True, help='folder of the images'
+    )
+    if kind == 'semantic':
+        _add_semantic(parser)
+    else:
+        parser.add_argument(
+            '--json', type=Path, required=True, help='the annotations'
+        )
+    if kind == 'panoptic':
+        parser.add_argument(
+            '--pngs', type=Path, required=True, help='folder of its PNGs'
+        )
+    if kind == 'instances':
+        rest = parser.add_mutually_exclusive_group()
+        rest.add_argument(
+            '--rest',
+            default='background',
+            metavar='NAME',
+            help='stuff class of what no object covers (default: %(default)s)',
+        )
+        rest.add_argument(
+            '--ignore-rest',
+            action='store_const',
+            const=None,
+            dest='rest',
+            help='ignore what no object covers: not all objects are annotated',
+        )
+    else:
+        parser.add_argument(
+            '--things',
+            nargs='+',
+            metavar='NAME',
+            help='classes that can be counted (default: as a JSON says, else '
+            'none)',
+        )
+    parser.add_argument(
+        '--unseen',
+        nargs='+',
+        metavar='NAME',
+        help='classes that training may not use (default: none)',
+    )
+    parser.add_argument(
+        '--copy', action='store_true', help='copy images, do not link'
+    )
+    add_workers(parser)
+
+
+def _add_semantic(parser: CommandParser) -> None:
+    parser.add_argument(
+        '--masks',
+        type=Path,
+        required=True,
+        help='folder of 8-bit PNGs with the names of the images',
+    )
+    parser.add_argument(
+        '--classes',
+        type=Path,
+        required=True,
+        help='text file, one name a line in the order of the labels, or a '
+        'vocabulary JSON',
+    )
+    parser.add_argument(
+        '--first-label',
+        type=int,
+        default=0,
+        help='label of the first class, smaller ones are ignored (default: '
+        '%(default)s)',
+    )
+    parser.add_argument(
+        '--ignore-label',
+        type=int,
+        default=255,
+        help='label that is ignored (default: %(default)s)',
+    )
+
+
+def run_import(kind: str, args: argparse.Namespace) -> None:
+    """Import a split and say what it serves for."""
+    from freeseg_mm.datasets.preparation.own_data import ImportOptions
+    from freeseg_mm.datasets.preparation.own_instances import import_instances
+    from freeseg_mm.datasets.preparation.own_panoptic import import_panoptic
+    from freeseg_mm.datasets.preparation.own_semantic import import_semantic
+
+    options = read_options(ImportOptions, args)
+    if kind == 'panoptic':
+        part = import_panoptic(
+            options,
+            images=args.images,
+            json_path=args.json,
+            pngs=args.pngs,
+            things=args.things,
+        )
+    elif kind == 'semantic':
+        part = import_semantic(
+            options,
+            images=args.images,
+            masks=args.masks,
+            classes=args.classes,
+            things=args.things,
+            first_label=args.first_label,
+            ignore_label=args.ignore_label,
+        )
+    else:
+        part = import_instances(
+            options, images=args.images, json_path=args.json, rest=args.rest
+        )
+    _show(part)
+
+
+def _lay_out_check(parser: CommandParser) -> None:
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--split',
+        choices=LOADERS,
+        help='whose data to look at (default: all that the config has)',
+    )
+    add_workers(parser)
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """List what is broken; 1 if anything is."""
+    from freeseg_mm.datasets.checking import check_config, summarize
+
+    outcomes = check_config(
+        read_config(args.config, args.cfg_options),
+        [args.split] if args.split else None,
+        workers=args.workers,
+    )
+    for outcome in outcomes:
+        print('\n'.join(summarize(outcome)))
+    return int(any(outcome.findings for outcome in outcomes))
