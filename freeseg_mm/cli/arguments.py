@@ -8,7 +8,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -96,32 +96,42 @@ def add_fields(
 ) -> None:
     """Add an option for each field of a dataclass, for :func:`read_options`.
 
-    Name, type and default are the field's, the help is what ``Attributes:``
-    of the docstring says of it.
+    Name, type and default are the field's, the help is its text under
+    ``Attributes:`` of the docstring. A field without a default is required.
 
     Args:
-        parser: Where to.
-        kind: The dataclass; its fields are numbers, strings, paths or bools.
-        names: Of the fields; ``None`` for all.
+        parser: The parser of a command.
+        kind: The dataclass; its fields are numbers, strings, paths, bools or
+            sequences of strings, which may be ``None``.
+        names: Names of the fields; ``None`` for all.
     """
     types = typing.get_type_hints(kind)
     texts = _attribute_texts(kind)
     for field in fields(kind):
         if names is not None and field.name not in names:
             continue
-        options: dict[str, Any] = {'type': types[field.name]}
-        if types[field.name] is bool:
+        value = types[field.name]
+        if type(None) in typing.get_args(value):
+            value = typing.get_args(value)[0]
+        options: dict[str, Any] = {'type': value}
+        if value is bool:
             options = {'action': argparse.BooleanOptionalAction}
+        elif typing.get_args(value):
+            options = {'nargs': '+', 'metavar': 'NAME'}
+        text = texts[field.name]
+        if field.default is MISSING:
+            options['required'] = True
+        else:
+            options['default'] = field.default
+            if field.default is not None:
+                text += ' (default: %(default)s)'
         parser.add_argument(
-            f'--{field.name.replace("_", "-")}',
-            default=field.default,
-            help=f'{texts[field.name]} (default: %(default)s)',
-            **options,
+            f'--{field.name.replace("_", "-")}', help=text, **options
         )
 
 
 def _attribute_texts(kind: type[Any]) -> dict[str, str]:
-    """What a Google docstring says of each attribute, without the period."""
+    """Texts of a Google docstring's attributes, without the period."""
     section = (inspect.getdoc(kind) or '').partition('\nAttributes:\n')[2]
     found = re.findall(
         r'^    (\w+): (.*?)\.?$(?=\n    \w+: |\n\n|\Z)', section, re.S | re.M
@@ -132,19 +142,22 @@ def _attribute_texts(kind: type[Any]) -> dict[str, str]:
     }
 
 
-def read_options(kind: type[Options], args: argparse.Namespace) -> Options:
-    """Options of a dataclass from the arguments of the same names.
+def read_options(
+    kind: type[Options], args: argparse.Namespace, **given: Any
+) -> Options:
+    """Read a dataclass from the arguments of its fields' names.
+
+    Args:
+        kind: The dataclass.
+        args: Parsed arguments; those that are absent keep their defaults.
+        given: Fields that are no arguments.
 
     Raises:
         ValueError: As the dataclass does.
     """
-    return kind(
-        **{
-            field.name: getattr(args, field.name)
-            for field in fields(kind)  # type: ignore[arg-type]
-            if hasattr(args, field.name)
-        }
-    )
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    read = {name: value for name, value in vars(args).items() if name in names}
+    return kind(**{**read, **given})
 
 
 def checkout(path: str) -> Path:
@@ -188,9 +201,6 @@ def _whole(text: str, least: int) -> int:
     return number
 
 
-_positive = partial(_whole, least=1)
-
-
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model and the device, for :func:`inferencer_of`."""
     parser.add_argument(
@@ -230,28 +240,24 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
         help='tune the prompt on each batch at test time, for unseen classes; '
         'STEPS is what the config says, or 1; 0 for none',
     )
-    parser.add_argument(
-        '--frame-stride',
-        type=_positive,
-        default=1,
-        metavar='N',
-        help='of a video, predict each N-th frame (default 1)',
-    )
-    parser.add_argument(
-        '--batch-size',
-        type=_positive,
-        default=1,
-        metavar='B',
-        help='default 1',
-    )
-    parser.add_argument(
-        '--max-side',
-        type=_positive,
-        default=2048,
-        metavar='PIXELS',
-        help='larger images are predicted at this longer side, then the '
-        'prediction is enlarged (default 2048)',
-    )
+    for option, default, metavar, text in (
+        ('--frame-stride', 1, 'N', 'of a video, predict each N-th frame'),
+        ('--batch-size', 1, 'B', 'images at once'),
+        (
+            '--max-side',
+            2048,
+            'PIXELS',
+            'larger images are predicted at this longer side, then the '
+            'prediction is enlarged',
+        ),
+    ):
+        parser.add_argument(
+            option,
+            type=partial(_whole, least=1),
+            default=default,
+            metavar=metavar,
+            help=f'{text} (default: %(default)s)',
+        )
 
 
 def prediction_options(args: argparse.Namespace) -> dict[str, Any]:

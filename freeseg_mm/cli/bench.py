@@ -92,9 +92,9 @@ def _add_infer(commands: Any) -> None:
     """Add ``infer`` to the measurements."""
     parser = commands.add_parser(
         'infer',
-        help='cost of answering a batch of images, part by part',
+        help='cost of predicting a batch of images, part by part',
         description=(
-            'Count, then time what answering a batch takes, part by part, '
+            'Count, then time what predicting a batch takes, part by part, '
             "next to another config or the flow of the authors' release "
             '(--against reference). Weights are random unless given.'
         ),

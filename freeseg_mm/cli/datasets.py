@@ -12,6 +12,7 @@ from .arguments import (
     LOADERS,
     CommandParser,
     add_command,
+    add_fields,
     add_group,
     add_workers,
     read_options,
@@ -225,23 +226,32 @@ def _show(part: 'PreparedSplit | PreparedLabels') -> None:
 
 
 def _lay_out_import(kind: str, parser: CommandParser) -> None:
+    from freeseg_mm.datasets.preparation.own_data import ImportOptions
+
     parser.add_argument('target', metavar='OUT', type=Path)
-    parser.add_argument(
-        '--split', default='train', help='its name (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--images', type=Path, required=True, help='folder of the images'
-    )
+    required = partial(parser.add_argument, type=Path, required=True)
+    required('--images', help='folder of the images')
     if kind == 'semantic':
-        _add_semantic(parser)
+        required('--masks', help='folder of 8-bit PNGs named as the images')
+        required(
+            '--classes',
+            help='text file, one name a line in the order of the labels, or '
+            'a vocabulary JSON',
+        )
+        for name, label, text in (
+            ('first', 0, 'the first class, smaller ones are ignored'),
+            ('ignore', 255, 'pixels that are ignored'),
+        ):
+            parser.add_argument(
+                f'--{name}-label',
+                type=int,
+                default=label,
+                help=f'label of {text} (default: %(default)s)',
+            )
     else:
-        parser.add_argument(
-            '--json', type=Path, required=True, help='the annotations'
-        )
+        required('--json', help='the annotations')
     if kind == 'panoptic':
-        parser.add_argument(
-            '--pngs', type=Path, required=True, help='folder of its PNGs'
-        )
+        required('--pngs', help='folder of its PNGs')
     if kind == 'instances':
         rest = parser.add_mutually_exclusive_group()
         rest.add_argument(
@@ -265,45 +275,8 @@ def _lay_out_import(kind: str, parser: CommandParser) -> None:
             help='classes that can be counted (default: as a JSON says, else '
             'none)',
         )
-    parser.add_argument(
-        '--unseen',
-        nargs='+',
-        metavar='NAME',
-        help='classes that training may not use (default: none)',
-    )
-    parser.add_argument(
-        '--copy', action='store_true', help='copy images, do not link'
-    )
+    add_fields(parser, ImportOptions, ('split', 'unseen', 'copy'))
     add_workers(parser)
-
-
-def _add_semantic(parser: CommandParser) -> None:
-    parser.add_argument(
-        '--masks',
-        type=Path,
-        required=True,
-        help='folder of 8-bit PNGs with the names of the images',
-    )
-    parser.add_argument(
-        '--classes',
-        type=Path,
-        required=True,
-        help='text file, one name a line in the order of the labels, or a '
-        'vocabulary JSON',
-    )
-    parser.add_argument(
-        '--first-label',
-        type=int,
-        default=0,
-        help='label of the first class, smaller ones are ignored (default: '
-        '%(default)s)',
-    )
-    parser.add_argument(
-        '--ignore-label',
-        type=int,
-        default=255,
-        help='label that is ignored (default: %(default)s)',
-    )
 
 
 def run_import(kind: str, args: argparse.Namespace) -> None:

@@ -241,4 +241,4 @@ def test_labels_of_another_version_of_the_data_are_refused(
 ):
     with pytest.raises(ValueError, match=message) as caught:
         pasted(tmp_path, ids)
-    assert 'make them anew with freeseg-mm pseudo-labels make' in str(caught.value)
+    assert 'anew with freeseg-mm pseudo-labels make' in str(caught.value)

@@ -161,8 +161,8 @@ class Runs:
             weights = self._training_stamp(teacher, seed)[0].outputs[0]
             self._run(
                 *(row, seed, slot, 'pseudo_labels'),
-                [*self.label, teacher.config, weights, '--out', labels],
-                _option_arguments(self.options),
+                [*self.label, str(teacher.config), str(weights)],
+                ['--out', labels, *_option_arguments(self.options)],
             )
             own['train_dataloader.dataset.pseudo_labels'] = labels
         options = _option_arguments({**own, **self.options})
@@ -177,7 +177,7 @@ class Runs:
     ) -> None:
         place = self._place(row, seed)
         stamp, inputs = self._test_stamp(row, seed)
-        arguments = [
+        arguments: list[str | Path] = [
             *('--work-dir', place / 'test', '--out', stamp.outputs[0]),
             *_option_arguments(self.options),
         ]
