@@ -154,19 +154,22 @@ def _attribute_texts(kind: type[Any]) -> dict[str, str]:
     }
 
 
-def read_options(kind: type[Options], args: argparse.Namespace) -> Options:
-    """Options of a dataclass from the arguments of the same names.
+def read_options(
+    kind: type[Options], args: argparse.Namespace, **given: Any
+) -> Options:
+    """Read a dataclass from the arguments of its fields' names.
+
+    Args:
+        kind: The dataclass.
+        args: Parsed arguments; those that are absent keep their defaults.
+        given: Fields that are no arguments.
 
     Raises:
         ValueError: As the dataclass does.
     """
-    return kind(
-        **{
-            field.name: getattr(args, field.name)
-            for field in fields(kind)  # type: ignore[arg-type]
-            if hasattr(args, field.name)
-        }
-    )
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    read = {name: value for name, value in vars(args).items() if name in names}
+    return kind(**{**read, **given})
 
 
 def checkout(path: str) -> Path:
@@ -210,9 +213,6 @@ def _whole(text: str, least: int) -> int:
     return number
 
 
-_positive = partial(_whole, least=1)
-
-
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model and the device, for :func:`inferencer_of`."""
     parser.add_argument(
@@ -252,28 +252,24 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
         help='tune the prompt on each batch at test time, for unseen classes; '
         'STEPS is what the config says, or 1; 0 for none',
     )
-    parser.add_argument(
-        '--frame-stride',
-        type=_positive,
-        default=1,
-        metavar='N',
-        help='of a video, predict each N-th frame (default 1)',
-    )
-    parser.add_argument(
-        '--batch-size',
-        type=_positive,
-        default=1,
-        metavar='B',
-        help='default 1',
-    )
-    parser.add_argument(
-        '--max-side',
-        type=_positive,
-        default=2048,
-        metavar='PIXELS',
-        help='larger images are predicted at this longer side, then the '
-        'prediction is enlarged (default 2048)',
-    )
+    for option, default, metavar, text in (
+        ('--frame-stride', 1, 'N', 'of a video, predict each N-th frame'),
+        ('--batch-size', 1, 'B', 'images at once'),
+        (
+            '--max-side',
+            2048,
+            'PIXELS',
+            'larger images are predicted at this longer side, then the '
+            'prediction is enlarged',
+        ),
+    ):
+        parser.add_argument(
+            option,
+            type=partial(_whole, least=1),
+            default=default,
+            metavar=metavar,
+            help=f'{text} (default: %(default)s)',
+        )
 
 
 def prediction_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -12,16 +12,16 @@ from .arguments import (
     LOADERS,
     CommandParser,
     add_command,
+    add_fields,
     add_group,
     add_workers,
     read_options,
 )
 
 if TYPE_CHECKING:
-    from freeseg_mm.datasets.preparation.coco import PreparedSplit
-    from freeseg_mm.datasets.preparation.labelled_split import PreparedLabels
+    from freeseg_mm.datasets.preparation.split_preparation import PreparedSplit
 
-    Prepare = Callable[..., Sequence[PreparedSplit | PreparedLabels]]
+    Prepare = Callable[..., Sequence[PreparedSplit]]
 
 _AGAIN = """\
 Nothing that is there already is made again, so an interrupted run can be
@@ -137,22 +137,15 @@ def add_parser(commands: Any) -> None:
 def _coco() -> tuple[Mapping[str, int], 'Prepare']:
     from freeseg_mm.datasets.preparation.coco import prepare_coco
     from freeseg_mm.datasets.preparation.coco_source import NUM_IMAGES
-    from freeseg_mm.datasets.preparation.coco_stuff import (
-        has_maps_alone,
-        prepare_coco_stuff,
-    )
 
-    def prepare(source: Path, target: Path, **options: Any) -> Sequence[Any]:
-        alone = has_maps_alone(source)
-        chosen: Prepare = prepare_coco_stuff if alone else prepare_coco
-        return chosen(source, target, **options)
-
-    return NUM_IMAGES, prepare
+    return NUM_IMAGES, prepare_coco
 
 
 def _ade20k() -> tuple[Mapping[str, int], 'Prepare']:
-    from freeseg_mm.datasets.preparation.ade20k import prepare_ade20k
-    from freeseg_mm.datasets.preparation.ade20k_source import NUM_IMAGES
+    from freeseg_mm.datasets.preparation.ade20k import (
+        NUM_IMAGES,
+        prepare_ade20k,
+    )
 
     return NUM_IMAGES, prepare_ade20k
 
@@ -206,42 +199,39 @@ def run_prepare(download: Download, args: argparse.Namespace) -> None:
         _show(part)
 
 
-def _show(part: 'PreparedSplit | PreparedLabels') -> None:
-    from freeseg_mm.datasets.preparation.coco import summarize
-    from freeseg_mm.datasets.preparation.labelled_split import PreparedLabels
-
-    if isinstance(part, PreparedLabels):
-        lines = part.summary
-    else:
-        lines = summarize(part.report)
-        if part.num_unlisted:
-            lines.append(
-                f'  {part.num_unlisted} image files are not in the JSON: '
-                'unused'
-            )
-    print('\n'.join(lines))
+def _show(part: 'PreparedSplit') -> None:
+    print('\n'.join(part.summary))
     if not part.num_written:
         print('  nothing to do: all annotations were there already')
 
 
 def _lay_out_import(kind: str, parser: CommandParser) -> None:
+    from freeseg_mm.datasets.preparation.own_data import ImportOptions
+
     parser.add_argument('target', metavar='OUT', type=Path)
-    parser.add_argument(
-        '--split', default='train', help='its name (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--images', type=Path, required=True, help='folder of the images'
-    )
+    required = partial(parser.add_argument, type=Path, required=True)
+    required('--images', help='folder of the images')
     if kind == 'semantic':
-        _add_semantic(parser)
+        required('--masks', help='folder of 8-bit PNGs named as the images')
+        required(
+            '--classes',
+            help='text file, one name a line in the order of the labels, or '
+            'a vocabulary JSON',
+        )
+        for name, label, text in (
+            ('first', 0, 'the first class, smaller ones are ignored'),
+            ('ignore', 255, 'pixels that are ignored'),
+        ):
+            parser.add_argument(
+                f'--{name}-label',
+                type=int,
+                default=label,
+                help=f'label of {text} (default: %(default)s)',
+            )
     else:
-        parser.add_argument(
-            '--json', type=Path, required=True, help='the annotations'
-        )
+        required('--json', help='the annotations')
     if kind == 'panoptic':
-        parser.add_argument(
-            '--pngs', type=Path, required=True, help='folder of its PNGs'
-        )
+        required('--pngs', help='folder of its PNGs')
     if kind == 'instances':
         rest = parser.add_mutually_exclusive_group()
         rest.add_argument(
@@ -265,53 +255,20 @@ def _lay_out_import(kind: str, parser: CommandParser) -> None:
             help='classes that can be counted (default: as a JSON says, else '
             'none)',
         )
-    parser.add_argument(
-        '--unseen',
-        nargs='+',
-        metavar='NAME',
-        help='classes that training may not use (default: none)',
-    )
-    parser.add_argument(
-        '--copy', action='store_true', help='copy images, do not link'
-    )
+    add_fields(parser, ImportOptions, ('split', 'unseen', 'copy'))
     add_workers(parser)
-
-
-def _add_semantic(parser: CommandParser) -> None:
-    parser.add_argument(
-        '--masks',
-        type=Path,
-        required=True,
-        help='folder of 8-bit PNGs with the names of the images',
-    )
-    parser.add_argument(
-        '--classes',
-        type=Path,
-        required=True,
-        help='text file, one name a line in the order of the labels, or a '
-        'vocabulary JSON',
-    )
-    parser.add_argument(
-        '--first-label',
-        type=int,
-        default=0,
-        help='label of the first class, smaller ones are ignored (default: '
-        '%(default)s)',
-    )
-    parser.add_argument(
-        '--ignore-label',
-        type=int,
-        default=255,
-        help='label that is ignored (default: %(default)s)',
-    )
 
 
 def run_import(kind: str, args: argparse.Namespace) -> None:
     """Import a split and say what it serves for."""
-    from freeseg_mm.datasets.preparation.own_data import ImportOptions
-    from freeseg_mm.datasets.preparation.own_instances import import_instances
-    from freeseg_mm.datasets.preparation.own_panoptic import import_panoptic
-    from freeseg_mm.datasets.preparation.own_semantic import import_semantic
+    from freeseg_mm.datasets.preparation.own_coco import (
+        import_instances,
+        import_panoptic,
+    )
+    from freeseg_mm.datasets.preparation.own_data import (
+        ImportOptions,
+        import_semantic,
+    )
 
     options = read_options(ImportOptions, args)
     if kind == 'panoptic':

@@ -54,7 +54,7 @@ def user_errors(name: str, *, goes_on: bool = False) -> Iterator[None]:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether an error was raised in a module of this package."""
+    """Tell an error that a module of this package raised."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals.get('__name__')).startswith('freeseg_mm.')
 

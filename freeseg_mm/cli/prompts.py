@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _lay_out(parser: CommandParser) -> None:
-    from freeseg_mm.recipes.prompt_pretraining.learning import PromptTraining
+    from freeseg_mm.recipes.prompt_pretraining import PromptTraining
 
     add_config_arguments(parser)
     parser.add_argument(
@@ -61,8 +61,10 @@ def _lay_out(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Learn the prompts, write them and print accuracies."""
-    from freeseg_mm.recipes.prompt_pretraining.command import pretrain_prompts
-    from freeseg_mm.recipes.prompt_pretraining.learning import PromptTraining
+    from freeseg_mm.recipes.prompt_pretraining import (
+        PromptTraining,
+        pretrain_prompts,
+    )
 
     report = pretrain_prompts(
         read_config(args.config, args.cfg_options),

@@ -79,41 +79,13 @@ def add_parser(commands: Any) -> None:
 
 
 def _lay_out_make(parser: CommandParser) -> None:
+    from freeseg_mm.recipes.self_training import Labelling, PseudoLabelSettings
+
     add_config_arguments(parser)
     parser.add_argument('checkpoint', type=Path, help='weights of the run')
-    parser.add_argument(
-        '--out',
-        type=Path,
-        required=True,
-        metavar='DIR',
-        help='folder of the pseudo labels',
-    )
-    _add_labelling(parser)
-    parser.add_argument(
-        '--limit', type=int, help='only so many first images, for a look'
-    )
-    parser.add_argument(
-        '--pictures',
-        type=int,
-        default=4,
-        help='pictures to draw (default: %(default)s)',
-    )
-
-
-def _add_labelling(parser: CommandParser) -> None:
-    """Add the thresholds, and how to predict."""
-    from freeseg_mm.recipes.self_training import PseudoLabelSettings
-
+    own = ('out', 'limit', 'num_pictures', 'num_workers', 'device')
+    add_fields(parser, Labelling, own)
     add_fields(parser, PseudoLabelSettings)
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=1,
-        help='processes that read images (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--device', help='as cuda:0 or cpu; default CUDA if there is one'
-    )
 
 
 def run_make(args: argparse.Namespace) -> None:
@@ -122,15 +94,11 @@ def run_make(args: argparse.Namespace) -> None:
     from freeseg_mm.recipes.self_training import Labelling, PseudoLabelSettings
 
     files = PseudoLabelFiles(args.out)
-    was_made = Labelling(
-        read_config(args.config, args.cfg_options),
-        args.checkpoint,
-        args.out,
-        read_options(PseudoLabelSettings, args),
-        limit=args.limit,
-        num_pictures=args.pictures,
-        num_workers=args.workers,
-        device=args.device,
+    was_made = read_options(
+        Labelling,
+        args,
+        config=read_config(args.config, args.cfg_options),
+        settings=read_options(PseudoLabelSettings, args),
     ).run()
     print(files.summary.read_text('utf-8'), end='')
     print(f'{"made" if was_made else "there already"}: {files.json}')
@@ -164,48 +132,15 @@ def run_score(args: argparse.Namespace) -> None:
 
 
 def _lay_out_train(parser: CommandParser) -> None:
-    from freeseg_mm.recipes.self_training.rounds import STARTS
+    from freeseg_mm.recipes.self_training import (
+        PseudoLabelSettings,
+        SelfTraining,
+    )
 
     add_config_arguments(parser)
-    parser.add_argument(
-        '--rounds',
-        type=int,
-        default=1,
-        help='trainings with pseudo labels (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        required=True,
-        metavar='DIR',
-        help='folder of all rounds',
-    )
-    labels = parser.add_mutually_exclusive_group()
-    labels.add_argument(
-        '--refresh',
-        action='store_true',
-        default=True,
-        help='each round predicts with the weights of the last (default)',
-    )
-    labels.add_argument(
-        '--once',
-        action='store_false',
-        dest='refresh',
-        help='all rounds learn what the first weights predict',
-    )
-    parser.add_argument(
-        '--from',
-        dest='start',
-        choices=STARTS,
-        default='scratch',
-        help='where each training starts (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--checkpoint',
-        type=Path,
-        help='first weights, in place of a first training',
-    )
-    _add_labelling(parser)
+    own = ('work_dir', 'rounds', 'refresh', 'start', 'checkpoint')
+    add_fields(parser, SelfTraining, (*own, 'num_workers', 'device'))
+    add_fields(parser, PseudoLabelSettings)
 
 
 def run_train(args: argparse.Namespace) -> None:
@@ -215,16 +150,11 @@ def run_train(args: argparse.Namespace) -> None:
         SelfTraining,
     )
 
-    training = SelfTraining(
-        read_config(args.config, args.cfg_options),
-        args.work_dir,
-        rounds=args.rounds,
-        refresh=args.refresh,
-        start=args.start,
-        checkpoint=args.checkpoint,
+    training = read_options(
+        SelfTraining,
+        args,
+        config=read_config(args.config, args.cfg_options),
         settings=read_options(PseudoLabelSettings, args),
-        num_workers=args.workers,
-        device=args.device,
     )
     for number, weights in enumerate(training.run()):
         print(f'round {number}: {weights}', flush=True)

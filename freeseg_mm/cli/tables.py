@@ -81,11 +81,11 @@ def run_ablate(args: argparse.Namespace) -> None:
     from freeseg_mm.analysis.paper_tables import load_rows
     from freeseg_mm.recipes.ablation import (
         Runs,
-        find_slots,
         read_rows,
         summarize,
         tables_of,
     )
+    from freeseg_mm.recipes.processes import find_slots
 
     seeds = list(dict.fromkeys(args.seeds))
     rows = read_rows(args.configs, args.cfg_options)

@@ -78,7 +78,9 @@ def run_check(args: argparse.Namespace) -> None:
     from freeseg_mm.apis.vocabulary import read_classes, thing_mark
 
     marks = marks_of(args)
-    vocabulary = read_classes(classes_of(args), **marks)
+    vocabulary = read_classes(
+        classes_of(args), things=marks['things'], unseen=marks['unseen']
+    )
     has_marks = args.vocab is not None and not args.vocab.endswith('.txt')
     rows = _classes(vocabulary)
     for row in rows:

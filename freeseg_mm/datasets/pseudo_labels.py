@@ -76,7 +76,7 @@ class PseudoLabels:
     """The pseudo segments of a dataset's images, by image id.
 
     Args:
-        root: Folder that ``tools/make_pseudo_labels.py`` filled.
+        root: Folder that ``freeseg-mm pseudo-labels make`` filled.
         vocabulary: The dataset's whole vocabulary.
 
     Attributes:

@@ -1,6 +1,7 @@
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -116,11 +117,13 @@ class Options:
             of 5 % or so.
         keep: Whether to keep.
         name: Of it.
+        paths: All of them.
 
     Raises:
         ValueError: Never.
     """
 
+    paths: Sequence[str] | None
     many_steps: int = 3
     keep: bool = True
     name: str = 'a'
@@ -128,10 +131,15 @@ class Options:
 
 def test_fields_become_options():
     parser = argparse.ArgumentParser()
-    add_fields(parser, Options, ['many_steps', 'keep'])
+    add_fields(parser, Options, ['paths', 'many_steps', 'keep'])
     text = ' '.join(parser.format_help().split())
     assert 'Number of steps; each is of 5 % or so (default: 3)' in text
     assert 'Whether to keep (default: True)' in text
     assert '--name' not in text
-    args = parser.parse_args(['--many-steps', '7', '--no-keep'])
-    assert read_options(Options, args) == Options(7, False, 'a')
+    words = ['--many-steps', '7', '--no-keep', '--paths', 'b', 'c']
+    args = parser.parse_args(words)
+    assert read_options(Options, args, name='d') == Options(
+        ['b', 'c'], 7, False, 'd'
+    )
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--many-steps', '7'])  # --paths has no default

@@ -7,7 +7,7 @@ from freeseg_mm.utils.run_config import read_config
 
 ANY = [
     *('--score-thr', 0, '--min-area', 0, '--min-unlabelled', 0),
-    *('--overlap-thr', 0, '--workers', 0, '--pictures', 0),
+    *('--overlap-thr', 0, '--num-workers', 0, '--num-pictures', 0),
 ]
 
 

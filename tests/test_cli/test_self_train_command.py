@@ -24,7 +24,7 @@ def test_options_reach_the_rounds(asked, run, config_file, tmp_path):
     assert (status, out) == (0, 'round 0: first.pth\nround 1: second.pth\n')
     assert run(*arguments, '--refresh')[0] == 0
     status, _, _ = run(
-        *(*arguments, '--once', '--from', 'last', '--rounds', 2),
+        *(*arguments, '--no-refresh', '--start', 'last', '--rounds', 2),
         *('--checkpoint', 'start.pth', '--score-thr', 0.7, '--no-prior'),
         *('--cfg-options', 'train_cfg.max_iters=9'),
     )
@@ -44,7 +44,10 @@ def test_mistakes_end_in_a_sentence(run, config_file, tmp_path):
     arguments = ('self-train', config_file, '--work-dir', tmp_path / 'out')
     for options, message in (
         (['--rounds', 0], 'rounds: expected 1 or more'),
-        (['--rounds', 2, '--once'], 'would give the same weights each time'),
+        (
+            ['--rounds', 2, '--no-refresh'],
+            'give the same weights each time',
+        ),
         (['--checkpoint', 'gone.pth'], 'no checkpoint gone.pth'),
         (['--cfg-options', 'modle.x=1'], "'modle' is no setting of a run"),
     ):

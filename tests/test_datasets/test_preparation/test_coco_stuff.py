@@ -8,9 +8,6 @@ from PIL import Image
 
 from freeseg_mm.cli import main
 from freeseg_mm.datasets.preparation.coco import has_maps_alone, prepare_coco
-from freeseg_mm.datasets.preparation.coco_stuff import (
-    has_maps_alone,
-)
 
 # category id - 1: person 0, sky-other 156; 11 was never used
 LABELS = np.array([[0, 0, 156], [0, 255, 156]], np.uint8)

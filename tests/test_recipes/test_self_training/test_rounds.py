@@ -13,7 +13,7 @@ from freeseg_mm.recipes.self_training import SelfTraining
 
 ANYTHING = [
     *('--score-thr', 0, '--min-area', 0, '--min-unlabelled', 0),
-    *('--overlap-thr', 0, '--workers', 0, '--device', 'cpu'),
+    *('--overlap-thr', 0, '--num-workers', 0, '--device', 'cpu'),
 ]
 KILLED = -int(signal.SIGKILL)
 
@@ -79,7 +79,7 @@ def test_killed_at_any_moment_ends_with_the_same_weights(
 ):
     # lively weights to begin with, so that there is something to label
     options = [
-        *('--rounds', 2, '--checkpoint', tiny_weights[1], '--from', 'last')
+        *('--rounds', 2, '--checkpoint', tiny_weights[1], '--start', 'last')
     ]
     ends, output = self_train('whole', 'none', *options)
     assert ends == [['none', '0']], output[-3000:]
