@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from freeseg_mm.datasets.from_config import read_config
 from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.utils.files import config_roots
+from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.zoo import (
     best_zoo_model,
     converted_checkpoint,
