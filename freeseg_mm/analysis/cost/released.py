@@ -52,14 +52,14 @@ class ReleasedHead:
         self,
         feats: Sequence[Tensor],
         text_embeds: Tensor,
-        prompt_to_class: Sequence[int],
+        vocabulary: Vocabulary,
     ) -> tuple[Tensor, Tensor]:
         """Class and mask logits of one task, after the last layer.
 
         Args:
             feats: Backbone maps, each (B, c, h, w).
             text_embeds: Unit-norm F_t of the task, (P, D).
-            prompt_to_class: Class of each prompt.
+            vocabulary: The classes, P names.
 
         Returns:
             (B, N, C + 1) and (B, N, h, w).
@@ -71,7 +71,7 @@ class ReleasedHead:
                 self._enhanced_maps, text_embeds=text_embeds
             ),
             cls_embed=lambda queries: self.head.cls_embed(
-                queries[:, None], text_embeds[None], prompt_to_class
+                queries[:, None], text_embeds[None], vocabulary
             )[:, 0],
         )
         logits, masks = self.decode(view, feats)
@@ -304,7 +304,7 @@ class ReleasedFlow:
         query_logits, mask_logits = self.head.propose(
             feats,
             self.encode_text(model.prompt_learner, vocabulary, task),
-            vocabulary.prompt_to_class,
+            vocabulary,
         )
         mask_logits = mask_logits[:, None]
         clip_logits = valid = None
