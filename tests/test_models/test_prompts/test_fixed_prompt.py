@@ -82,6 +82,9 @@ def test_prompt_length_counts_start_and_end(tiny_clip):
 @pytest.mark.parametrize('template', ['no place', '{} and {}', '{', '{0}'])
 @pytest.mark.parametrize('field', ['class_template', 'task_template'])
 def test_template_without_exactly_one_place(field, template):
-    message = f'expected a template with one {{}}, got {template!r}'
+    message = (
+        f'expected a template with one {{}}, got {template!r} '
+        "(sets of class templates are ['imagenet80', 'vild14'])"
+    )
     with pytest.raises(ValueError, match=f'^{re.escape(message)}$'):
         FixedPrompt(**{field: template})
