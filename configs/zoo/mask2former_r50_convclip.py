@@ -7,5 +7,5 @@ model = dict(
         model='convnext_large_d_320',
         pretrained='laion2b_s29b_b131k_ft_soup',
     ),
-    mask_classifier=dict(type='freeseg_mm.MaskPoolClassifier'),
+    mask_classifier=dict(_delete_=True, type='freeseg_mm.MaskPoolClassifier'),
 )

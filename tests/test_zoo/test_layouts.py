@@ -1,7 +1,6 @@
 """Names of other checkpoints, each in its place or an error."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -255,11 +254,8 @@ def test_results_are_copies():
     assert value.tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
-@pytest.mark.parametrize('kind', ['convnext', 'rn'])
-def test_every_name_of_a_real_fcclip_has_a_rule(kind, samples_dir):
-    path = Path(samples_dir).parent / f'fixtures/fcclip/{kind}_keys.json'
-    if not path.is_file():
-        pytest.skip(f'no {path}')
+def test_every_name_of_a_real_fcclip_has_a_rule(repo):
+    path = repo / 'tests/data/fcclip/convnext_keys.json'
     shapes = json.loads(path.read_text())
     state = {name: torch.zeros(shape) for name, shape in shapes.items()}
     with pytest.raises(ValueError, match='the model has no') as error:
