@@ -26,9 +26,10 @@ ARROWS = {
     'engine': {
         'models', 'registry', 'structures', 'utils', 'visualization',
     },
+    'zoo': {'engine', 'models', 'registry', 'structures', 'utils'},
     'apis': {
         'datasets', 'engine', 'models', 'registry', 'structures', 'utils',
-        'visualization',
+        'visualization', 'zoo',
     },
     'recipes': {
         'analysis', 'apis', 'datasets', 'engine', 'models', 'registry',
@@ -44,7 +45,7 @@ ARROWS = {
     },
     'cli': {
         'analysis', 'apis', 'models', 'shapes', 'structures', 'utils',
-        'visualization',
+        'visualization', 'zoo',
     },
 }  # fmt: skip
 # Packages of others that only the files under these paths may import.
