@@ -33,6 +33,10 @@ case "$*" in
   *get_path*include*) printf '%s/Python.h\n' "$FAKE"; exit 0 ;;
   *get_path*purelib*) printf '%s/site\n' "$FAKE"; exit 0 ;;
   *torch.version.cuda*) echo 13.0; exit 0 ;;
+  *'version("opencv-python")'*) echo 5.0; exit 0 ;;
+  *'import cv2'*)
+    [ ! -e "$FAKE/no_desktop" ] || { echo 'ImportError: libGL.so.1'; exit 1; }
+    exit 0 ;;
   *ensurepip*) [ ! -e "$FAKE/no_venv" ]; exit ;;
   *'import mmcv'*)
     [ ! -e "$FAKE/broken_mmcv" ] || { cat "$FAKE/broken_mmcv"; exit 1; }
@@ -357,6 +361,16 @@ def test_mmcv_broken_otherwise_is_not_compiled_again(checkout):
         checkout.run(), 'mmcv 2.1.0 does not load: ImportError: libGL.so.1'
     )
     assert len(checkout.calls) == 3
+
+
+def test_opencv_without_a_desktop(checkout):
+    checkout.write('no_desktop', '')
+    result = checkout.run()
+    assert result.returncode == 0, result.stderr
+    assert (
+        'opencv-python does not load here (ImportError: libGL.so.1): replacing'
+    ) in result.stdout
+    assert checkout.calls[3].endswith(' opencv-python-headless==5.0')
 
 
 def test_compile_shows_a_live_line_on_a_terminal(checkout):

@@ -297,6 +297,20 @@ install_mmcv() {
   ops_fit || fail "the ops of $release do not load: $(tail -n 1 "$log")"
 }
 
+# opencv-python loads the libraries of a desktop. Where they are absent, its
+# headless twin goes over it: the same module, and the name that mmcv and
+# mmengine ask for stays installed.
+mend_opencv() {
+  local version
+  if "$py" -c 'import cv2' >>"$log" 2>&1; then return; fi
+  say "      opencv-python does not load here ($(tail -n 1 "$log")):" \
+    'replacing its files by opencv-python-headless'
+  version=$("$py" -c 'from importlib.metadata import version
+print(version("opencv-python"))')
+  install opencv-python-headless --no-deps --force-reinstall \
+    "opencv-python-headless==$version"
+}
+
 # --- The whole ---------------------------------------------------------------
 
 key=$({
@@ -357,6 +371,7 @@ say "[3/4] mmengine, mmdet, open_clip, the page and the test tools" \
 install 'the remaining packages' -c requirements/build.txt -r "$pins" \
   -r requirements/runtime.txt -r requirements/webdemo.txt \
   -r requirements/tests.txt -r requirements/lint.txt
+mend_opencv
 "$py" -c 'import mmcv.ops' >>"$log" 2>&1 ||
   fail "$release does not load: $(tail -n 1 "$log")"
 
