@@ -16,7 +16,7 @@ help:  ## list the targets
 	@echo '  demo or to pytest, JOBS=2 is the number of test processes.'
 	@echo '  LINE=onedl does it all with the packages of OneDL.'
 
-setup:  ## make the environment in .venv (once 20 minutes, then at once)
+setup:  ## make the environment in .venv (once 3-10 minutes, then at once)
 	@tools/setup.sh
 
 demo: setup  ## train and show open-vocabulary segmentation on the CPU
