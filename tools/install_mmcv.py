@@ -50,7 +50,9 @@ def kept_folder(cache: Path, requirement: str, cuda: str) -> Path:
 
 def pip(command: str, *arguments: str | Path, flags: str = '') -> None:
     """Run pip, which may compile with flags, its output on the screen."""
-    environment = dict(os.environ)
+    # torch looks for ninja on the PATH; it lies beside this Python.
+    folders = (str(Path(sys.executable).parent), os.environ.get('PATH', ''))
+    environment = {**os.environ, 'PATH': os.pathsep.join(folders)}
     if flags:
         environment['CFLAGS'] = f'{flags} {environment.get("CFLAGS", "")}'
     words = [*PIP, command, '--no-deps', *map(str, arguments)]
