@@ -16,7 +16,7 @@ from freeseg_mm.shapes.mode_scores import (
 from freeseg_mm.structures import Task
 from freeseg_mm.visualization import draw_segments, legend, panel
 from freeseg_mm.visualization.browsing import sample_pictures
-from freeseg_mm.visualization.colour_vision import VISIONS, simulate
+from freeseg_mm.visualization.palette import VISIONS, simulate
 
 # Of scenes of 128 pixels.
 _SCALE = 2

@@ -1,4 +1,4 @@
-"""Which colour is which class."""
+"""Legends: colours, patterns and names of classes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,10 +8,14 @@ from PIL import Image, ImageDraw
 
 from freeseg_mm.structures import Vocabulary
 
-from .name_tag import name_tag
-from .palette import class_colours
-from .patterns import PLAIN, class_patterns
-from .segments import STUFF_OUTLINE, THING_OUTLINE, hatching, paint
+from .palette import PLAIN, class_colours, class_patterns
+from .segments import (
+    STUFF_OUTLINE,
+    THING_OUTLINE,
+    hatching,
+    name_tag,
+    paint,
+)
 
 GROUND = (32, 34, 38)
 _MARGIN = 6
@@ -45,7 +49,7 @@ class LegendEntry:
 
 @dataclass(frozen=True)
 class Legend:
-    """A legend and what stands where in it.
+    """A legend and the places of its entries.
 
     Attributes:
         picture: RGB, (H, W, 3), uint8.
@@ -66,8 +70,8 @@ def legend(
 ) -> Legend:
     """Draw a swatch and the name of each class.
 
-    Unseen classes come first; below the classes stands what outlines, star,
-    hatching and scores mean.
+    Unseen classes come first; below the classes outlines, star, hatching
+    and scores are explained.
 
     Args:
         labels: Positions in the vocabulary; each class is listed once.
@@ -135,7 +139,7 @@ def _tag(
 def _columns(
     tags: list[Image.Image], num_notes: int, width: int, height: int | None
 ) -> tuple[int, int]:
-    """How many columns of entries, and the width of one."""
+    """Number of columns of entries, and the width of one."""
     widest = max((tag.width for tag in tags), default=0)
     column = _MARGIN + _SWATCH[1] + _SPACE + widest
     columns = max(1, (width - _MARGIN) // column)
@@ -173,7 +177,7 @@ def _line(sign: Image.Image, tag: Image.Image) -> Image.Image:
 
 
 def _notes(*, has_scores: bool) -> list[Image.Image]:
-    """What the signs mean, one picture a line."""
+    """Explanations of the signs, one picture a line."""
     grey = np.array((120, 120, 120))
     nothing = Image.new('RGB', (0, 0))
     lines = [

@@ -5,7 +5,7 @@ import pytest
 
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.visualization import class_colours, legend
-from freeseg_mm.visualization.name_tag import name_tag
+from freeseg_mm.visualization.segments import name_tag
 
 CAT, DOG, GRASS, SKY = range(4)
 
