@@ -23,7 +23,7 @@ from freeseg_mm.utils.files import read_json, write_json
 
 from .clip_training import ClipTraining, train_shapes_clip
 from .mode_scores import choose_unseen, picture_modes, score_modes
-from .writer import MANIFEST, WorldOptions, generate_shapes
+from .world import MANIFEST, WorldOptions, generate_shapes
 
 # By key in metrics.json.
 ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
@@ -36,7 +36,7 @@ _COLOUR_STEP = 8
 
 @dataclass(frozen=True)
 class ShapesDemo:
-    """What to make, from which parts, and where.
+    """Steps of the demo, with their inputs and outputs.
 
     Each step uses the files of those before it, does nothing if its own are
     there already, and returns whether it had anything to do.
@@ -90,7 +90,7 @@ class ShapesDemo:
 
     @property
     def pictures(self) -> tuple[Path, ...]:
-        """Truth and answers on images with unseen classes."""
+        """Ground truth and predictions on images with unseen classes."""
         return tuple(
             self.work_dir / 'pictures' / f'{number:02d}.png'
             for number in range(1, _NUM_PICTURES + 1)
@@ -188,7 +188,7 @@ class ShapesDemo:
         return self._run_on_checkpoint('measure', [self.metrics], measure)
 
     def draw_pictures(self) -> bool:
-        """Draw images that show unseen classes, chosen by their truth."""
+        """Draw images of unseen classes, chosen by their ground truth."""
 
         def draw(_: StampState) -> None:
             self.pictures[0].parent.mkdir(exist_ok=True)
@@ -211,7 +211,7 @@ class ShapesDemo:
         return self._run_on_checkpoint('pictures', outputs, draw)
 
     def read_metrics(self) -> dict[str, dict[str, float | None]]:
-        """What :meth:`measure` wrote."""
+        """Read the metrics that :meth:`measure` wrote."""
         return json.loads(self.metrics.read_text('utf-8'))
 
     @property
@@ -225,7 +225,7 @@ class ShapesDemo:
 
     @property
     def _world_digest(self) -> str:
-        """Of what decides every byte of the scenes."""
+        """Digest of the options that decide every byte of the scenes."""
         return file_digest(self.data / MANIFEST)
 
     @cached_property

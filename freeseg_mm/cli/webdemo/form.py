@@ -1,4 +1,4 @@
-"""From the fields of the page to what the inferencer is asked."""
+"""Fields of the page, checked for the inferencer."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _MB = 10**6
 
 @dataclass(frozen=True)
 class Limits:
-    """What the page accepts.
+    """Largest file and image that the page accepts.
 
     Attributes:
         max_upload_mb: Largest file, in megabytes of 10^6 bytes.
@@ -48,7 +48,7 @@ class Limits:
     def check(self, path: Path) -> None:
         """Refuse a file that is too large, before it is decoded.
 
-        A file that is no image passes: who reads it can say what is wrong.
+        A file that is no image passes: its reader says what is wrong.
 
         Args:
             path: The file.
@@ -90,15 +90,16 @@ class Form:
 
     Attributes:
         image: The uploaded file, ``None`` without one.
-        words: Commas or line breaks between classes, ``|`` between synonyms.
-        things: Those that are countable; empty to have them looked up,
+        classes: Commas or line breaks between classes, ``|`` between
+            synonyms.
+        things: The countable classes; empty to have them looked up,
             :data:`NO_THINGS` for none.
         tasks: Names of tasks.
         score_thr: Least score of an instance.
     """
 
     image: str | None
-    words: str
+    classes: str
     things: str = ''
     tasks: Sequence[str] = tuple(task.value for task in Task)
     score_thr: float = 0.3
@@ -106,18 +107,18 @@ class Form:
 
 @dataclass(frozen=True)
 class Request:
-    """A form that can be answered.
+    """A form whose fields are usable.
 
     Attributes:
         image: The file.
-        words: One entry a class, with its synonyms.
+        classes: One entry a class, with its synonyms.
         things: Names of the countable ones, ``None`` to have them looked up.
         tasks: At least one.
         thresholds: Of this request.
     """
 
     image: Path
-    words: tuple[str, ...]
+    classes: tuple[str, ...]
     things: tuple[str, ...] | None
     tasks: tuple[Task, ...]
     thresholds: Thresholds
@@ -132,12 +133,12 @@ def read_form(form: Form, limits: Limits) -> Request:
     """
     if not form.image:
         raise ValueError('no image: drop one into the field, or choose a file')
-    words = split_words(form.words or '')
-    if not words:
+    classes = split_names(form.classes or '')
+    if not classes:
         raise ValueError(
             'no words: write what to look for, as cat|kitten, dog, grass'
         )
-    things = _read_things(form.things or '', words)
+    things = _read_things(form.things or '', classes)
     if not form.tasks:
         raise ValueError('no task: tick at least one')
     tasks = Task.parse_many(form.tasks)
@@ -148,23 +149,23 @@ def read_form(form: Form, limits: Limits) -> Request:
             f'{path.name} is no longer kept here: choose the image again'
         )
     limits.check(path)
-    return Request(path, words, things, tasks, thresholds)
+    return Request(path, classes, things, tasks, thresholds)
 
 
-def split_words(text: str) -> tuple[str, ...]:
+def split_names(text: str) -> tuple[str, ...]:
     """Split at commas and line breaks; a comma too many does no harm."""
     parts = (part.strip() for part in re.split(r'[,\n]', text))
     return tuple(part for part in parts if part)
 
 
-def _read_things(text: str, words: Sequence[str]) -> tuple[str, ...] | None:
+def _read_things(text: str, classes: Sequence[str]) -> tuple[str, ...] | None:
     if text.strip() == NO_THINGS:
         return ()
     # 'cat|kitten' is as good as 'cat': both name the class
-    things = [_class_name(word) for word in split_words(text)]
+    things = [_class_name(entry) for entry in split_names(text)]
     if not things:
         return None
-    names = [_class_name(word) for word in words]
+    names = [_class_name(entry) for entry in classes]
     unknown = [name for name in things if name not in names]
     if unknown:
         raise ValueError(
@@ -174,5 +175,5 @@ def _read_things(text: str, words: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(things))
 
 
-def _class_name(word: str) -> str:
-    return word.split(SYNONYM_MARK)[0].strip()
+def _class_name(entry: str) -> str:
+    return entry.split(SYNONYM_MARK)[0].strip()

@@ -1,12 +1,14 @@
-"""The generated world on disk, in COCO-panoptic format."""
+"""The generated world: plans of its scenes, and files in COCO format."""
 
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -16,9 +18,16 @@ from freeseg_mm.utils.mask_boxes import segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.utils.parallel import available_cores, parallel_map
 
-from .classes import shapes_vocabulary
-from .plan import SPLITS, ScenePlan, plan_split
+from .classes import shapes_vocabulary, split_thing_name
 from .scene import Scene, compose_scene
+
+SPLITS = ('train', 'val', 'clip')
+
+_NUM_STUFF = (2, 3)
+_NUM_THINGS = (2, 4)
+# How often a scene shows a second thing of a class it has: two objects of
+# one class are what tells instance from semantic segmentation.
+_TWIN_PROBABILITY = 0.3
 
 MANIFEST = 'manifest.json'
 VOCABULARY = 'vocabulary.json'
@@ -34,7 +43,7 @@ _ID_STEP = 0x9E3779
 
 @dataclass(frozen=True)
 class WorldOptions:
-    """What decides every byte of the generated data.
+    """Options that decide every byte of the generated data.
 
     Attributes:
         train: Number of scenes to train FreeSeg on.
@@ -61,6 +70,23 @@ class WorldOptions:
                 raise ValueError(
                     f'{field} is {value}, expected at least {minimum}'
                 )
+
+
+@dataclass(frozen=True)
+class ScenePlan:
+    """Classes of a scene, decided before any scene is drawn.
+
+    Attributes:
+        number: Position in the split, from 1; names the files.
+        stuff: Different stuff classes, 2 or 3.
+        things: Thing classes from the back to the front, 2 to 5.
+        seed: Seed of everything random about the drawing.
+    """
+
+    number: int
+    stuff: tuple[str, ...]
+    things: tuple[str, ...]
+    seed: tuple[int, ...]
 
 
 def generate_shapes(
@@ -104,6 +130,72 @@ def generate_shapes(
     write_json(_vocabulary_file(), out / VOCABULARY, indent=2)
     write_json(_manifest(options, complete=True), out / MANIFEST, indent=2)
     return True
+
+
+def plan_split(split: str, count: int, seed: int) -> list[ScenePlan]:
+    """Deal the classes out to the scenes of a split.
+
+    Classes come from shuffled decks, so that all occur equally often, up to
+    chance repeats, however few scenes there are. Unseen classes are dealt
+    like all others: hiding their labels is up to the dataset class.
+
+    Args:
+        split: One of ``SPLITS``.
+        count: Number of scenes.
+        seed: Seed of the world.
+    """
+    stream = SPLITS.index(split)
+    rng = np.random.default_rng((seed, stream))
+    vocabulary = shapes_vocabulary()
+    is_thing = dict(zip(vocabulary.names, vocabulary.is_thing, strict=True))
+    things = [name for name in vocabulary.names if is_thing[name]]
+    stuff = [name for name in vocabulary.names if not is_thing[name]]
+    stuff_hands = _deal(stuff, _NUM_STUFF, rng, kind=str)
+    thing_hands = _deal(things, _NUM_THINGS, rng, kind=_colour)
+    plans = []
+    for number in range(1, count + 1):
+        hand = next(thing_hands)
+        if rng.random() < _TWIN_PROBABILITY:
+            hand.insert(rng.integers(len(hand) + 1), hand[0])
+        plans.append(
+            ScenePlan(
+                number=number,
+                stuff=tuple(next(stuff_hands)),
+                things=tuple(hand),
+                seed=(seed, stream, number),
+            )
+        )
+    return plans
+
+
+def _colour(thing: str) -> str:
+    return split_thing_name(thing)[0]
+
+
+def _deal(
+    names: Sequence[str],
+    sizes: tuple[int, int],
+    rng: Generator,
+    *,
+    kind: Callable[[str], str],
+) -> Iterator[list[str]]:
+    """Hands of different kinds, of a random size, from shuffled decks.
+
+    Things of one scene differ in colour (but for twins): objects of one
+    colour that touch take a network far longer to tell apart than this
+    benchmark's few minutes.
+    """
+    cards: list[str] = []
+    while True:
+        hand: list[str] = []
+        for _ in range(rng.integers(sizes[0], sizes[1] + 1)):
+            kinds = {kind(card) for card in hand}
+            if all(kind(card) in kinds for card in cards):
+                cards += [names[i] for i in rng.permutation(len(names))]
+            card = next(card for card in cards if kind(card) not in kinds)
+            cards.remove(card)
+            hand.append(card)
+        yield hand
 
 
 def _manifest(options: WorldOptions, *, complete: bool) -> dict[str, Any]:
