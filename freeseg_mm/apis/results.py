@@ -473,7 +473,15 @@ def image_result(
         labels = sample.pred_sem_seg.sem_seg[0].numpy().astype(np.int32)
         label_map = nearest(labels, size)
     if 'pred_instances' in sample:
-        instances = _instances(sample, vocabulary, score_thr, size)
+        found = sample.pred_instances
+        found = found[found.scores >= score_thr]
+        masks = nearest(found.masks.numpy(), size)
+        boxes = mask_boxes(torch.from_numpy(masks)).float().tolist()
+        columns = (found.labels.tolist(), found.scores.tolist(), masks, boxes)
+        instances = tuple(
+            Instance(label, vocabulary.names[label], score, mask, tuple(box))
+            for label, score, mask, box in zip(*columns, strict=True)
+        )
     if 'pred_panoptic_seg' in sample:
         segment_map, segments = _segments(sample, vocabulary, size)
     return ImageResult(
@@ -487,28 +495,6 @@ def image_result(
         notes=notes,
         frame=image.frame,
         seconds=image.seconds,
-    )
-
-
-def _instances(
-    sample: DetDataSample,
-    vocabulary: Vocabulary,
-    score_thr: float,
-    size: tuple[int, int],
-) -> tuple[Instance, ...]:
-    found = sample.pred_instances
-    found = found[found.scores >= score_thr]
-    masks = nearest(found.masks.numpy(), size)
-    boxes = mask_boxes(torch.from_numpy(masks)).float()
-    return tuple(
-        Instance(label, vocabulary.names[label], score, mask, tuple(box))
-        for label, score, mask, box in zip(
-            found.labels.tolist(),
-            found.scores.tolist(),
-            masks,
-            boxes.tolist(),
-            strict=True,
-        )
     )
 
 

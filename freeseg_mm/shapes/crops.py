@@ -168,7 +168,7 @@ class CropSampler:
 
     Args:
         crops: Segments of all classes.
-        mean: Mean of CLIP's normalisation per channel, 0 to 1.
+        mean: Mean of CLIP's normalization per channel, 0 to 1.
         std: Its standard deviation.
         side: Side of CLIP's images in pixels.
         rng: Source of randomness.
@@ -217,7 +217,7 @@ class CropSampler:
             long: Whether captions are long, see :func:`caption`.
 
         Returns:
-            Images for CLIP, (G * C, 3, side, side), normalised, and their
+            Images for CLIP, (G * C, 3, side, side), normalized, and their
             captions.
         """
         rng, crops = self._rng, self._crops
@@ -296,10 +296,10 @@ def normalize(
 
 
 def blank_outside(images: Tensor, masks: Tensor) -> Tensor:
-    """Give all but the mask the mean colour, which is 0 after normalising.
+    """Give all but the mask the mean colour, which is 0 after normalizing.
 
     Args:
-        images: Normalised, (B, 3, H, W).
+        images: Normalized, (B, 3, H, W).
         masks: 0 to 1, (B, H, W).
     """
     return images * (masks > 0.5)[:, None]

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
@@ -20,6 +19,7 @@ from PIL import Image
 from freeseg_mm.recipes.processes import train_subprocess
 from freeseg_mm.recipes.resume import RunStamp, StampState, file_digest
 from freeseg_mm.utils.files import read_json, write_json
+from freeseg_mm.visualization.small_png import write_small_png
 
 from .clip_training import ClipTraining, train_shapes_clip
 from .mode_scores import choose_unseen, picture_modes, score_modes
@@ -31,7 +31,6 @@ ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
 _PICTURE_MODES = {'query scores only': 'query', 'with CLIP': 'geometric'}
 _NUM_PICTURES = 10
 _FIGURE_SCALE = 2
-_COLOUR_STEP = 8
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ class ShapesDemo:
                 _PICTURE_MODES,
                 scale=_FIGURE_SCALE,
             )
-            Image.fromarray(_coarse(figure)).save(self.figure, optimize=True)
+            write_small_png(figure, self.figure)
 
         outputs = [*self.pictures, self.figure]
         return self._run_on_checkpoint('pictures', outputs, draw)
@@ -287,9 +286,3 @@ def _run_unless_finished(
     action(state)
     record.finish(inputs)
     return True
-
-
-def _coarse(picture: np.ndarray) -> np.ndarray:
-    """Drop differences that no eye sees but that fill a PNG file."""
-    coarse = np.rint(picture / _COLOUR_STEP) * _COLOUR_STEP
-    return coarse.clip(0, 255).astype(np.uint8)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.utils.parallel import available_cores, parallel_map
 
 from .classes import shapes_vocabulary, split_thing_name
-from .scene import Scene, compose_scene
+from .scene import compose_scene
 
 SPLITS = ('train', 'val', 'clip')
 
@@ -104,7 +105,7 @@ def generate_shapes(
 
     Args:
         out: Folder to write; made when absent.
-        options: What to draw.
+        options: Options of the world.
         workers: Number of processes; ``None`` for one per core.
         overwrite: Replace data of other options, or an unfinished folder,
             that an earlier call wrote.
@@ -221,7 +222,7 @@ def _vocabulary_file() -> dict[str, Any]:
 
 
 def _is_complete(out: Path, options: WorldOptions, overwrite: bool) -> bool:
-    """Whether nothing is left to do; refuse folders that are not ours."""
+    """Tell whether the data is complete; refuse folders of others."""
     if not out.is_dir() or not any(out.iterdir()):
         return False
     if not (out / MANIFEST).is_file():
@@ -250,7 +251,7 @@ def _is_complete(out: Path, options: WorldOptions, overwrite: bool) -> bool:
 
 
 def _prepare_folder(out: Path, options: WorldOptions) -> None:
-    """Remove what an earlier call wrote; make the folders to write to."""
+    """Remove files of an earlier call; make the folders to write to."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(
@@ -283,19 +284,18 @@ def _write_split(
     out: Path, split: str, options: WorldOptions, workers: int
 ) -> None:
     plans = plan_split(split, getattr(options, split), options.seed)
-    records = list(
-        parallel_map(
-            partial(_write_scene, out, split, options.size),
-            plans,
-            workers=workers,
-            description=f'drawing {split}',
-            name=_scene_name,
-        )
+    records = parallel_map(
+        partial(_write_scene, out, split, options.size),
+        plans,
+        workers=workers,
+        description=f'drawing {split}',
+        name=_scene_name,
     )
+    annotations, instances = zip(*records, strict=True)
     vocabulary = shapes_vocabulary()
     categories = [
-        {'id': index + 1, 'name': name, 'isthing': int(is_thing)}
-        for index, (name, is_thing) in enumerate(
+        {'id': label + 1, 'name': name, 'isthing': int(is_thing)}
+        for label, (name, is_thing) in enumerate(
             zip(vocabulary.names, vocabulary.is_thing, strict=True)
         )
     ]
@@ -308,38 +308,22 @@ def _write_split(
         }
         for plan in plans
     ]
-    panoptic = [
-        {
-            'image_id': plan.number,
-            'file_name': f'{plan.number:06d}.png',
-            'segments_info': segments,
-        }
-        for plan, (segments, _) in zip(plans, records, strict=True)
+    content: dict[str, Any] = {
+        'images': images,
+        'annotations': annotations,
+        'categories': categories,
+    }
+    write_json(content, out / 'annotations' / f'panoptic_{split}.json')
+    content['annotations'] = [
+        {'id': number, **instance}
+        for number, instance in enumerate(chain.from_iterable(instances), 1)
     ]
-    instances = [
-        {'image_id': plan.number, **instance}
-        for plan, (_, objects) in zip(plans, records, strict=True)
-        for instance in objects
+    content['categories'] = [
+        {'id': category['id'], 'name': category['name']}
+        for category in categories
+        if category['isthing']
     ]
-    write_json(
-        {'images': images, 'annotations': panoptic, 'categories': categories},
-        out / 'annotations' / f'panoptic_{split}.json',
-    )
-    write_json(
-        {
-            'images': images,
-            'annotations': [
-                {'id': index, **instance}
-                for index, instance in enumerate(instances, start=1)
-            ],
-            'categories': [
-                {'id': category['id'], 'name': category['name']}
-                for category in categories
-                if category['isthing']
-            ],
-        },
-        out / 'annotations' / f'instances_{split}.json',
-    )
+    write_json(content, out / 'annotations' / f'instances_{split}.json')
 
 
 def _scene_name(plan: ScenePlan) -> str:
@@ -348,8 +332,8 @@ def _scene_name(plan: ScenePlan) -> str:
 
 def _write_scene(
     out: Path, split: str, side: int, plan: ScenePlan
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Draw and write one scene; give its panoptic and instance records."""
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Draw and write a scene; give its panoptic and instance annotations."""
     scene = compose_scene(
         plan.stuff, plan.things, side, np.random.default_rng(plan.seed)
     )
@@ -367,29 +351,25 @@ def _write_scene(
     name = f'{plan.number:06d}.png'
     encode_panoptic_png(ids[scene.segments], panoptic_folder / name)
     write_label_map(labels[scene.segments], semantic_folder / name)
-    return _records(scene, labels, ids, len(plan.stuff))
-
-
-def _records(
-    scene: Scene, labels: np.ndarray, ids: np.ndarray, num_stuff: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     segments, instances = [], []
     for index, (label, id_) in enumerate(zip(labels, ids, strict=True)):
         mask = scene.segments == index
-        common = {
+        segment = {
             'category_id': int(label) + 1,
             'area': int(mask.sum()),
             'bbox': segment_box(mask),
             'iscrowd': 0,
         }
-        segments.append({'id': int(id_), **common})
-        if index >= num_stuff:
+        segments.append({'id': int(id_), **segment})
+        if index >= len(plan.stuff):
             rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-            counts = rle['counts'].decode('ascii')
+            rle['counts'] = rle['counts'].decode('ascii')
             instances.append(
-                {
-                    **common,
-                    'segmentation': {'size': rle['size'], 'counts': counts},
-                }
+                {'image_id': plan.number, **segment, 'segmentation': rle}
             )
-    return segments, instances
+    annotation = {
+        'image_id': plan.number,
+        'file_name': name,
+        'segments_info': segments,
+    }
+    return annotation, instances

@@ -1,7 +1,7 @@
 """Pictures of segments, their legends and colours."""
 
 from .browsing import choose_images
-from .legend import Legend, LegendEntry, legend
+from .legend import Legend, legend
 from .palette import class_colours, class_patterns
 from .panel import panel
 from .regions import (
@@ -15,7 +15,6 @@ from .segments import draw_segments
 
 __all__ = [
     'Legend',
-    'LegendEntry',
     'Region',
     'TaskRegions',
     'choose_images',

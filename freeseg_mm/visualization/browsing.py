@@ -1,4 +1,4 @@
-"""Choice of dataset images, and pictures of what a pipeline makes of them."""
+"""Choice of dataset images, and pictures of them as pipelines leave them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ class SampleView:
 
 
 def sample_view(packed: Mapping[str, Any]) -> SampleView:
-    """Turn what a pipeline packed into what can be drawn.
+    """Turn a packed sample into image and regions to draw.
 
     A training sample shows the targets of :func:`task_targets`, which the
     losses are computed from. A test sample carries no targets: it shows the

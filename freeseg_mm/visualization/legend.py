@@ -27,37 +27,17 @@ _GREY = 127.5
 
 
 @dataclass(frozen=True)
-class LegendEntry:
-    """One class in a legend.
-
-    Attributes:
-        name: Of the class.
-        label: Its position in the vocabulary.
-        is_thing: Whether its swatch has the outline of things.
-        is_seen: Whether its name is written plainly, not starred.
-        score: The best of the class, in [0, 1]; ``None`` for none.
-        box: Left, top, right, bottom of swatch and name in the picture.
-    """
-
-    name: str
-    label: int
-    is_thing: bool
-    is_seen: bool
-    score: float | None
-    box: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
 class Legend:
     """A legend and the places of its entries.
 
     Attributes:
         picture: RGB, (H, W, 3), uint8.
-        entries: The classes, top to bottom, then left to right.
+        boxes: Left, top, right, bottom of swatch and name by label; labels
+            top to bottom, then left to right.
     """
 
     picture: np.ndarray
-    entries: tuple[LegendEntry, ...]
+    boxes: dict[int, tuple[int, int, int, int]]
 
 
 def legend(
@@ -104,27 +84,17 @@ def legend(
         3 * _MARGIN + (rows + len(notes)) * _ROW,
     )
     canvas = Image.new('RGB', size, GROUND)
-    entries = []
+    boxes = {}
     for position, label in enumerate(order):
         left = _MARGIN + position // rows * column
         top = _MARGIN + position % rows * _ROW
-        tag = tags[position]
-        line = _line(swatches[position], tag)
+        line = _line(swatches[position], tags[position])
         canvas.paste(line, (left, top))
-        entries.append(
-            LegendEntry(
-                name=vocabulary.names[label],
-                label=label,
-                is_thing=vocabulary.is_thing[label],
-                is_seen=vocabulary.is_seen[label],
-                score=scores.get(label),
-                box=(left, top, left + line.width, top + line.height),
-            )
-        )
+        boxes[label] = (left, top, left + line.width, top + line.height)
     top = size[1] - _MARGIN - len(notes) * _ROW
     for index, note in enumerate(notes):
         canvas.paste(note, (_MARGIN, top + index * _ROW))
-    return Legend(np.array(canvas), tuple(entries))
+    return Legend(np.array(canvas), boxes)
 
 
 def _tag(

@@ -44,8 +44,8 @@ class TaskRegions:
     Attributes:
         regions: The most important first; earlier ones are drawn over later
             ones.
-        ignored: Pixels about which nothing is said, (H, W) bool, or
-            ``None`` for none.
+        ignored: Pixels without a label or segment, (H, W) bool, or ``None``
+            for none.
     """
 
     regions: Sequence[Region] = field(default_factory=list)

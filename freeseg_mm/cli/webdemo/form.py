@@ -81,7 +81,7 @@ class Limits:
 
 
 NO_THINGS = '-'
-"""Written for things where there are none."""
+"""Text of the things field that makes all classes stuff."""
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def _server_config(predictor: Predictor, folder: Path) -> uvicorn.Config:
 
 @contextmanager
 def _environment(settings: dict[str, str]) -> Iterator[None]:
-    """Set what gradio reads from the environment, for a while."""
+    """Set environment variables of gradio, for a while."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -99,7 +99,7 @@ def _environment(settings: dict[str, str]) -> Iterator[None]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take an address, before anything slow is done.
+    """Open the socket, before anything slow is done.
 
     Args:
         host: A name or address of this machine; ``0.0.0.0`` for all.
@@ -132,7 +132,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether nobody but this machine can reach a host by this name."""
+    """Tell whether only this machine can reach a host of this name."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
