@@ -11,8 +11,8 @@ import pytest
 from inference_fixtures import *  # noqa: F403
 from PIL import Image
 
-from freeseg_mm.apis import Thresholds
 from freeseg_mm.cli import main
+from freeseg_mm.models.predict_options import PredictOverrides
 
 REPO = Path(__file__).resolve().parent.parent
 TEXT = (REPO / 'docs/inference.md').read_text('utf-8')
@@ -101,7 +101,7 @@ def test_python_snippets(checkout, monkeypatch, capsys):
     with Image.open('answers/mmdet/vis/000007.jpg') as picture:
         assert picture.width >= 64
     (result,) = names['inferencer'](
-        names['photo'], names['words'], thresholds=Thresholds(score_thr=0.0)
+        names['photo'], names['words'], score_thr=0.0
     )
     assert (names['label_map'] == result.label_map).all()
     ours = names['sample'].pred_sem_seg.sem_seg[0].numpy()
@@ -124,4 +124,5 @@ def test_fields_that_are_named_exist():
     fields = re.findall(
         r'`(\w+_thr|min_object_prob|max_per_image|mode|\w*seen_weight)`', TEXT
     )
-    assert set(fields) == set(vars(Thresholds()))
+    known = PredictOverrides.__annotations__.keys()
+    assert set(fields) == known - {'tasks', 'prompt_tuning'}

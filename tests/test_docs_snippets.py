@@ -16,8 +16,9 @@ from mmengine.config import Config
 from PIL import Image
 from test_docs_inference import checkout  # noqa: F401
 
+from freeseg_mm.models.prompts import build_prompts
 from freeseg_mm.registry import HOOKS, METRICS, MODELS
-from freeseg_mm.structures import Vocabulary
+from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.run_config import check_options
 
 # Where the Python of a page runs, if not here.
@@ -218,6 +219,7 @@ def test_modules_are_those_tested_below():
     assert {block.file_name for block in MODULES} == {
         'my_parts.py',
         'my_metric.py',
+        'my_prompts.py',
     }
 
 
@@ -241,6 +243,20 @@ def test_own_mask_classifier(imported, tiny_clip_config):
     torch.testing.assert_close(embeds[0, :1], expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(embeds[1, 1], embeds[1, 2])
     assert not torch.equal(embeds[0, 0], embeds[1, 1])
+
+
+def test_own_prompts(imported, tiny_clip_config):
+    module = imported('my_prompts.py')
+    clip = MODELS.build(tiny_clip_config)
+    learner = build_prompts({'type': 'freeseg_mm.ShiftedNames'}, clip)
+    assert isinstance(learner, module.ShiftedNames)
+    words = Vocabulary.from_names(['cat', 'grass'])
+    embeds = learner(clip.text, words, tuple(Task))
+    assert embeds.shape == (3, 2, clip.embed_dim)
+    # before any training: CLIP's own embedding of the bare name
+    tokens = open_clip.tokenize(['cat', 'grass'])
+    expected = clip.clip.encode_text(tokens, normalize=True)
+    torch.testing.assert_close(embeds[0], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_own_metric(imported, tmp_path):

@@ -26,11 +26,11 @@ from tqdm import tqdm
 from freeseg_mm.analysis.paper_tables import load_rows
 from freeseg_mm.recipes.ablation import (
     Runs,
-    find_slots,
     read_rows,
     summarize,
     tables_of,
 )
+from freeseg_mm.recipes.processes import find_slots
 
 TOOLS = Path(__file__).resolve().parent
 ROWS = TOOLS.parent / 'configs' / 'tables'

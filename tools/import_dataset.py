@@ -24,10 +24,14 @@ from freeseg_mm.datasets.preparation.command import (
     run_command,
     show_labels,
 )
-from freeseg_mm.datasets.preparation.own_data import ImportOptions
-from freeseg_mm.datasets.preparation.own_instances import import_instances
-from freeseg_mm.datasets.preparation.own_panoptic import import_panoptic
-from freeseg_mm.datasets.preparation.own_semantic import import_semantic
+from freeseg_mm.datasets.preparation.own_coco import (
+    import_instances,
+    import_panoptic,
+)
+from freeseg_mm.datasets.preparation.own_data import (
+    ImportOptions,
+    import_semantic,
+)
 from freeseg_mm.structures import Vocabulary
 
 

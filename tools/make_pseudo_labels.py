@@ -14,13 +14,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.datasets.from_config import add_config_arguments
-from freeseg_mm.datasets.preparation.command import run_command
+from freeseg_mm.datasets.from_config import add_config_arguments, read_config
+from freeseg_mm.datasets.preparation.command import (
+    CONFIG_MISTAKES,
+    run_command,
+)
 from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
 from freeseg_mm.recipes.self_training import Labelling
 from freeseg_mm.recipes.self_training.command import (
     add_setting_arguments,
-    config_of,
     settings_of,
 )
 
@@ -55,7 +57,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
 def make(args: argparse.Namespace) -> None:
     files = PseudoLabelFiles(args.out)
     was_made = Labelling(
-        config_of(args),
+        read_config(args.config, args.cfg_options),
         args.checkpoint,
         args.out,
         settings_of(args),
@@ -70,7 +72,9 @@ def make(args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
-    return run_command('make_pseudo_labels', lambda: make(args))
+    return run_command(
+        'make_pseudo_labels', lambda: make(args), CONFIG_MISTAKES
+    )
 
 
 if __name__ == '__main__':

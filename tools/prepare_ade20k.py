@@ -19,8 +19,7 @@ already is made again, so an interrupted run can be repeated.
 import sys
 from collections.abc import Sequence
 
-from freeseg_mm.datasets.preparation.ade20k import prepare_ade20k
-from freeseg_mm.datasets.preparation.ade20k_source import NUM_IMAGES
+from freeseg_mm.datasets.preparation.ade20k import NUM_IMAGES, prepare_ade20k
 from freeseg_mm.datasets.preparation.command import (
     prepare_from_download,
     show_labels,

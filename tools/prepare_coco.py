@@ -19,25 +19,13 @@ repeated.
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from freeseg_mm.datasets.preparation.coco import (
-    PreparedSplit,
-    prepare_coco,
-    summarize,
-)
+from freeseg_mm.datasets.preparation.coco import prepare_coco
 from freeseg_mm.datasets.preparation.coco_source import NUM_IMAGES
-from freeseg_mm.datasets.preparation.coco_stuff import (
-    has_maps_alone,
-    prepare_coco_stuff,
-)
 from freeseg_mm.datasets.preparation.command import (
-    nothing_to_do,
     prepare_from_download,
     show_labels,
 )
-from freeseg_mm.datasets.preparation.labelled_split import PreparedLabels
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,29 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         'prepare_coco',
         __doc__,
         NUM_IMAGES,
-        prepare,
-        show_split,
+        prepare_coco,
+        show_labels,
         arguments,
         copied='images and instances JSON',
     )
-
-
-def prepare(
-    source: Path, target: Path, **options: Any
-) -> Sequence[PreparedSplit | PreparedLabels]:
-    chosen = prepare_coco_stuff if has_maps_alone(source) else prepare_coco
-    return chosen(source, target, **options)
-
-
-def show_split(part: PreparedSplit | PreparedLabels) -> list[str]:
-    if isinstance(part, PreparedLabels):
-        return show_labels(part)
-    lines = summarize(part.report)
-    if part.num_unlisted:
-        lines.append(
-            f'  {part.num_unlisted} image files are not in the JSON: unused'
-        )
-    return lines + nothing_to_do(part.num_written)
 
 
 if __name__ == '__main__':

@@ -20,11 +20,11 @@ from freeseg_mm.datasets.preparation.command import (
     CONFIG_MISTAKES,
     run_command,
 )
-from freeseg_mm.recipes.prompt_pretraining.command import (
+from freeseg_mm.recipes.prompt_pretraining import (
     PretrainingReport,
+    PromptTraining,
     pretrain_prompts,
 )
-from freeseg_mm.recipes.prompt_pretraining.learning import PromptTraining
 
 _HELP = {
     'iters': 'number of steps',

@@ -12,9 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.datasets.from_config import add_config_arguments
-from freeseg_mm.datasets.preparation.command import run_command
-from freeseg_mm.recipes.self_training.command import config_of
+from freeseg_mm.datasets.from_config import add_config_arguments, read_config
+from freeseg_mm.datasets.preparation.command import (
+    CONFIG_MISTAKES,
+    run_command,
+)
 from freeseg_mm.recipes.self_training.measuring import (
     compare_with_hidden_gt,
 )
@@ -40,14 +42,16 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def score(args: argparse.Namespace) -> None:
-    config = config_of(args)
+    config = read_config(args.config, args.cfg_options)
     gt = compare_with_hidden_gt(config, args.folder)
     print(gt.table(args.score_thr))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
-    return run_command('score_pseudo_labels', lambda: score(args))
+    return run_command(
+        'score_pseudo_labels', lambda: score(args), CONFIG_MISTAKES
+    )
 
 
 if __name__ == '__main__':

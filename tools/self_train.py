@@ -15,12 +15,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from freeseg_mm.datasets.from_config import add_config_arguments
-from freeseg_mm.datasets.preparation.command import run_command
+from freeseg_mm.datasets.from_config import add_config_arguments, read_config
+from freeseg_mm.datasets.preparation.command import (
+    CONFIG_MISTAKES,
+    run_command,
+)
 from freeseg_mm.recipes.self_training import SelfTraining
 from freeseg_mm.recipes.self_training.command import (
     add_setting_arguments,
-    config_of,
     settings_of,
 )
 from freeseg_mm.recipes.self_training.rounds import STARTS
@@ -76,7 +78,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def train(args: argparse.Namespace) -> None:
     training = SelfTraining(
-        config_of(args),
+        read_config(args.config, args.cfg_options),
         args.work_dir,
         rounds=args.rounds,
         refresh=args.refresh,
@@ -92,7 +94,7 @@ def train(args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
-    return run_command('self_train', lambda: train(args))
+    return run_command('self_train', lambda: train(args), CONFIG_MISTAKES)
 
 
 if __name__ == '__main__':

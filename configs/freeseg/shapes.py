@@ -17,18 +17,7 @@ channels = 128
 max_iters = 500
 
 model = dict(
-    data_preprocessor=dict(
-        batch_augments=[
-            dict(
-                type='BatchFixedSizePad',
-                size=(128, 128),
-                pad_mask=False,
-                pad_seg=True,
-                seg_pad_value=0,
-            ),
-            dict(type='freeseg_mm.TaskPerBatch'),
-        ]
-    ),
+    data_preprocessor=dict(batch_augments=_base_.batch_augments),
     backbone=dict(
         _delete_=True,
         type='ResNet',

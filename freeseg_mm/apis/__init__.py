@@ -14,7 +14,6 @@ _PLACES = {
     'FreeSegInferencer': 'inferencer',
     'ImageResult': 'results',
     'InferenceError': 'results',
-    'Thresholds': 'options',
     'mmseg_config': 'mmlab_interop',
     'read_classes': 'vocabulary',
     'set_classes': 'mmlab_interop',

@@ -1,54 +1,58 @@
-"""Words in, masks out, from Python."""
+"""Images and class names in, masks out, from Python."""
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
-from freeseg_mm.engine.checkpoint import WeightsInfo
-from freeseg_mm.models.prompt_tuning import PromptTuner
+from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
+from freeseg_mm.models.predict_options import (
+    PredictOptions,
+    PredictOverrides,
+    TuningChoice,
+)
 from freeseg_mm.models.segmentors import FreeSeg
-from freeseg_mm.registry import MODELS
-from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.resampling import fitting
 from freeseg_mm.utils.run_config import check_options
 
-from .inputs import Images, InputImage, OneImage, list_images
-from .model_names import find_config, model_names
-from .options import (
-    Thresholds,
-    TuningChoice,
-    for_this_call,
-    new_tuner,
-    tuning_note,
-    tuning_settings,
+from .inputs import (
+    Images,
+    InputImage,
+    OneImage,
+    check_channel_order,
+    list_images,
 )
+from .model_names import find_config, model_names
 from .results import ImageError, ImageResult, InferenceError, image_result
 from .video import count_inputs, is_video, read_inputs
-from .vocabulary import Words, read_classes
+from .vocabulary import Classes, read_classes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 RANDOM = 'random'
+SCORE_THR = 0.3
+"""Least score of an instance unless a call says another."""
 
 
 class FreeSegInferencer:
-    """A trained FreeSeg that is asked for any words, image by image.
+    """A trained FreeSeg that predicts any classes, image by image.
 
-    Words, tasks, thresholds and tuned prompts belong to a call and leave
-    nothing behind; a list of words costs its text once. Threads may share an
-    inferencer: they read images at the same time and take turns at the
-    network.
+    Classes and options belong to a call and leave nothing behind; a list of
+    class names costs its text once. Threads may share an inferencer: they
+    read images at the same time and take turns at the network.
 
     Args:
         model: A config file or object, a checkpoint (``.pth``), or a short
@@ -57,14 +61,19 @@ class FreeSegInferencer:
             none, to try things out.
         device: As ``cpu`` or ``cuda:0``; default CUDA if there is one.
         cfg_options: Config entries to change, by dotted key.
-        max_side: The answers on an image with a longer side are worked out
-            at this one and then enlarged, which a note of the result says.
-            The network sees the same; memory and time grow with the pixels
-            of the answers. ``None`` for no limit.
+        max_side: Results of an image with a longer side are computed at
+            this one and then enlarged, which a note of the result says. The
+            network sees the same; memory and time grow with the pixels of
+            the results. ``None`` for no limit.
         progress: Whether several images show a progress bar; default on a
             terminal.
         prompt_tuning: Test-time prompt tuning of calls that do not say it
-            themselves, see :meth:`stream`; default what the config says.
+            themselves, see :meth:`stream`; default as in the config.
+
+    Attributes:
+        model: The network.
+        options: Options of calls that give none.
+        trained_on: Vocabulary of the training, if the weights say it.
 
     Raises:
         FileNotFoundError: If there is no such config, checkpoint or name.
@@ -85,7 +94,7 @@ class FreeSegInferencer:
         cfg_options: Mapping[str, Any] | None = None,
         max_side: int | None = 2048,
         progress: bool | None = None,
-        prompt_tuning: TuningChoice = None,
+        prompt_tuning: TuningChoice | None = None,
     ) -> None:
         if max_side is not None and max_side < 1:
             raise ValueError(f'max_side: expected at least 1, got {max_side}')
@@ -100,19 +109,20 @@ class FreeSegInferencer:
                 f'no weights for {model}: give a checkpoint, as work_dirs/'
                 f"NAME/iter_500.pth, or '{RANDOM}' for random ones"
             )
-        test_cfg = config.model.get('test_cfg') or {}
-        self._usual_tuning = test_cfg.get('prompt_tuning')
-        self._tuning = tuning_settings(prompt_tuning, self._usual_tuning)
+        # refused before the weights are read
+        options = PredictOptions.from_config(
+            config.model.get('test_cfg') or {}
+        ).override(score_thr=SCORE_THR, prompt_tuning=prompt_tuning)
         info = WeightsInfo.read(weights) if weights and not is_random else None
-        self.device = _device(device)
         self.trained_on = info.vocabulary if info else None
-        self.model: FreeSeg = _build(config, info, self.device)
+        self.model: FreeSeg = build_model(config, info, device)
+        self.device = next(self.model.parameters()).device
+        self.model.check_options(options)
+        self.options = options
         self._pipeline = _pipeline(config)
         self._max_side = max_side
         self._progress = progress
-        # Settings of a call are put on the model while it answers.
         self._turn = threading.Lock()
-        self._tuner(None)  # refuses what the model cannot tune
 
     @staticmethod
     def model_names() -> list[str]:
@@ -121,14 +131,14 @@ class FreeSegInferencer:
 
     def vocabulary(
         self,
-        classes: Words,
+        classes: Classes,
         things: Iterable[str] | None = None,
         unseen: Iterable[str] | None = None,
     ) -> Vocabulary:
-        """What a call with these arguments looks for.
+        """Vocabulary that a call with these arguments predicts.
 
         Args:
-            classes: See :func:`freeseg_mm.apis.vocabulary.read_words`.
+            classes: See :func:`freeseg_mm.apis.vocabulary.read_classes`.
             things: The same.
             unseen: The same; by default what the weights were not trained
                 on.
@@ -145,17 +155,16 @@ class FreeSegInferencer:
     def __call__(
         self,
         images: Images,
-        classes: Words,
+        classes: Classes,
         *,
         things: Iterable[str] | None = None,
         unseen: Iterable[str] | None = None,
-        tasks: str | Iterable[str] | None = None,
         batch_size: int = 1,
-        thresholds: Thresholds = Thresholds(),  # noqa: B008 - immutable
         frame_stride: int = 1,
-        prompt_tuning: TuningChoice = None,
+        channel_order: str = 'bgr',
+        **options: 'Unpack[PredictOverrides]',
     ) -> list[ImageResult]:
-        """Answer images; see :meth:`stream`, which takes the same.
+        """Predict images; arguments are those of :meth:`stream`.
 
         Of a video all results are kept, each with its frame: for more than
         some seconds of it take :meth:`stream`.
@@ -165,105 +174,93 @@ class FreeSegInferencer:
 
         Raises:
             InferenceError: If an image could not be read, after all others
-                were answered; it holds their results.
+                were predicted; it holds their results.
         """
-        predictions = list(
+        outcomes = list(
             self.stream(
                 images,
                 classes,
                 things=things,
                 unseen=unseen,
-                tasks=tasks,
                 batch_size=batch_size,
-                thresholds=thresholds,
                 frame_stride=frame_stride,
-                prompt_tuning=prompt_tuning,
+                channel_order=channel_order,
+                **options,
             )
         )
-        results = [x for x in predictions if isinstance(x, ImageResult)]
-        failed = [x for x in predictions if isinstance(x, ImageError)]
-        if failed:
-            raise InferenceError(failed, results)
+        results = [x for x in outcomes if isinstance(x, ImageResult)]
+        errors = [x for x in outcomes if isinstance(x, ImageError)]
+        if errors:
+            raise InferenceError(errors, results)
         return results
 
     def stream(
         self,
         images: Images,
-        classes: Words,
+        classes: Classes,
         *,
         things: Iterable[str] | None = None,
         unseen: Iterable[str] | None = None,
-        tasks: str | Iterable[str] | None = None,
         batch_size: int = 1,
-        thresholds: Thresholds = Thresholds(),  # noqa: B008 - immutable
         frame_stride: int = 1,
-        prompt_tuning: TuningChoice = None,
+        channel_order: str = 'bgr',
+        **options: 'Unpack[PredictOverrides]',
     ) -> Iterator[ImageResult | ImageError]:
-        """Answer images one after the other, holding a batch at a time.
+        """Predict images one after the other, holding a batch at a time.
 
         Args:
             images: See :func:`freeseg_mm.apis.inputs.list_images`. The
                 frames of a video are images.
-            classes: See :func:`freeseg_mm.apis.vocabulary.read_words`, as
+            classes: See :func:`freeseg_mm.apis.vocabulary.read_classes`, as
                 the two next.
             things: Names that are countable.
             unseen: Names that training had no labels of.
-            tasks: ``semantic``, ``instance``, ``panoptic`` or several of
-                them; default what the config says.
             batch_size: Images that pass the network together. Images of
                 different sizes are padded to a common one, which may move
                 results a little.
-            thresholds: Of this call.
             frame_stride: Of a video every so many frames are predicted, from
                 frame 0; an image always is.
-            prompt_tuning: Tunes the prompt on each batch, so that queries
-                become more certain which unseen class they show (Sec. 3.4):
-                ``True`` or ``False``, a number of steps, or settings as of
-                ``PromptTuning``; default what the inferencer was told.
-                Afterwards the prompt is what it was.
+            channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
+                Results hold their image as RGB.
+            **options: Of this call: ``tasks``, ``score_thr`` (default 0.3),
+                ``object_score_thr``, ``overlap_thr``, ``min_object_prob``,
+                ``max_per_image``, ``mode``, ``seen_weight``,
+                ``unseen_weight`` (see :class:`PredictOptions`) and
+                ``prompt_tuning``, which tunes the prompt on each batch, so
+                that queries become more certain which unseen class they show
+                (Sec. 3.4): ``True`` or ``False``, a number of steps, or
+                settings as of :class:`PromptTuning`.
 
         Returns:
-            An iterator over an answer an image, in order. All arguments are
-            checked before it is returned, the images when their turn comes.
+            An iterator over a result or an error an image, in order. All
+            arguments are checked before it is returned, the images when
+            their turn comes.
 
         Raises:
             FileNotFoundError: If a file, folder or vocabulary is missing.
-            TypeError: If images, words or ``prompt_tuning`` are of a wrong
-                type.
-            ValueError: If there are no images or words, a word, task or
+            TypeError: If images, names or ``prompt_tuning`` are of a wrong
+                type, or there is no such option.
+            ValueError: If there are no images or names, a name, task or
                 number is unusable.
         """
         for name, number in (
             ('batch_size', batch_size),
-            ('every', frame_stride),
+            ('frame_stride', frame_stride),
         ):
             if number < 1:
                 raise ValueError(f'{name}: expected at least 1, got {number}')
-        asked = None
-        if tasks is not None:
-            asked = Task.parse_many(tasks)
+        check_channel_order(channel_order)
+        chosen = self.options.override(**options)
+        self.model.check_options(chosen)
         entries = list_images(images)
         vocabulary = self.vocabulary(classes, things, unseen)
-        tuner = self._tuner(prompt_tuning)
-        predictions = self._predictions(
-            read_inputs(entries, frame_stride),
-            batch_size,
-            lambda batch: self._infer(
-                batch, vocabulary, asked, thresholds, tuner
-            ),
-        )
-        return self._with_progress(predictions, entries, frame_stride)
-
-    def _tuner(self, choice: TuningChoice) -> PromptTuner | None:
-        settings = self._tuning
-        if choice is not None:
-            settings = tuning_settings(choice, self._usual_tuning)
-        with self._turn:
-            return new_tuner(self.model, settings)
+        inputs = read_inputs(entries, frame_stride, channel_order)
+        outcomes = self._outcomes(inputs, batch_size, vocabulary, chosen)
+        return self._with_progress(outcomes, entries, frame_stride)
 
     def _with_progress(
         self,
-        predictions: Iterator[ImageResult | ImageError],
+        outcomes: Iterator[ImageResult | ImageError],
         entries: Sequence[OneImage],
         frame_stride: int,
     ) -> Iterator[ImageResult | ImageError]:
@@ -271,19 +268,20 @@ class FreeSegInferencer:
         if shown is None:
             shown = sys.stderr.isatty()
         if not shown or (len(entries) == 1 and not is_video(entries[0])):
-            return predictions
+            return outcomes
         total = count_inputs(entries, frame_stride)
-        return iter(tqdm(predictions, total=total, unit='image'))
+        return iter(tqdm(outcomes, total=total, unit='image'))
 
-    @staticmethod
-    def _predictions(
+    def _outcomes(
+        self,
         inputs: Iterator[InputImage | ImageError],
         batch_size: int,
-        infer: Callable[[Sequence[InputImage]], list[ImageResult]],
+        vocabulary: Vocabulary,
+        options: PredictOptions,
     ) -> Iterator[ImageResult | ImageError]:
         while batch := list(islice(inputs, batch_size)):
             images = [x for x in batch if isinstance(x, InputImage)]
-            results = iter(infer(images))
+            results = iter(self._predict(images, vocabulary, options))
             for image in batch:
                 if isinstance(image, ImageError):
                     yield image
@@ -291,13 +289,11 @@ class FreeSegInferencer:
                     yield next(results)
 
     @torch.no_grad()
-    def _infer(
+    def _predict(
         self,
         images: Sequence[InputImage],
         vocabulary: Vocabulary,
-        tasks: tuple[Task, ...] | None,
-        thresholds: Thresholds,
-        tuner: PromptTuner | None,
+        options: PredictOptions,
     ) -> list[ImageResult]:
         if not images:
             return []
@@ -310,58 +306,20 @@ class FreeSegInferencer:
                 size = fitting(sample.ori_shape, self._max_side)
                 sample.set_metainfo({'ori_shape': size})
             inputs.append(packed)
+        tuner = options.tuner
         before = 0 if tuner is None else tuner.counts.queries
-        with self._turn, for_this_call(self.model, tasks, thresholds, tuner):
-            samples = self.model.test_step(pseudo_collate(inputs))
+        with self._turn:
+            samples = self.model.test_step(pseudo_collate(inputs), options)
         if tuner is not None:
-            note = tuning_note(tuner, before)
+            queries = tuner.counts.queries - before
+            note = 'prompt not tuned: no confident query of an unseen class'
+            if queries:
+                note = f'prompt tuned on {queries} confident queries'
             images = [replace(x, notes=(*x.notes, note)) for x in images]
         return [
-            image_result(sample, image, vocabulary, thresholds.score_thr)
+            image_result(sample, image, vocabulary)
             for sample, image in zip(samples, images, strict=True)
         ]
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(
-            f'no device {name!r}; give cpu, cuda or cuda:0'
-        ) from error
-    if device.type == 'cuda' and (
-        (device.index or 0) >= torch.cuda.device_count()
-    ):
-        raise ValueError(
-            f'no device {name!r}: PyTorch sees {torch.cuda.device_count()} '
-            'CUDA devices'
-        )
-    return device
-
-
-def _build(
-    config: Config, info: WeightsInfo | None, device: torch.device
-) -> FreeSeg:
-    init_default_scope(config.get('default_scope', 'mmdet'))
-    if info is not None:  # they hold the backbone's
-        config.model.backbone.init_cfg = None
-    model = MODELS.build(config.model)
-    if not isinstance(model, FreeSeg):
-        raise ValueError(
-            f'the config builds a {type(model).__name__}, not a '
-            'freeseg_mm.FreeSeg'
-        )
-    if info is None:
-        model.init_weights()
-    else:
-        info.check(model)
-        model.load_state_dict(info.content['state_dict'])
-        meta = info.content.get('meta', {}).get('dataset_meta')
-        model.dataset_meta = dict(meta or {})
-    model.cfg = config  # as mmdet's functions expect
-    return model.to(device).eval()
 
 
 def _pipeline(config: Config) -> Compose:

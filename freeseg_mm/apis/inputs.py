@@ -22,6 +22,8 @@ EXTENSIONS = (
 )  # fmt: skip
 """Endings of the files that are read from a folder."""
 
+CHANNEL_ORDERS = ('bgr', 'rgb')
+
 _JPEG_END = b'\xff\xd9'
 _JPEG_TAIL_BYTES = 1024
 
@@ -75,17 +77,20 @@ def source_name(entry: OneImage, index: int) -> str:
     return str(entry) if isinstance(entry, str | Path) else f'array {index}'
 
 
-def read_image(entry: OneImage, index: int = 0) -> InputImage:
+def read_image(
+    entry: OneImage, index: int = 0, channel_order: str = 'bgr'
+) -> InputImage:
     """Read one image.
 
     Files are decoded as mmdet's pipelines do, and refused where a decoder
     would make up for damage.
 
     Args:
-        entry: Of :func:`list_images`. Arrays are BGR, as in OpenCV and
-            mmdet, (H, W, 3), or grey, (H, W); uint8, or uint16 over its
-            whole range. A fourth channel is dropped.
+        entry: Of :func:`list_images`. Arrays are (H, W, 3), or grey, (H, W);
+            uint8, or uint16 over its whole range. A fourth channel is
+            dropped.
         index: Its place among the inputs, for messages.
+        channel_order: Of arrays, ``bgr`` as in OpenCV and mmdet, or ``rgb``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -94,10 +99,26 @@ def read_image(entry: OneImage, index: int = 0) -> InputImage:
     """
     source = source_name(entry, index)
     if isinstance(entry, np.ndarray):
-        return InputImage(source, _from_array(entry, source))
+        pixels = _from_array(entry, source)
+        if channel_order == 'rgb':
+            pixels = np.ascontiguousarray(pixels[..., ::-1])
+        return InputImage(source, pixels)
     if isinstance(entry, Image.Image):
         return InputImage(source, _from_pillow(entry))
     return _decode(_read_bytes(str(entry)), source)
+
+
+def check_channel_order(channel_order: str) -> None:
+    """Refuse an unknown order of an array's channels.
+
+    Raises:
+        ValueError: If it is neither ``bgr`` nor ``rgb``.
+    """
+    if channel_order not in CHANNEL_ORDERS:
+        raise ValueError(
+            f'channel_order: expected one of {CHANNEL_ORDERS}, got '
+            f'{channel_order!r}'
+        )
 
 
 def _spell_out(entry: OneImage) -> Sequence[OneImage]:

@@ -1,14 +1,19 @@
-"""Own words for mmdet's and mmseg's inference functions."""
+"""Vocabularies and options for mmdet's and mmseg's inference functions."""
 
 from copy import deepcopy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
 from freeseg_mm.datasets.from_config import read_config
+from freeseg_mm.models.predict_options import PredictOverrides
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.visualization import class_colours
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def mmseg_config(config: str | Path | Config) -> Config:
@@ -37,26 +42,33 @@ def mmseg_config(config: str | Path | Config) -> Config:
     return changed
 
 
-def set_classes(model: FreeSeg, vocabulary: Vocabulary) -> None:
-    """Let a model look for these words from now on, and draw them.
+def set_classes(
+    model: FreeSeg,
+    vocabulary: Vocabulary,
+    **options: 'Unpack[PredictOverrides]',
+) -> None:
+    """Let a model predict these classes from now on, and draw them.
 
     For ``inference_detector``, ``DetInferencer``, ``inference_model`` and
-    ``MMSegInferencer``, which know nothing of vocabularies. Names and colours
-    for their visualizers are written into ``model.dataset_meta``.
+    ``MMSegInferencer``, which know nothing of vocabularies and tasks. Names
+    and colours for their visualizers are written into
+    ``model.dataset_meta``.
 
     Args:
         model: What ``init_detector`` or ``init_model`` gave, or the ``model``
             of an inferencer.
-        vocabulary: The words.
+        vocabulary: The classes.
+        **options: As ``tasks=['semantic']`` or ``score_thr=0.5``, see
+            :class:`PredictOptions`.
 
     Raises:
-        TypeError: If the model is no :class:`FreeSeg`.
-        ValueError: If CLIP cannot read a name.
+        TypeError: If the model is no :class:`FreeSeg`, or there is no such
+            option.
+        ValueError: If CLIP cannot read a name or an option is out of range.
     """
     if not isinstance(model, FreeSeg):
         raise TypeError(f'expected a FreeSeg, got {type(model).__name__}')
-    model.check_vocabulary(vocabulary)
-    model.vocabulary = vocabulary
+    model.set_defaults(vocabulary, **options)
     # Changed where it stands: a visualizer may hold the same dictionary.
     meta = model.__dict__.setdefault('dataset_meta', {})
     meta.pop('vocabulary', None)  # mmseg's visualizer refuses further keys

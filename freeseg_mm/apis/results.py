@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import write_json
-from freeseg_mm.utils.mask_boxes import mask_boxes, segment_box
+from freeseg_mm.utils.mask_boxes import encode_mask, mask_boxes, segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.utils.resampling import nearest
 from freeseg_mm.visualization import (
@@ -182,7 +181,7 @@ class ImageResult:
             {
                 'image_id': image_id,
                 'category_id': found.label + 1,
-                'segmentation': _rle(found.mask),
+                'segmentation': encode_mask(found.mask),
                 'bbox': _xywh(found.box),
                 'area': int(found.mask.sum()),
                 'iscrowd': 0,
@@ -204,7 +203,7 @@ class ImageResult:
                 'category_id': label + 1,
                 'name': self.vocabulary.names[label],
                 'area': int(mask.sum()),
-                **({'segmentation': _rle(mask)} if with_masks else {}),
+                **({'segmentation': encode_mask(mask)} if with_masks else {}),
             }
 
         height, width = self.size
@@ -449,7 +448,6 @@ def image_result(
     sample: DetDataSample,
     image: InputImage,
     vocabulary: Vocabulary,
-    score_thr: float,
 ) -> ImageResult:
     """Collect the predictions of a model on an image.
 
@@ -459,7 +457,6 @@ def image_result(
             smaller.
         image: The image.
         vocabulary: Classes of the labels.
-        score_thr: Instances that score lower are left out.
     """
     sample = sample.cpu()
     height, width = image.pixels.shape[:2]
@@ -474,7 +471,6 @@ def image_result(
         label_map = nearest(labels, size)
     if 'pred_instances' in sample:
         found = sample.pred_instances
-        found = found[found.scores >= score_thr]
         masks = nearest(found.masks.numpy(), size)
         boxes = mask_boxes(torch.from_numpy(masks)).float().tolist()
         columns = (found.labels.tolist(), found.scores.tolist(), masks, boxes)
@@ -528,15 +524,6 @@ def _labels_and_scores(
     return {
         f'{prefix}_labels': np.array([x.label for x in found], np.int64),
         f'{prefix}_scores': np.array([x.score for x in found], np.float32),
-    }
-
-
-def _rle(mask: np.ndarray) -> dict[str, Any]:
-    """Compressed run lengths of a mask, (H, W) bool, as JSON's types."""
-    encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {
-        'size': [int(side) for side in encoded['size']],
-        'counts': encoded['counts'].decode('ascii'),
     }
 
 

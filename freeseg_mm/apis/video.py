@@ -148,13 +148,14 @@ def _opened(name: str) -> Iterator[VideoReader]:
 
 
 def read_inputs(
-    entries: Sequence[OneImage], frame_stride: int
+    entries: Sequence[OneImage], frame_stride: int, channel_order: str
 ) -> Iterator[InputImage | ImageError]:
     """Read images and the frames of videos, each when it is asked for.
 
     Args:
         entries: Of :func:`freeseg_mm.apis.inputs.list_images`.
-        frame_stride: Of a video, which frames are taken.
+        frame_stride: Of a video, every so many frames are taken.
+        channel_order: Of arrays, ``bgr`` or ``rgb``.
 
     Yields:
         In order; in the place of what cannot be read, why.
@@ -164,6 +165,6 @@ def read_inputs(
             if is_video(entry):
                 yield from read_frames(str(entry), frame_stride)
             else:
-                yield read_image(entry, index)
+                yield read_image(entry, index, channel_order)
         except (FileNotFoundError, TypeError, ValueError) as error:
             yield ImageError(source_name(entry, index), str(error))

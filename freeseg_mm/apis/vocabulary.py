@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from freeseg_mm.structures import Vocabulary
 
-Words: TypeAlias = Vocabulary | str | Path | Iterable[str]
+Classes: TypeAlias = Vocabulary | str | Path | Iterable[str]
 
 SHORT_NAMES = {
     'coco': 'coco_stuff171',
@@ -24,7 +24,7 @@ NOT_KNOWN = 'not known'
 
 
 def read_classes(
-    words: Words,
+    words: Classes,
     *,
     things: Iterable[str] | None = None,
     unseen: Iterable[str] | None = None,

@@ -5,12 +5,12 @@ import os
 import sys
 from contextlib import redirect_stdout
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .bench import add_options
 
 if TYPE_CHECKING:
-    from freeseg_mm.apis import FreeSegInferencer, Thresholds
+    from freeseg_mm.apis import FreeSegInferencer
 
 TASKS = ('semantic', 'instance', 'panoptic')
 _SHARES = {
@@ -92,14 +92,13 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def thresholds_of(args: argparse.Namespace) -> 'Thresholds':
-    """The thresholds that were given."""
-    from freeseg_mm.apis import Thresholds
+def options_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Prediction options that were given; unusable ones are refused."""
+    from freeseg_mm.models.predict_options import PredictOptions
 
-    shares = {name: getattr(args, name) for name in _SHARES}
-    return Thresholds(
-        **{name: share for name, share in shares.items() if share is not None}
-    )
+    given = {name: getattr(args, name) for name in _SHARES}
+    PredictOptions().override(**given)
+    return {name: x for name, x in given.items() if x is not None}
 
 
 def inferencer_of(args: argparse.Namespace) -> 'FreeSegInferencer':
@@ -135,7 +134,7 @@ def quiet_decoder() -> None:
 
 
 if TYPE_CHECKING:
-    from freeseg_mm.apis.vocabulary import Words
+    from freeseg_mm.apis.vocabulary import Classes
 
 THINGS_DEFAULT = (
     'without it, a word is what COCO, ADE20K or VOC say of it, and a thing '
@@ -179,7 +178,7 @@ def add_word_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def words_of(args: argparse.Namespace) -> 'Words':
+def words_of(args: argparse.Namespace) -> 'Classes':
     """The words as ``read_classes`` takes them."""
     return args.vocab if args.classes is None else args.classes
 

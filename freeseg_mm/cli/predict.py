@@ -12,8 +12,8 @@ from .arguments import (
     add_word_arguments,
     inferencer_of,
     marked,
+    options_of,
     quiet_decoder,
-    thresholds_of,
     words_of,
 )
 
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         marked(args.unseen),
     )
     read_classes(words, things=things, unseen=unseen)
-    thresholds = thresholds_of(args)
+    options = options_of(args)
     quiet_decoder()
     images = list_images(args.images)
     writer = ResultWriter(args.out, args.format) if args.out else None
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         unseen=unseen,
         tasks=args.tasks,
         batch_size=args.batch_size,
-        thresholds=thresholds,
+        **options,
         frame_stride=args.frame_stride,
     )
     failed = total = 0

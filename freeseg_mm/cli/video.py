@@ -20,8 +20,8 @@ from .arguments import (
     add_word_arguments,
     inferencer_of,
     marked,
+    options_of,
     quiet_decoder,
-    thresholds_of,
     words_of,
 )
 from .predict import report_failure
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         'classes': words,
         **marks,
         'tasks': tasks,
-        'thresholds': thresholds_of(args),
+        **options_of(args),
         'batch_size': args.batch_size,
         'every': args.frame_stride,
     }

@@ -1,4 +1,4 @@
-"""Data sets and metrics that a config names, for tools without a model."""
+"""Datasets and metrics that a config names, for tools without a model."""
 
 import argparse
 from collections.abc import Iterator, Mapping
@@ -47,7 +47,7 @@ def read_config(
 
 
 def dataset_configs(config: Config, loader: str) -> list[dict[str, Any]]:
-    """Configs of the data sets a loader reads, without their wrappers.
+    """Configs of the datasets a loader reads, without their wrappers.
 
     Args:
         config: The config.
@@ -72,17 +72,17 @@ def metric_configs(config: Config, loader: str) -> list[dict[str, Any]]:
 
 
 def build_dataset(config: Mapping[str, Any]) -> OpenVocabPanopticDataset:
-    """Build one data set of ours.
+    """Build one dataset of the package.
 
     Raises:
-        ValueError: If it is of another type, and for what the type refuses.
+        ValueError: If it is of another type, or its arguments are refused.
         FileNotFoundError: If its annotation file or vocabulary is missing.
     """
     kind = config['type']
     built = DATASETS.get(kind) if isinstance(kind, str) else kind
     if built is None or not issubclass(built, OpenVocabPanopticDataset):
         raise ValueError(
-            f'the data set is a {kind}, expected a '
+            f'the dataset is a {kind}, expected a '
             'freeseg_mm.OpenVocabPanopticDataset'
         )
     return DATASETS.build(dict(config))

@@ -10,7 +10,7 @@ from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.shapes.mode_scores import (
     choose_unseen,
     picture_modes,
-    prediction,
+    predict,
     read_image,
 )
 from freeseg_mm.structures import Task
@@ -60,7 +60,7 @@ def docs_pictures(
     )
     for index, task in zip(others, tasks, strict=True):
         shown = read_image(test, index)
-        predictions = prediction(model, shown)
+        predictions = predict(model, shown)
         rows = {'truth': shown.gt, 'prediction': predictions}
         of_task = {name: {task: views[task]} for name, views in rows.items()}
         yield task.value, panel(shown.image, of_task, words, scale=_SCALE)

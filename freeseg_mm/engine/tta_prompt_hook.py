@@ -1,5 +1,6 @@
 """Test-time prompt tuning in a run's tests alone (Sec. 3.4)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from freeseg_mm.models.prompt_tuning import PromptTuner
+from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.registry import HOOKS
 
 from .compatibility_hook import model_of
@@ -15,52 +16,50 @@ from .compatibility_hook import model_of
 
 @HOOKS.register_module()
 class TTAPromptHook(Hook):
-    """Switch prompt tuning on for a run's tests, and say what it did.
+    """Tune prompts in a run's tests, and log what was tuned.
 
-    :meth:`FreeSeg.predict` does the tuning, on a copy of the prompts. So
-    there is nothing to put back after a batch, whether it was answered or
-    raised. ``model.test_cfg.prompt_tuning`` tunes wherever the model
-    predicts, also in validation; this hook leaves validation as it is.
+    :class:`PromptTuner` works on a copy of the prompts, and the options with
+    it travel with the samples of the test, so that nothing on the model
+    changes, whether a batch is predicted or raises.
+    ``model.test_cfg.prompt_tuning`` tunes wherever the model predicts, also
+    in validation; this hook leaves validation as it is.
 
     Args:
-        settings: Arguments of :class:`PromptTuning`; ``None`` takes its
-            defaults.
+        settings: Arguments of :class:`PromptTuning`; what they leave open is
+            as in ``model.test_cfg.prompt_tuning``, and at least one step.
     """
 
-    def __init__(self, settings: dict[str, Any] | None = None) -> None:
-        self.settings = settings or {}
-        self._usual: PromptTuner | None = None
-        self._is_on = False
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        self.settings = dict(settings or {})
+        self._options: PredictOptions | None = None
 
     def before_test(self, runner: Runner) -> None:
-        """Switch tuning on.
+        """Make the options of this test.
 
         Raises:
-            TypeError: See :meth:`FreeSeg.tune_prompts`.
-            ValueError: See :meth:`FreeSeg.tune_prompts`.
+            TypeError: See :meth:`FreeSeg.check_options`.
+            ValueError: See :meth:`FreeSeg.check_options`.
         """
-        self._put_back(runner)
         model = model_of(runner)
-        usual = model.prompt_tuner
-        model.tune_prompts(self.settings)
-        self._usual = usual
-        self._is_on = True
+        self._options = model.predict_options.override(
+            prompt_tuning=self.settings
+        )
+        model.check_options(self._options)
 
-    def before_train(self, runner: Runner) -> None:
-        """Put the model's own setting back if a test has raised."""
-        self._put_back(runner)
-
-    def before_val(self, runner: Runner) -> None:
-        """Put the model's own setting back if a test has raised."""
-        self._put_back(runner)
+    def before_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Hand the options to the samples of a batch."""
+        for sample in data_batch['data_samples']:
+            # as data: metainfo would be copied, and the tuner remembers
+            sample.set_field(self._options, 'predict_options')
 
     def after_test(self, runner: Runner) -> None:
-        """Put the model's own setting back and log what was tuned."""
-        tuner = model_of(runner).prompt_tuner
-        self._put_back(runner)
-        if tuner is None:
+        """Log what was tuned, in all processes together."""
+        options, self._options = self._options, None
+        if options is None or options.tuner is None:
             return
-        counts = tuner.counts
+        counts = options.tuner.counts
         total = torch.tensor([counts.batches, counts.tuned, counts.queries])
         all_reduce(total)
         batches, tuned, queries = total.tolist()
@@ -68,8 +67,3 @@ class TTAPromptHook(Hook):
             f'prompt tuning: {tuned} of {batches} batches had confident '
             f'queries of unseen classes, {queries} in all'
         )
-
-    def _put_back(self, runner: Runner) -> None:
-        if self._is_on:
-            model_of(runner).prompt_tuner = self._usual
-        self._is_on, self._usual = False, None

@@ -1,7 +1,6 @@
 """One network, judged by the scores of queries, of CLIP and of both."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from freeseg_mm.datasets import OpenVocabPanopticDataset
+from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Task
 from freeseg_mm.visualization import (
@@ -22,22 +22,6 @@ from freeseg_mm.visualization import (
     panel,
     prediction_regions,
 )
-
-
-@contextmanager
-def ensemble_mode(model: FreeSeg, mode: str) -> Iterator[None]:
-    """Let a model combine query and CLIP scores in another way for a while.
-
-    Args:
-        model: The model.
-        mode: One of the modes of ``ensemble_scores``.
-    """
-    ensemble = model.test_cfg.ensemble
-    usual, ensemble.mode = ensemble.mode, mode
-    try:
-        yield
-    finally:
-        ensemble.mode = usual
 
 
 @torch.no_grad()
@@ -57,10 +41,10 @@ def score_modes(
     model.eval()
     results = {}
     for name, mode in modes.items():
-        with ensemble_mode(model, mode):
-            for batch in tqdm(loop.dataloader, desc=name, unit='batch'):
-                samples = model.test_step(batch)
-                loop.evaluator.process(data_samples=samples, data_batch=batch)
+        options = model.predict_options.override(mode=mode)
+        for batch in tqdm(loop.dataloader, desc=name, unit='batch'):
+            samples = model.test_step(batch, options)
+            loop.evaluator.process(data_samples=samples, data_batch=batch)
         num_images = len(loop.dataloader.dataset)
         results[name] = loop.evaluator.evaluate(num_images)
     return results
@@ -115,11 +99,13 @@ def read_image(dataset: OpenVocabPanopticDataset, index: int) -> ShownImage:
 
 
 @torch.no_grad()
-def prediction(model: FreeSeg, shown: ShownImage) -> dict[Task, TaskRegions]:
-    """What a model, on the device to test on, says about an image."""
+def predict(
+    model: FreeSeg, shown: ShownImage, options: PredictOptions | None = None
+) -> dict[Task, TaskRegions]:
+    """Predict a test image with a model that is on the device to test on."""
     model.eval()
-    (predicted,) = model.test_step(pseudo_collate([shown.packed]))
-    return prediction_regions(predicted.to_dict())
+    (sample,) = model.test_step(pseudo_collate([shown.packed]), options)
+    return prediction_regions(sample.to_dict())
 
 
 def picture_modes(
@@ -130,12 +116,12 @@ def picture_modes(
     *,
     scale: int | None = None,
 ) -> np.ndarray:
-    """Draw truth and answers of one test image, a column for each mode.
+    """Draw ground truth and predictions of a test image, a column a mode.
 
     Args:
         model: The model, on the device to test on.
-        dataset: The data set, in test mode.
-        index: Which image.
+        dataset: The dataset, in test mode.
+        index: Of the image.
         modes: Mode by the title of its column.
         scale: See :func:`panel`.
 
@@ -143,8 +129,8 @@ def picture_modes(
         RGB, (H, W, 3), uint8.
     """
     shown = read_image(dataset, index)
-    rows = {'truth': shown.gt}
+    rows = {'ground truth': shown.gt}
     for title, mode in modes.items():
-        with ensemble_mode(model, mode):
-            rows[title] = prediction(model, shown)
+        options = model.predict_options.override(mode=mode)
+        rows[title] = predict(model, shown, options)
     return panel(shown.image, rows, dataset.vocabulary, scale=scale)

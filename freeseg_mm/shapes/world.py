@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from freeseg_mm.utils.files import read_json, write_json
 from freeseg_mm.utils.image_files import write_label_map
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.mask_boxes import encode_mask, segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.utils.parallel import available_cores, parallel_map
 
@@ -362,10 +361,12 @@ def _write_scene(
         }
         segments.append({'id': int(id_), **segment})
         if index >= len(plan.stuff):
-            rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-            rle['counts'] = rle['counts'].decode('ascii')
             instances.append(
-                {'image_id': plan.number, **segment, 'segmentation': rle}
+                {
+                    'image_id': plan.number,
+                    **segment,
+                    'segmentation': encode_mask(mask),
+                }
             )
     annotation = {
         'image_id': plan.number,

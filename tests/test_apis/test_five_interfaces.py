@@ -5,7 +5,7 @@ import pytest
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmengine.config import Config
 
-from freeseg_mm.apis import Thresholds, mmseg_config, set_classes
+from freeseg_mm.apis import mmseg_config, set_classes
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.visualization import class_colours
 
@@ -18,9 +18,7 @@ WORDS = Vocabulary.from_names(
 
 @pytest.fixture
 def expected(tiny_inferencer, photo):
-    (result,) = tiny_inferencer(
-        photo, classes=WORDS, thresholds=Thresholds(score_thr=0.0)
-    )
+    (result,) = tiny_inferencer(photo, classes=WORDS, score_thr=0.0)
     assert len(np.unique(result.label_map)) > 1
     assert len(result.segments) > 2
     assert len(result.instances) > 2
@@ -111,8 +109,7 @@ def test_mmdet_picture_has_the_colours(tiny_weights, photo, expected, noise):
     inferencer = DetInferencer(
         config, weights, palette='random', device='cpu', show_progress=False
     )
-    inferencer.model.test_cfg.tasks = ['semantic']
-    set_classes(inferencer.model, WORDS)
+    set_classes(inferencer.model, WORDS, tasks=['semantic'])
     out = inferencer(str(photo), return_datasamples=True, return_vis=True)
     (picture,) = out['visualization']
     assert min(picture.shape[0] - 48, picture.shape[1] - 64) >= 0

@@ -16,13 +16,12 @@ from freeseg_mm.apis import (
     ImageError,
     ImageResult,
     InferenceError,
-    Thresholds,
     set_classes,
 )
 from freeseg_mm.models.clip.text_tower import TextTower
+from freeseg_mm.models.predict_options import PredictOptions
 
 WORDS = ['dragon', 'house', 'cat', 'lawn|turf']
-ALL = Thresholds(score_thr=0.0)
 
 
 def same(result, other):
@@ -49,7 +48,7 @@ def test_the_package_stays_light():
 
 
 def test_answers_of_all_tasks(tiny_inferencer, photo, noise):
-    (result,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    (result,) = tiny_inferencer(photo, WORDS, score_thr=0.0)
     assert isinstance(result, ImageResult)
     assert result.source == str(photo)
     np.testing.assert_array_equal(result.image, noise())
@@ -78,12 +77,12 @@ def test_answers_of_all_tasks(tiny_inferencer, photo, noise):
 
 def test_a_batch_is_answered_as_its_images_are(tiny_inferencer, noise):
     images = [noise(seed=seed)[..., ::-1] for seed in range(3)]
-    together = tiny_inferencer(images, WORDS, batch_size=2, thresholds=ALL)
+    together = tiny_inferencer(images, WORDS, batch_size=2, score_thr=0.0)
     for index, (image, result) in enumerate(
         zip(images, together, strict=True)
     ):
         assert result.source == f'array {index}'
-        (alone,) = tiny_inferencer(image, WORDS, thresholds=ALL)
+        (alone,) = tiny_inferencer(image, WORDS, score_thr=0.0)
         np.testing.assert_array_equal(result.label_map, alone.label_map)
 
 
@@ -93,14 +92,14 @@ def test_ten_vocabularies_in_ten_calls(tiny_weights, tiny_inferencer, photo):
         for k in range(10)
     ]
     shared = tiny_inferencer
-    predictions = [shared(photo, words, thresholds=ALL)[0] for words in lists]
+    predictions = [shared(photo, words, score_thr=0.0)[0] for words in lists]
     # as from models that never saw the others' words
     fresh = FreeSegInferencer(*tiny_weights, device='cpu')
     unused = fresh.model
     for words, prediction in zip(lists, predictions, strict=True):
         assert prediction.vocabulary.names == tuple(words)
         fresh.model = deepcopy(unused)
-        same(fresh(photo, words, thresholds=ALL)[0], prediction)
+        same(fresh(photo, words, score_thr=0.0)[0], prediction)
 
 
 def test_a_list_of_words_costs_its_own_text(
@@ -127,7 +126,7 @@ def test_a_list_of_words_costs_its_own_text(
     for words in (first, second):
         assert names_read(words) == []
         assert names_read(words, tasks='semantic') == []
-        assert names_read(words, things=[], thresholds=ALL) == []
+        assert names_read(words, things=[], score_thr=0.0) == []
 
 
 def test_twenty_threads_get_their_own_words_back(tiny_inferencer, photo):
@@ -140,7 +139,8 @@ def test_twenty_threads_get_their_own_words_back(tiny_inferencer, photo):
             photo,
             lists[number],
             tasks=kinds[number % 3],
-            thresholds=Thresholds(score_thr=0.0, max_per_image=1 + number),
+            score_thr=0.0,
+            max_per_image=1 + number,
             prompt_tuning=tuning if number % 4 == 0 else None,
         )
         return result
@@ -153,14 +153,15 @@ def test_twenty_threads_get_their_own_words_back(tiny_inferencer, photo):
 
 
 def test_tasks_and_thresholds_are_of_one_call(tiny_inferencer, photo):
-    (usual,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    (usual,) = tiny_inferencer(photo, WORDS, score_thr=0.0)
     (one,) = tiny_inferencer(
         photo,
         WORDS,
         tasks='instance',
-        thresholds=Thresholds(
-            score_thr=0.0, max_per_image=2, mode='clip', min_object_prob=0.01
-        ),
+        score_thr=0.0,
+        max_per_image=2,
+        mode='clip',
+        min_object_prob=0.01,
     )
     assert one.label_map is one.segment_map is one.segments is None
     assert len(one.instances) == 2 < len(usual.instances)
@@ -169,24 +170,22 @@ def test_tasks_and_thresholds_are_of_one_call(tiny_inferencer, photo):
         photo,
         WORDS,
         tasks=['panoptic'],
-        thresholds=Thresholds(object_score_thr=1.0),
+        object_score_thr=1.0,
     )
     assert none.segments == ()
     assert not none.segment_map.any()
-    (after,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    (after,) = tiny_inferencer(photo, WORDS, score_thr=0.0)
     same(after, usual)
     with pytest.raises(ValueError, match="mode 'nonsense' is none of"):
-        tiny_inferencer(photo, WORDS, thresholds=Thresholds(mode='nonsense'))
-    (after,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+        tiny_inferencer(photo, WORDS, mode='nonsense')
+    (after,) = tiny_inferencer(photo, WORDS, score_thr=0.0)
     same(after, usual)
 
 
 def test_score_thr_drops_masks(tiny_inferencer, photo):
-    (usual,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    (usual,) = tiny_inferencer(photo, WORDS, score_thr=0.0)
     least = usual.instances[1].score
-    (few,) = tiny_inferencer(
-        photo, WORDS, thresholds=Thresholds(score_thr=least)
-    )
+    (few,) = tiny_inferencer(photo, WORDS, score_thr=least)
     assert [mask.score for mask in few.instances] == [
         mask.score for mask in usual.instances if mask.score >= least
     ]
@@ -293,13 +292,13 @@ def test_calls_are_checked_before_images(
 )
 def test_thresholds_are_checked(arguments, message):
     with pytest.raises(ValueError, match=message):
-        Thresholds(**arguments)
+        PredictOptions(**arguments)
 
 
 def test_a_checkpoint_alone_is_enough(tiny_weights, photo, tiny_inferencer):
     alone = FreeSegInferencer(tiny_weights[1], device='cpu')
-    (ours,) = alone(photo, WORDS, thresholds=ALL)
-    (theirs,) = tiny_inferencer(photo, WORDS, thresholds=ALL)
+    (ours,) = alone(photo, WORDS, score_thr=0.0)
+    (theirs,) = tiny_inferencer(photo, WORDS, score_thr=0.0)
     same(ours, theirs)
 
 
@@ -453,15 +452,17 @@ def test_clip_scores_need_a_mask_classifier(tiny_weights, photo):
         *tiny_weights, device='cpu', cfg_options=options
     )
     assert inferencer(photo, WORDS)
-    with pytest.raises(ValueError, match="mode 'clip': the model has no mask"):
-        inferencer(photo, WORDS, thresholds=Thresholds(mode='clip'))
+    with pytest.raises(
+        ValueError, match="mode 'clip' needs a mask_classifier"
+    ):
+        inferencer(photo, WORDS, mode='clip')
 
 
 def test_large_answers_are_made_small_and_enlarged(tiny_weights, photo):
     """The photo is 64 x 48: every second pixel, twice."""
     full, half = (
         FreeSegInferencer(*tiny_weights, device='cpu', max_side=side)(
-            photo, WORDS, thresholds=ALL
+            photo, WORDS, score_thr=0.0
         )[0]
         for side in (None, 32)
     )

@@ -1,8 +1,7 @@
 import pytest
 
 from freeseg_mm import FreeSegInferencer
-from freeseg_mm.apis import Thresholds
-from freeseg_mm.apis.options import new_tuner, tuning_settings
+from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.models.prompt_tuning import PromptTuning
 
 WORDS = ['dragon', 'house', 'cat']
@@ -10,7 +9,7 @@ CALL = {
     'classes': WORDS,
     'things': WORDS,
     'tasks': 'instance',
-    'thresholds': Thresholds(score_thr=0.0),
+    'score_thr': 0.0,
 }
 # All queries are confident, and a step is large.
 STRONG = {
@@ -28,26 +27,28 @@ def scores(results):
 @pytest.mark.parametrize(
     ('choice', 'configured', 'expected'),
     [
-        (None, None, None),
-        (None, {'steps': 0}, None),
-        (None, {'steps': 3}, PromptTuning(steps=3)),
-        (True, None, PromptTuning(steps=1)),
-        (True, {'steps': 0, 'source': 'clip'}, PromptTuning(source='clip')),
-        (True, {'steps': 3}, PromptTuning(steps=3)),
-        (False, {'steps': 3}, None),
-        (2, {'online': True}, PromptTuning(steps=2, online=True)),
-        (0, {'steps': 3}, None),
+        (None, None, {'steps': 0}),
+        (None, {'steps': 3}, {'steps': 3}),
+        (True, None, {'steps': 1}),
         (
-            {'learning_rate': 0.1},
-            {'steps': 0},
-            PromptTuning(learning_rate=0.1),
+            True,
+            {'steps': 0, 'source': 'clip'},
+            {'steps': 1, 'source': 'clip'},
         ),
-        ({'steps': 4}, {'steps': 3}, PromptTuning(steps=4)),
-        (PromptTuning(steps=5), {'online': True}, PromptTuning(steps=5)),
+        (True, {'steps': 3}, {'steps': 3}),
+        (False, {'steps': 3}, {'steps': 0}),
+        (2, {'online': True}, {'steps': 2, 'online': True}),
+        (0, {'steps': 3}, {'steps': 0}),
+        ({'learning_rate': 0.1}, {'steps': 0}, {'learning_rate': 0.1}),
+        ({'steps': 4}, {'steps': 3}, {'steps': 4}),
+        (PromptTuning(steps=5), {'online': True}, {'steps': 5}),
     ],
 )
 def test_what_a_choice_means(choice, configured, expected):
-    assert tuning_settings(choice, configured) == expected
+    usual = PredictOptions.from_config({'prompt_tuning': configured})
+    changed = usual.override(prompt_tuning=choice)
+    assert changed.prompt_tuning == PromptTuning(**expected)
+    assert (changed.tuner is None) == (changed.prompt_tuning.steps == 0)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +56,14 @@ def test_what_a_choice_means(choice, configured, expected):
     [
         ('yes', TypeError, "a dictionary of settings, got 'yes'"),
         (0.5, TypeError, 'True, False, a number of steps or a .*got 0.5'),
-        ({'stps': 1}, TypeError, r"no settings \['stps'\]; known are"),
+        ({'stps': 1}, TypeError, r"unknown keys \['stps'\]; known are"),
         (-1, ValueError, 'prompt_tuning.steps=-1: expected at least 0'),
         ({'threshold': 2}, ValueError, 'prompt_tuning.threshold=2'),
     ],
 )
-def test_what_is_refused(choice, error, message, tmp_path):
+def test_what_is_refused(choice, error, message):
     with pytest.raises(error, match=message):
-        tuning_settings(choice, None)
+        PredictOptions().override(prompt_tuning=choice)
 
 
 def test_mistakes_come_before_weights(tiny_weights, tmp_path):
@@ -85,7 +86,7 @@ def test_tuning_is_of_one_call(tiny_inferencer, photo):
     assert note.startswith('prompt tuned on ')
     assert usual[0].notes == ()
     assert scores(tiny_inferencer([photo], **CALL)) == scores(usual)
-    assert model.prompt_tuner is None
+    assert model.predict_options.tuner is None
     assert not model.training
     for name, value in model.state_dict().items():
         assert value.equal(before[name]), name
@@ -143,7 +144,7 @@ def test_the_config_may_say_it(tiny_weights, tiny_inferencer, photo):
     tuned = tiny_inferencer([photo], **CALL, prompt_tuning=STRONG)
     for _ in range(2):
         assert scores(by_config([photo], **CALL)) == scores(tuned)
-    assert by_config.model.prompt_tuner is not None
+    assert by_config.options.tuner is not None
 
 
 def test_a_batch_is_tuned_together(tiny_inferencer, noise):
@@ -166,10 +167,8 @@ def test_a_refused_tuner_leaves_the_model_alone(
     tiny_model_config.mask_classifier = None
     tiny_model_config.test_cfg.ensemble.mode = 'query'
     model = build_tiny_model()
-    model.tune_prompts({'steps': 2})
-    usual = model.prompt_tuner
+    model.set_defaults(prompt_tuning=2)
+    usual = model.predict_options
     with pytest.raises(ValueError, match='mask_classifier'):
-        new_tuner(model, PromptTuning(source='clip'))
-    assert model.prompt_tuner is usual
-    assert new_tuner(model, None) is None
-    assert model.prompt_tuner is usual
+        model.set_defaults(prompt_tuning={'source': 'clip'})
+    assert model.predict_options is usual

@@ -151,7 +151,7 @@ def test_small_model_trains_a_step_and_answers(
         assert not all(map(torch.equal, learned, before))
     losses, result = known[key]
     assert all(torch.isfinite(loss) for loss in losses.values())
-    expected = {RESULT_FIELDS[task] for task in model.tasks}
+    expected = {RESULT_FIELDS[task] for task in model.predict_options.tasks}
     found = {name for name in RESULT_FIELDS.values() if name in result}
     assert found == expected
     for field in expected - {'pred_instances'}:
@@ -249,8 +249,8 @@ PACE = {'lr', 'lr_mult', 'weight_decay', 'max_norm', 'dropout'}
 PACE |= {'min_object_prob'}
 DATA = {'ann_file', 'data_root', 'img', 'seg', 'sem', 'vocabulary'}
 # Variables that config files share; what they set is compared.
-SHARED = {'channels', 'short_sides', 'test_scale', 'train_pipeline'}
-SHARED |= {'test_pipeline'}
+SHARED = {'channels', 'short_sides', 'test_size', 'train_pipeline'}
+SHARED |= {'test_pipeline', 'batch_augments'}
 
 
 def leaves(node, name=''):

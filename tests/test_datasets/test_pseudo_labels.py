@@ -1,4 +1,4 @@
-"""Pseudo labels beside the truth of the four pets images."""
+"""Pseudo labels beside the ground truth of the four pets images."""
 
 import json
 
@@ -17,7 +17,7 @@ LOAD = [
     {'type': 'LoadImageFromFile'},
     {'type': 'freeseg_mm.LoadPanopticSegments'},
 ]
-DOG = 300  # its id in the truth
+DOG = 300  # its id in the ground truth
 # By image: a dog found on four of the seven pixels of the real one and on one
 # that is void; a bit of one on an image of unseen classes alone.
 FOUND = {
@@ -183,7 +183,14 @@ def test_missing_folder_names_the_tool(pets, tmp_path):
 
 @pytest.mark.parametrize(
     ('text', 'message'),
-    [('{', 'not readable as JSON'), ('[]', 'not written by tools/make')],
+    [
+        ('{', 'is not JSON .* make it anew with tools/make_pseudo_labels.py'),
+        ('[]', 'expected a JSON object, got list'),
+        (
+            '{"images": [], "annotations": [], "categories": []}',
+            'not written by tools/make_pseudo_labels.py',
+        ),
+    ],
 )
 def test_other_files_are_refused(pets, found, text, message):
     root = found.write()
@@ -206,7 +213,7 @@ def test_no_segment_at_all_is_refused(pets, found):
         pets.dataset(pseudo_labels=found.write())
 
 
-def test_images_of_another_data_set_are_refused(pets, found):
+def test_images_of_another_dataset_are_refused(pets, found):
     found.content['annotations'][0]['image_id'] = 77
     dataset = pets.dataset(pseudo_labels=found.write(), lazy_init=True)
     with pytest.raises(ValueError, match='as image id 77; the pseudo labels'):
@@ -222,7 +229,7 @@ def pasted(tmp_path, ids, listed=(1,)):
     return paste_pseudo_segments(gt, known, str(path), segments)
 
 
-def test_paste_numbers_on_from_the_truth(tmp_path):
+def test_paste_numbers_on_from_the_gt(tmp_path):
     ids, segments = pasted(tmp_path, [[0, 1]])
     assert ids.tolist() == [[FIRST_SEGMENT_ID, FIRST_SEGMENT_ID + 1]]
     assert [s['label'] for s in segments] == [1, 0]
@@ -231,7 +238,10 @@ def test_paste_numbers_on_from_the_truth(tmp_path):
 @pytest.mark.parametrize(
     ('ids', 'message'),
     [
-        ([[0], [1]], r'pseudo labels are \(2, 1\) .* the truth \(1, 2\)'),
+        (
+            [[0], [1]],
+            r'pseudo labels are \(2, 1\) .* the ground truth \(1, 2\)',
+        ),
         ([[0, 5]], r'segment ids \[5\] are not listed'),
         ([[1, 1]], '1 pixels have a pseudo label and a true one'),
     ],

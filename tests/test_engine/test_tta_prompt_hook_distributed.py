@@ -64,15 +64,18 @@ def work(rank, folder, config, sample):
         )
         hook = TTAPromptHook(EASY)
         hook.before_test(runner)
-        scores = scores_of(runner.model, make_data(rank, sample))
-        queries = model.prompt_tuner.counts.queries
+        data = make_data(rank, sample)
+        hook.before_test_iter(runner, 0, data)
+        scores = scores_of(runner.model, data)
+        tuner = data['data_samples'][0].predict_options.tuner
+        queries = tuner.counts.queries
         hook.after_test(runner)
         torch.save(
             {
                 'scores': scores,
                 'queries': queries,
                 'said': said,
-                'off': model.prompt_tuner is None,
+                'off': model.predict_options.tuner is None,
                 'state': model.state_dict(),
             },
             f'{folder}/rank{rank}.pth',
@@ -105,11 +108,12 @@ def test_two_processes_tune_as_one_does_for_each_image(
     for rank, result in enumerate(found):
         data = make_data(rank, sample)
         untuned = scores_of(model, data)
-        model.tune_prompts(EASY)
+        model.set_defaults(prompt_tuning=EASY)
         torch.testing.assert_close(result['scores'], scores_of(model, data))
         assert not torch.equal(result['scores'], untuned)
-        assert result['queries'] == model.prompt_tuner.counts.queries > 0
-        model.tune_prompts(None)
+        counts = model.predict_options.tuner.counts
+        assert result['queries'] == counts.queries > 0
+        model.set_defaults(prompt_tuning=False)
         assert result['off']
         for name, value in result['state'].items():
             assert torch.equal(value, start[name])

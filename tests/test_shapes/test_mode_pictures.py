@@ -49,13 +49,13 @@ def test_truth_and_each_mode_are_drawn(runner, dataset, monkeypatch):
     with Image.open(sample['img_path']) as file:
         np.testing.assert_array_equal(image, np.asarray(file))
     assert vocabulary == dataset.vocabulary
-    assert list(rows) == ['truth', 'queries', 'both']
+    assert list(rows) == ['ground truth', 'queries', 'both']
     gt = gt_regions(sample, vocabulary)
     for task in Task:
-        found, expected = rows['truth'][task].regions, gt[task].regions
+        found, expected = rows['ground truth'][task].regions, gt[task].regions
         assert [r.label for r in found] == [r.label for r in expected]
         assert all(task in rows[mode] for mode in MODES)
-    assert runner.model.test_cfg.ensemble.mode == 'geometric'
+    assert runner.model.predict_options.mode == 'geometric'
 
 
 def test_same_picture_again(runner, dataset):

@@ -1,24 +1,22 @@
 from types import SimpleNamespace
 
-import pytest
-from mmengine.config import ConfigDict
-
-from freeseg_mm.shapes.mode_scores import ensemble_mode, score_modes
+from freeseg_mm.models.predict_options import PredictOptions
+from freeseg_mm.shapes.mode_scores import score_modes
 
 
 class FakeModel:
-    """Answers with its mode; remembers whether it was in eval mode."""
+    """Predicts its mode; remembers whether it was in eval mode."""
 
     def __init__(self):
-        self.test_cfg = ConfigDict(ensemble={'mode': 'geometric'})
+        self.predict_options = PredictOptions()
         self.is_eval = False
 
     def eval(self):
         self.is_eval = True
 
-    def test_step(self, batch):
+    def test_step(self, batch, options):
         assert self.is_eval
-        return [(self.test_cfg.ensemble.mode, image) for image in batch]
+        return [(options.mode, image) for image in batch]
 
 
 class FakeEvaluator:
@@ -52,17 +50,3 @@ def test_each_mode_is_tested_on_all_images():
         'q': {'modes': {'query'}, 'images': 5},
         'both': {'modes': {'geometric'}, 'images': 5},
     }
-    assert model.test_cfg.ensemble.mode == 'geometric'
-
-
-def test_mode_is_restored_after_a_failure():
-    model = FakeModel()
-
-    def fail():
-        with ensemble_mode(model, 'clip'):
-            assert model.test_cfg.ensemble.mode == 'clip'
-            raise RuntimeError('broken')
-
-    with pytest.raises(RuntimeError, match='broken'):
-        fail()
-    assert model.test_cfg.ensemble.mode == 'geometric'

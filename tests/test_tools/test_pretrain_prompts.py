@@ -79,7 +79,7 @@ def test_prompts_are_written(
                 '--cfg-options',
                 'train_dataloader.dataset.datasets=[]',
             ],
-            'train_dataloader has 0 data sets; prompts are learned from one',
+            'train_dataloader has 0 datasets; prompts are learned from one',
         ),
         (
             ['--out', 'p.pth', '--cfg-options', 'model.gone.x=1'],

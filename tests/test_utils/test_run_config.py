@@ -134,7 +134,7 @@ def test_every_entry_of_the_configs_is_a_setting_or_a_shared_variable(repo):
         others = set(config) - run_config.RUN_SETTINGS
         # what mmengine itself has read by then, and a value we pass on
         others -= {'custom_imports', 'vis_backends'}
-        # the transforms that data sets share
+        # the transforms that datasets share
         others -= {'load_gt', 'pack_gt', 'pack_test'}
         plain = (int, str, tuple, list)
         assert all(isinstance(config[name], plain) for name in others), others

@@ -2,7 +2,6 @@
 
 num_queries = 100
 feat_channels = 256
-pad_size = (640, 640)
 num_levels = 3  # maps in the pixel decoder's encoder and the decoder
 
 model = dict(
@@ -15,16 +14,6 @@ model = dict(
         pad_size_divisor=32,
         pad_seg=True,
         seg_pad_value=0,
-        batch_augments=[
-            dict(
-                type='BatchFixedSizePad',
-                size=pad_size,
-                pad_mask=False,
-                pad_seg=True,
-                seg_pad_value=0,
-            ),
-            dict(type='freeseg_mm.TaskPerBatch'),
-        ],
     ),
     # the deep stem of the authors' R-101c; norm statistics stay frozen
     backbone=dict(
@@ -189,12 +178,9 @@ model = dict(
         prompt_tuning=dict(
             steps=0,  # off
             learning_rate=3e-3,
-            optimizer='Adam',
             threshold=0.5,
-            columns='unseen',
             unseen_first=True,
             source='query',
-            rerun=False,
             online=False,
         ),
     ),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from freeseg_mm.apis.options import Thresholds
 from freeseg_mm.apis.vocabulary import SYNONYM_MARK
 from freeseg_mm.structures import Task
 
@@ -114,14 +113,14 @@ class Request:
         classes: One entry a class, with its synonyms.
         things: Names of the countable ones, ``None`` to have them looked up.
         tasks: At least one.
-        thresholds: Of this request.
+        score_thr: Least score of an instance.
     """
 
     image: Path
     classes: tuple[str, ...]
     things: tuple[str, ...] | None
     tasks: tuple[Task, ...]
-    thresholds: Thresholds
+    score_thr: float
 
 
 def read_form(form: Form, limits: Limits) -> Request:
@@ -142,14 +141,17 @@ def read_form(form: Form, limits: Limits) -> Request:
     if not form.tasks:
         raise ValueError('no task: tick at least one')
     tasks = Task.parse_many(form.tasks)
-    thresholds = Thresholds(score_thr=form.score_thr)
+    if not 0 <= form.score_thr <= 1:
+        raise ValueError(
+            f'score_thr: expected a number in [0, 1], got {form.score_thr}'
+        )
     path = Path(form.image)
     if not path.is_file():
         raise ValueError(
             f'{path.name} is no longer kept here: choose the image again'
         )
     limits.check(path)
-    return Request(path, classes, things, tasks, thresholds)
+    return Request(path, classes, things, tasks, form.score_thr)
 
 
 def split_names(text: str) -> tuple[str, ...]:

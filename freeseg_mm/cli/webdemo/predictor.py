@@ -118,7 +118,7 @@ class Predictor:
             request.classes,
             things=request.things,
             tasks=[task.value for task in request.tasks],
-            thresholds=request.thresholds,
+            score_thr=request.score_thr,
         )
         return replace(
             result, source=path.name, notes=(*image.notes, *result.notes)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from freeseg_mm.utils.parallel import available_cores
 
-from .labelled_split import PreparedLabels
+from .split_preparation import PreparedSplit
 
 INTERRUPTED = 130
 CONFIG_MISTAKES = (KeyError, TypeError)
@@ -130,7 +130,7 @@ def run_command(
     return 0
 
 
-def show_labels(part: PreparedLabels) -> list[str]:
+def show_labels(part: PreparedSplit) -> list[str]:
     """What to print about a split whose truth comes from label files."""
     return part.summary + nothing_to_do(part.num_written)
 

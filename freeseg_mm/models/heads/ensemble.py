@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-MODES = ('geometric', 'arithmetic', 'query', 'clip')
+from freeseg_mm.models.predict_options import ENSEMBLE_MODES
 
 
 def ensemble_scores(
@@ -26,7 +26,7 @@ def ensemble_scores(
         query_logits: (B, T, N, C + 1), no-object last.
         clip_logits: (B, T, N, C), or ``None`` for mode ``query``.
         is_seen: (C,), bool.
-        mode: One of :data:`MODES`.
+        mode: One of :data:`ENSEMBLE_MODES`.
         seen_weight: Weight w of the query on seen classes.
         unseen_weight: Weight w of the query on unseen classes.
 
@@ -36,8 +36,8 @@ def ensemble_scores(
     Raises:
         ValueError: If ``mode`` is unknown or lacks CLIP's scores.
     """
-    if mode not in MODES:
-        raise ValueError(f'ensemble mode {mode!r} is none of {MODES}')
+    if mode not in ENSEMBLE_MODES:
+        raise ValueError(f'ensemble mode {mode!r} is none of {ENSEMBLE_MODES}')
     objectness = object_probs(query_logits)[..., None]
     query = query_logits[..., :-1].log_softmax(-1)
     if mode == 'query':

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from mmdet.models.seg_heads.panoptic_fusion_heads import (
     BasePanopticFusionHead,
 )
-from mmdet.utils import ConfigType, OptMultiConfig
+from mmdet.utils import OptConfigType, OptMultiConfig
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
+from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.mask_boxes import mask_boxes
@@ -55,14 +56,16 @@ class FreeSegFusionHead(BasePanopticFusionHead):
     worth enlarging, and for how many instances and segments there are.
 
     Args:
-        test_cfg: ``max_per_image`` instances kept, ``object_score_thr`` and
-            ``overlap_thr`` of the panoptic result, and optionally
-            ``min_object_prob`` (default 0), see :meth:`is_relevant`.
+        test_cfg: Not used: options come with a call. mmdet passes it to
+            every head.
         init_cfg: See mmengine's ``BaseModule``.
     """
 
     def __init__(
-        self, *, test_cfg: ConfigType, init_cfg: OptMultiConfig = None
+        self,
+        *,
+        test_cfg: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(
             num_things_classes=0,
@@ -72,9 +75,9 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         )
 
     def is_relevant(
-        self, object_probs: Tensor, tasks: Sequence[Task]
+        self, object_probs: Tensor, options: PredictOptions
     ) -> Tensor:
-        """Which masks can have a part in a result, whatever their classes.
+        """Mark masks that can have a part in a result, whatever their class.
 
         By definition none whose probability of being an object, o, is not
         over ``min_object_prob``. Nor, for the panoptic result, one with o
@@ -84,22 +87,16 @@ class FreeSegFusionHead(BasePanopticFusionHead):
 
         Args:
             object_probs: (B, T, N).
-            tasks: The T tasks.
+            options: With the T tasks.
 
         Returns:
             (B, T, N), bool.
         """
         least = [
-            max(self.test_cfg.get('min_object_prob', 0.0), self._least(task))
-            for task in tasks
+            max(options.min_object_prob, _least(task, options))
+            for task in options.tasks
         ]
         return object_probs > object_probs.new_tensor(least)[:, None]
-
-    def _least(self, task: Task) -> float:
-        """What the best class probability of a mask has to exceed."""
-        if task is Task.PANOPTIC:
-            return self.test_cfg['object_score_thr']
-        return 0.0
 
     def predict(
         self,
@@ -107,7 +104,7 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         mask_logits: Tensor,
         batch_img_metas: Sequence[dict],
         vocabulary: Vocabulary,
-        tasks: Sequence[Task],
+        options: PredictOptions,
         rescale: bool = True,
     ) -> list[dict[Task, Result]]:
         """Build each image's result of each task.
@@ -119,7 +116,7 @@ class FreeSegFusionHead(BasePanopticFusionHead):
             batch_img_metas: ``batch_input_shape``, ``img_shape``,
                 ``ori_shape`` of each image, (H, W).
             vocabulary: The C classes.
-            tasks: The T tasks.
+            options: Tasks and thresholds.
             rescale: Whether results have the size of the original image
                 rather than of the network's input.
 
@@ -135,20 +132,24 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         is_thing = torch.tensor(
             vocabulary.is_thing, dtype=torch.bool, device=class_probs.device
         )
-        order, counts = self._survivors(class_probs, is_thing, tasks)
+        tasks = options.tasks
+        order, counts = _survivors(class_probs, is_thing, options)
         mask_logits = mask_logits.expand(-1, len(tasks), -1, -1, -1)
         on_device = [
-            self._result(
+            _result(
                 task,
                 class_probs[b, t, chosen],
                 full_resolution(mask_logits[b, t, chosen], meta, rescale),
                 is_thing,
+                options,
             )
             for b, meta in enumerate(batch_img_metas)
             for t, task in enumerate(tasks)
             for chosen in [order[b, t, : counts[b][t]]]
         ]
-        known = fetch([_known(result) for result in on_device])
+        known = fetch(
+            [_known(result, options.score_thr) for result in on_device]
+        )
         results = iter(map(_to_data, on_device, known))
         return [{task: next(results) for task in tasks} for _ in class_probs]
 
@@ -156,46 +157,54 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         """Nothing here is trained; mmdet's base class wants the method."""
         return {}
 
-    def _survivors(
-        self, class_probs: Tensor, is_thing: Tensor, tasks: Sequence[Task]
-    ) -> tuple[Tensor, list[list[int]]]:
-        """Queries by their best class probability, and how many count.
 
-        Returns:
-            (B, T, N), and for each image and task the number of queries
-            from the front that have any part in the result.
-        """
-        best = torch.stack(
-            [
-                (probs * is_thing if task is Task.INSTANCE else probs).amax(-1)
-                for task, probs in zip(
-                    tasks, class_probs.unbind(1), strict=True
-                )
-            ],
-            dim=1,
-        )
-        best, order = best.sort(dim=-1, descending=True, stable=True)
-        least = best.new_tensor([self._least(task) for task in tasks])
-        return order, (best > least[:, None]).sum(-1).tolist()
+def _least(task: Task, options: PredictOptions) -> float:
+    """Probability that the best class of a mask has to exceed."""
+    return options.object_score_thr if task is Task.PANOPTIC else 0.0
 
-    def _result(
-        self, task: Task, probs: Tensor, masks: Tensor, is_thing: Tensor
-    ) -> OnDevice:
-        if task is Task.SEMANTIC:
-            return semantic_labels(probs, masks)
-        if task is Task.INSTANCE:
-            return best_instances(
-                probs, masks, is_thing, self.test_cfg['max_per_image']
+
+def _survivors(
+    class_probs: Tensor, is_thing: Tensor, options: PredictOptions
+) -> tuple[Tensor, list[list[int]]]:
+    """Sort queries by their best class probability; count those that matter.
+
+    Returns:
+        (B, T, N), and for each image and task the number of queries from
+        the front that have any part in the result.
+    """
+    best = torch.stack(
+        [
+            (probs * is_thing if task is Task.INSTANCE else probs).amax(-1)
+            for task, probs in zip(
+                options.tasks, class_probs.unbind(1), strict=True
             )
-        return panoptic_segments(
-            probs, masks, is_thing, self.test_cfg['overlap_thr']
-        )
+        ],
+        dim=1,
+    )
+    best, order = best.sort(dim=-1, descending=True, stable=True)
+    least = best.new_tensor([_least(task, options) for task in options.tasks])
+    return order, (best > least[:, None]).sum(-1).tolist()
 
 
-def _known(result: OnDevice) -> Tensor:
-    """What the host has to know of a result; a small tensor."""
+def _result(
+    task: Task,
+    probs: Tensor,
+    masks: Tensor,
+    is_thing: Tensor,
+    options: PredictOptions,
+) -> OnDevice:
+    if task is Task.SEMANTIC:
+        return semantic_labels(probs, masks)
+    if task is Task.INSTANCE:
+        return best_instances(probs, masks, is_thing, options.max_per_image)
+    return panoptic_segments(probs, masks, is_thing, options.overlap_thr)
+
+
+def _known(result: OnDevice, score_thr: float) -> Tensor:
+    """Values that the host has to know of a result; a small tensor."""
     if isinstance(result, Instances):
-        return (result.scores > 0).sum()
+        scores = result.scores
+        return ((scores > 0) & (scores >= score_thr)).sum()
     if isinstance(result, PanopticSegments):
         return torch.stack(
             [

@@ -11,7 +11,6 @@ from .tuner import (
     PromptTuner,
     ScoredQueries,
     TuningCounts,
-    which_are_confident,
 )
 
 __all__ = [
@@ -25,5 +24,4 @@ __all__ = [
     'is_confident',
     'query_entropy',
     'unseen_log_scores',
-    'which_are_confident',
 ]

@@ -1,7 +1,7 @@
 """Tune the class prompt on a batch of test images (Sec. 3.4)."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ from .objective import (
 
 @dataclass(frozen=True)
 class ScoredQueries:
-    """All queries of a batch as one source sees them.
+    """All queries of a batch as one source scores them.
 
     Attributes:
         embeds: Unit-norm, in the space of the text embeddings, (B, T or 1,
@@ -31,7 +31,7 @@ class ScoredQueries:
         logits: Class logits with the prompt as it was trained, (B, T, N,
             C) or (B, T, N, C + 1) with no-object last.
         scale: Factor of the cosine in logits, a scalar.
-        wanted: Which queries may be chosen, (B, T, N), bool.
+        wanted: Queries that may be chosen, (B, T, N), bool.
     """
 
     embeds: Tensor
@@ -40,43 +40,17 @@ class ScoredQueries:
     wanted: Tensor
 
 
-def which_are_confident(
-    logits: Tensor, unseen: Tensor, num_classes: int, settings: PromptTuning
-) -> Tensor:
-    """Which queries are sure of an unseen class (Sec. 3.4).
-
-    Args:
-        logits: Class logits, (S, C) or (S, C + 1) with no-object last.
-        unseen: Indices of the unseen classes, (N_u,), at least one.
-        num_classes: C; a further column of logits is no-object.
-        settings: ``threshold``, ``columns`` and ``unseen_first``.
-
-    Returns:
-        (S), bool.
-    """
-    confident = is_confident(
-        unseen_log_scores(logits, unseen, settings.columns),
-        settings.threshold,
-    )
-    if settings.unseen_first:
-        best = logits[..., :num_classes].argmax(-1)
-        confident = confident & torch.isin(best, unseen)
-    return confident
-
-
 @dataclass(frozen=True)
 class ConfidentQueries:
     """The K queries of a source that tuning makes more certain.
 
     Attributes:
         embeds: (K, D).
-        logits: As trained, (K, C) or (K, C + 1).
-        scale: A scalar.
-        tasks: Which of the T tasks each was made for, (K,), int64.
+        scale: Factor of the cosine in logits, a scalar.
+        tasks: Index of the task each was made for, of T, (K,), int64.
     """
 
     embeds: Tensor
-    logits: Tensor
     scale: Tensor
     tasks: Tensor
 
@@ -95,40 +69,35 @@ class ConfidentQueries:
 
         Args:
             queries: Of one source.
-            unseen: See :func:`which_are_confident`.
-            num_classes: See there.
-            settings: See there.
+            unseen: Indices of the unseen classes, (N_u,), at least one.
+            num_classes: C; a further column of logits is no-object.
+            settings: ``threshold`` and ``unseen_first``.
         """
         logits = queries.logits.float()
-        chosen = queries.wanted & which_are_confident(
-            logits, unseen, num_classes, settings
+        chosen = queries.wanted & is_confident(
+            unseen_log_scores(logits, unseen), settings.threshold
         )
+        if settings.unseen_first:
+            best = logits[..., :num_classes].argmax(-1)
+            chosen = chosen & torch.isin(best, unseen)
         images, tasks, places = chosen.nonzero(as_tuple=True)
         embeds = queries.embeds.expand(*chosen.shape, -1)
         return cls(
             embeds=embeds[images, tasks, places].float(),
-            logits=logits[images, tasks, places],
             # a copy: the step's graph takes no tensor of inference_mode
             scale=torch.as_tensor(queries.scale).clone(),
             tasks=tasks,
         )
 
     def log_scores(
-        self,
-        text_embeds: Tensor,
-        prompt_to_class: Sequence[int],
-        unseen: Tensor,
-        columns: str,
+        self, text_embeds: Tensor, prompt_to_class: Sequence[int]
     ) -> Tensor:
         """Score the queries with another text of the unseen classes.
 
         Args:
             text_embeds: Unit-norm, of the unseen classes' names, (T, P, D).
-            prompt_to_class: Which of the N_u unseen classes each name
-                belongs to, ascending.
-            unseen: Index of each among the C classes, (N_u,).
-            columns: See :func:`unseen_log_scores`; the logits of all other
-                columns stay as trained.
+            prompt_to_class: Index of each name's class among the N_u unseen
+                ones, ascending.
 
         Returns:
             log s, (K, N_u).
@@ -137,9 +106,7 @@ class ConfidentQueries:
             self.tasks, torch.arange(len(self), device=self.tasks.device)
         ]
         logits = max_over_synonyms(self.scale * cosine, prompt_to_class)
-        return unseen_log_scores(
-            self.logits.index_copy(1, unseen, logits), unseen, columns
-        )
+        return logits.log_softmax(-1)
 
 
 @dataclass
@@ -157,6 +124,12 @@ class TuningCounts:
     queries: int = 0
 
 
+@dataclass(frozen=True)
+class _TunedCopy:
+    learner: PromptLearner
+    optimizer: torch.optim.Optimizer
+
+
 class PromptTuner:
     """Make confident queries more certain which unseen class they show.
 
@@ -170,25 +143,13 @@ class PromptTuner:
 
     Args:
         settings: How to tune.
-        learner: The learner that will be tuned, to check that it can be.
 
     Attributes:
         settings: How to tune.
         counts: What has been tuned.
-
-    Raises:
-        TypeError: If the learner has no class prompt.
     """
 
-    def __init__(self, settings: PromptTuning, learner: PromptLearner) -> None:
-        prompt = getattr(learner, 'class_prompt', None)
-        if not isinstance(prompt, nn.Parameter) or prompt.numel() == 0:
-            raise TypeError(
-                f'prompt_tuning needs a learned class prompt, and '
-                f'{type(learner).__name__} has none; set '
-                'model.test_cfg.prompt_tuning.steps to 0, or take an '
-                'AdaptivePromptLearner with num_class_tokens of at least 1'
-            )
+    def __init__(self, settings: PromptTuning) -> None:
         self.settings = settings
         self.counts = TuningCounts()
         self._kept: _TunedCopy | None = None
@@ -198,9 +159,25 @@ class PromptTuner:
         self._kept = None
         self.counts = TuningCounts()
 
+    @staticmethod
+    def check(learner: PromptLearner) -> None:
+        """Refuse a learner that has nothing to tune.
+
+        Raises:
+            TypeError: If it has no class prompt.
+        """
+        prompt = getattr(learner, 'class_prompt', None)
+        if not isinstance(prompt, nn.Parameter) or prompt.numel() == 0:
+            raise TypeError(
+                f'prompt_tuning needs a learned class prompt, and '
+                f'{type(learner).__name__} has none; set '
+                'model.test_cfg.prompt_tuning.steps to 0, or take an '
+                'AdaptivePromptLearner with num_class_tokens of at least 1'
+            )
+
     def tune(
         self,
-        sources: Callable[[], Sequence[ScoredQueries]],
+        sources: Sequence[ScoredQueries],
         learner: PromptLearner,
         text_tower: TextTower,
         text_embeds: Tensor,
@@ -213,8 +190,7 @@ class PromptTuner:
         is in: ``no_grad``, ``inference_mode`` or autocast.
 
         Args:
-            sources: Computes the batch's queries, once for each source of
-                scores; not asked if no class is unseen.
+            sources: The batch's queries, once for each source of scores.
             learner: The prompt learner; it is not changed.
             text_tower: CLIP's text tower.
             text_embeds: What the learner makes of the vocabulary, (T, P,
@@ -231,87 +207,52 @@ class PromptTuner:
         unseen = [i for i, seen in enumerate(vocabulary.is_seen) if not seen]
         if not unseen:
             return None
-        scored = sources()
         device = text_embeds.device
         with (
             torch.inference_mode(False),
             torch.enable_grad(),
             full_precision(device),
         ):
-            places = torch.tensor(unseen, device=device)
+            indices = torch.tensor(unseen, device=device)
             chosen = [
                 ConfidentQueries.among(
-                    queries, places, len(vocabulary), self.settings
+                    queries, indices, len(vocabulary), self.settings
                 )
-                for queries in scored
+                for queries in sources
             ]
             chosen = [queries for queries in chosen if len(queries)]
             if not chosen:
                 return None
             self.counts.tuned += 1
             self.counts.queries += sum(map(len, chosen))
-            words = vocabulary.subset(unseen, f'{vocabulary.name}/unseen')
-            embeds = self._run(
-                chosen,
-                self._copy_of(learner),
-                lambda tuned: tuned(text_tower, words, tasks),
-                words.prompt_to_class,
-                places,
-            )
+            names = vocabulary.subset(unseen, f'{vocabulary.name}/unseen')
+            tuned = self._copy_of(learner)
+            for _ in range(self.settings.steps):
+                text = tuned.learner(text_tower, names, tasks)
+                log_scores = torch.cat(
+                    [
+                        queries.log_scores(text, names.prompt_to_class)
+                        for queries in chosen
+                    ]
+                )
+                entropy_step(log_scores, tuned.optimizer)
+            with torch.no_grad():
+                embeds = tuned.learner(text_tower, names, tasks)
         rows = torch.tensor(
             [not vocabulary.is_seen[c] for c in vocabulary.prompt_to_class],
             device=device,
         )
         return text_embeds.masked_scatter(rows[:, None], embeds)
 
-    def _run(
-        self,
-        chosen: Sequence[ConfidentQueries],
-        tuned: '_TunedCopy',
-        read: Callable[[PromptLearner], Tensor],
-        prompt_to_class: Sequence[int],
-        unseen: Tensor,
-    ) -> Tensor:
-        """Take all steps; the unseen names' embeddings after them."""
-
-        def log_scores() -> Tensor:
-            text = read(tuned.learner)
-            return torch.cat(
-                [
-                    queries.log_scores(
-                        text,
-                        prompt_to_class,
-                        unseen,
-                        self.settings.columns,
-                    )
-                    for queries in chosen
-                ]
-            )
-
-        for _ in range(self.settings.steps):
-            entropy_step(log_scores, tuned.optimizer)
-        with torch.no_grad():
-            return read(tuned.learner)
-
-    def _copy_of(self, learner: PromptLearner) -> '_TunedCopy':
-        """What to tune: a new copy, or online the one of the last batch."""
+    def _copy_of(self, learner: PromptLearner) -> _TunedCopy:
+        """A new copy to tune, or online the one of the last batch."""
         if self._kept is not None:
             return self._kept
-        tuned = _TunedCopy.of(learner, self.settings)
+        twin = copy.deepcopy(learner).requires_grad_(False)
+        prompt = twin.class_prompt.requires_grad_(True)
+        tuned = _TunedCopy(
+            twin, torch.optim.Adam([prompt], lr=self.settings.learning_rate)
+        )
         if self.settings.online:
             self._kept = tuned
         return tuned
-
-
-@dataclass(frozen=True)
-class _TunedCopy:
-    learner: PromptLearner
-    optimizer: torch.optim.Optimizer
-
-    @classmethod
-    def of(
-        cls, learner: PromptLearner, settings: PromptTuning
-    ) -> '_TunedCopy':
-        twin = copy.deepcopy(learner).requires_grad_(False)
-        prompt = twin.class_prompt.requires_grad_(True)
-        return cls(twin, settings.make_optimizer(prompt))

@@ -47,6 +47,8 @@ class AdaptivePromptLearner(PromptLearner):
         ValueError: If ``fusion`` is unknown or a count is negative.
     """
 
+    clip_arguments = ('text_width', 'embed_dim')
+
     def __init__(
         self,
         *,

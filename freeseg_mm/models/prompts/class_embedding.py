@@ -30,6 +30,8 @@ class ClassEmbedding(PromptLearner):
         embed_dim: Width D of the embeddings.
     """
 
+    clip_arguments = ('embed_dim',)
+
     def __init__(
         self, *, vocabulary: str | Vocabulary, embed_dim: int
     ) -> None:

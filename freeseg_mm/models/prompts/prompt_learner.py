@@ -1,7 +1,8 @@
-"""What every way of writing prompts has in common (Sec. 3.2)."""
+"""Base of all ways to write prompts (Sec. 3.2)."""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from mmdet.utils import ConfigType
@@ -15,7 +16,15 @@ from freeseg_mm.structures import Task, Vocabulary
 
 
 class PromptLearner(BaseModule, metaclass=ABCMeta):
-    """Turns category names and tasks into text embeddings F_t (Eq. 6)."""
+    """Map from class names and tasks to text embeddings F_t (Eq. 6).
+
+    Attributes:
+        clip_arguments: Arguments of the constructor that :func:`build_prompts`
+            fills in from CLIP: ``text_width``, the width of its token
+            embeddings, and ``embed_dim``, the width D of its joint space.
+    """
+
+    clip_arguments: ClassVar[tuple[str, ...]] = ()
 
     def forward(
         self,
@@ -161,10 +170,29 @@ def _num_shared(suffixes: Sequence[tuple[int, ...]]) -> int:
 
 
 def build_prompts(config: ConfigType, clip: FrozenCLIP) -> PromptLearner:
-    """Build a prompt learner, with those of CLIP's widths it takes."""
-    config = config.copy()
-    if 'Adaptive' in config['type']:
-        config['text_width'] = clip.text.width
-    if 'Fixed' not in config['type']:
-        config['embed_dim'] = clip.embed_dim
-    return MODELS.build(config)
+    """Build a prompt learner, with the arguments it takes from CLIP.
+
+    Args:
+        config: Of the learner, without :attr:`PromptLearner.clip_arguments`.
+        clip: The CLIP that will read the prompts.
+
+    Raises:
+        TypeError: If the config's type is no :class:`PromptLearner`, or asks
+            for something that CLIP does not have.
+    """
+    kind = config['type']
+    learner = MODELS.get(kind) if isinstance(kind, str) else kind
+    if learner is None or not issubclass(learner, PromptLearner):
+        raise TypeError(
+            f'prompt learner {kind!r}: expected a PromptLearner that is '
+            f'registered in freeseg_mm.registry.MODELS, got {learner}'
+        )
+    known = {'text_width': clip.text.width, 'embed_dim': clip.embed_dim}
+    unknown = sorted(set(learner.clip_arguments) - set(known))
+    if unknown:
+        raise TypeError(
+            f'{learner.__name__}.clip_arguments: {unknown} are none of '
+            f'{sorted(known)}'
+        )
+    widths = {name: known[name] for name in learner.clip_arguments}
+    return MODELS.build({**config, **widths})

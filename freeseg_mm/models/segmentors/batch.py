@@ -1,12 +1,10 @@
-"""What the images of a batch share, and where they end."""
+"""Values that the images of a batch share, and where these end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmdet.structures import SampleList
-from mmdet.utils import OptConfigType
 from torch import Tensor
 
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
@@ -94,61 +92,3 @@ def against_negatives(
         [{**segment, 'label': place[segment['label']]} for segment in segments]
         for segments in batch_segments
     ]
-
-
-TRAIN_KEYS = (
-    'assigner',
-    'num_points',
-    'oversample_ratio',
-    'importance_sample_ratio',
-    'ignore_query_overlap',
-    'num_negative_classes',
-)
-TEST_KEYS = (
-    'tasks',
-    'ensemble',
-    'max_per_image',
-    'min_object_prob',
-    'object_score_thr',
-    'overlap_thr',
-    'prompt_tuning',
-)
-
-
-def refuse_unknown(
-    name: str, config: OptConfigType, known: Sequence[str]
-) -> None:
-    """Refuse keys that would have no effect.
-
-    Args:
-        name: Of the config, below ``model``.
-        config: The config, if there is one.
-        known: The keys it may have.
-
-    Raises:
-        TypeError: If it has another.
-    """
-    unknown = sorted(set(config or ()) - set(known))
-    if unknown:
-        raise TypeError(
-            f'model.{name} has unknown keys {unknown}; known are {list(known)}'
-        )
-
-
-@dataclass(frozen=True)
-class Proposals:
-    """Masks and how queries see their classes.
-
-    Attributes:
-        query_feats: Of the last decoder layer, (B, T or 1, N, c).
-        query_logits: Class logits, (B, T, N, C + 1), no-object last, float32.
-        mask_logits: (B, T or 1, N, h, w), float32.
-        clip_mask_logits: The same with padding blanked, as CLIP is shown them.
-        is_relevant: Which can have a part in a result, (B, T, N), bool.
-    """
-
-    query_feats: Tensor
-    query_logits: Tensor
-    mask_logits: Tensor
-    clip_mask_logits: Tensor
-    is_relevant: Tensor

@@ -1,6 +1,7 @@
 """FreeSeg: one network, three tasks, any vocabulary (Sec. 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from mmdet.models.detectors import MaskFormer
@@ -12,7 +13,12 @@ from freeseg_mm.models.clip import FrozenCLIP, MaskClassifier
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
 from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
 from freeseg_mm.models.layers import max_over_synonyms
-from freeseg_mm.models.prompt_tuning import PromptTuner
+from freeseg_mm.models.predict_options import (
+    PredictOptions,
+    PredictOverrides,
+    refuse_unknown,
+)
+from freeseg_mm.models.prompt_tuning import ScoredQueries
 from freeseg_mm.models.prompts import (
     PromptLearner,
     build_prompts,
@@ -28,18 +34,24 @@ from freeseg_mm.structures import (
 
 from .acceleration import Acceleration
 from .batch import (
-    TEST_KEYS,
-    TRAIN_KEYS,
-    Proposals,
     against_negatives,
     batch_vocabulary,
     blank_padding,
-    refuse_unknown,
     shared_value,
 )
 from .text_cache import TextCache
-from .tuned_prediction import ClipSource, make_tuner, scored_sources
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+TRAIN_KEYS = (
+    'assigner',
+    'num_points',
+    'oversample_ratio',
+    'importance_sample_ratio',
+    'ignore_query_overlap',
+    'num_negative_classes',
+)
 RESULT_FIELDS = {
     Task.SEMANTIC: 'pred_sem_seg',
     Task.INSTANCE: 'pred_instances',
@@ -72,10 +84,7 @@ class FreeSeg(MaskFormer):
             many classes beside a batch's own a step is trained against,
             drawn anew each time (``None``: all classes of the vocabulary,
             as in the paper).
-        test_cfg: ``tasks`` answered by one call, ``ensemble`` (arguments of
-            :func:`ensemble_scores`), ``prompt_tuning`` (of
-            :class:`PromptTuning`; without it or with 0 steps there is
-            none), and what ``FreeSegFusionHead`` takes.
+        test_cfg: See :meth:`PredictOptions.from_config`.
         data_preprocessor: Config of the preprocessor; its mean, std and
             channel order turn inputs back into RGB for CLIP.
         text_cache_dir: Folder that keeps text embeddings between runs, so
@@ -87,8 +96,9 @@ class FreeSeg(MaskFormer):
             model; a backbone names its weights in its own ``init_cfg``.
 
     Attributes:
-        vocabulary: What is looked for in samples that name no classes, before
-            the checkpoint's own; see ``freeseg_mm.apis.use_words``.
+        vocabulary: Classes to find in samples that name none, before the
+            checkpoint's own; see :meth:`set_defaults`.
+        predict_options: Options of samples that bring none.
 
     Raises:
         TypeError: If ``train_cfg`` or ``test_cfg`` has an unknown key, which
@@ -122,8 +132,8 @@ class FreeSeg(MaskFormer):
                 f'model.pretrained={pretrained!r} would have no effect; give '
                 'the file as model.backbone.init_cfg.checkpoint'
             )
-        refuse_unknown('train_cfg', train_cfg, TRAIN_KEYS)
-        refuse_unknown('test_cfg', test_cfg, TEST_KEYS)
+        refuse_unknown('model.train_cfg', train_cfg or (), TRAIN_KEYS)
+        predict_options = PredictOptions.from_config(test_cfg or {})
         frozen_clip: FrozenCLIP = MODELS.build(clip)
         head = panoptic_head.deepcopy()
         head.embed_dim = frozen_clip.embed_dim
@@ -147,11 +157,6 @@ class FreeSeg(MaskFormer):
         if mask_classifier is not None:
             self.mask_classifier = MODELS.build(mask_classifier)
             self.mask_classifier.check(self.clip)
-        elif self._use_clip_scores:
-            raise ValueError(
-                f'ensemble mode {self.test_cfg.ensemble.mode!r} needs a '
-                "mask_classifier; without one set the mode to 'query'"
-            )
         self.num_negative_classes = (train_cfg or {}).get(
             'num_negative_classes'
         )
@@ -161,17 +166,8 @@ class FreeSeg(MaskFormer):
         self._text_cache = TextCache(text_cache_dir)
         self.acceleration = Acceleration(**(acceleration or {}))
         self.acceleration.prepare(self.backbone, self.clip.clip.visual)
-        self.prompt_tuner: PromptTuner | None = None
-        self.tune_prompts(self.test_cfg.get('prompt_tuning'))
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The tasks that :meth:`predict` answers."""
-        return Task.parse_many(self.test_cfg.tasks)
-
-    @property
-    def _use_clip_scores(self) -> bool:
-        return self.test_cfg.ensemble.mode != 'query'
+        self.predict_options = predict_options
+        self.check_options(predict_options)
 
     def init_weights(self) -> None:
         """Initialise the weights, after a look at files of prompts.
@@ -189,26 +185,57 @@ class FreeSeg(MaskFormer):
         """Set the mode; parameters may have been swapped, so forget text."""
         super().train(mode)
         self._text_cache.clear()
-        if self.prompt_tuner is not None:
-            self.prompt_tuner.reset()
+        if self.predict_options.tuner is not None:
+            self.predict_options.tuner.reset()
         return self
 
-    def tune_prompts(self, settings: OptConfigType) -> None:
-        """Switch test-time prompt tuning (Sec. 3.4) on or off.
+    def set_defaults(
+        self,
+        vocabulary: Vocabulary | None = None,
+        **options: 'Unpack[PredictOverrides]',
+    ) -> None:
+        """Set what samples are predicted with that say nothing themselves.
+
+        For inference functions that know nothing of vocabularies and tasks.
 
         Args:
-            settings: Arguments of :class:`PromptTuning`, as in
-                ``test_cfg.prompt_tuning``. ``None``, or 0 ``steps``: off.
+            vocabulary: Classes to find; ``None`` leaves them as they are.
+            **options: See :meth:`PredictOptions.override`.
 
         Raises:
-            TypeError: If there is an unknown argument, or the prompt
-                learner has no class prompt.
-            ValueError: If a value is out of range, or CLIP's scores shall
-                be tuned and there is no ``mask_classifier``.
+            TypeError: See :meth:`check_options`.
+            ValueError: See there, and if CLIP cannot read a name.
         """
-        self.prompt_tuner = make_tuner(
-            settings, self.prompt_learner, self.mask_classifier is not None
-        )
+        changed = self.predict_options.override(**options)
+        self.check_options(changed)
+        if vocabulary is not None:
+            self.check_vocabulary(vocabulary)
+            self.vocabulary = vocabulary
+        self.predict_options = changed
+
+    def check_options(self, options: PredictOptions) -> None:
+        """Refuse options that ask for parts that the model does not have.
+
+        Raises:
+            TypeError: If prompts shall be tuned and there is no class prompt.
+            ValueError: If CLIP's scores are asked for without a
+                ``mask_classifier``.
+        """
+        tuner = options.tuner
+        if tuner is not None:
+            tuner.check(self.prompt_learner)
+        if self.mask_classifier is not None:
+            return
+        if options.mode != 'query':
+            raise ValueError(
+                f'ensemble mode {options.mode!r} needs a mask_classifier; '
+                "without one set the mode to 'query'"
+            )
+        if tuner is not None and tuner.settings.source != 'query':
+            raise ValueError(
+                f'prompt_tuning.source={tuner.settings.source!r} needs a '
+                "mask_classifier; without one set it to 'query'"
+            )
 
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Refuse names that CLIP cannot read, before anything is computed.
@@ -264,160 +291,130 @@ class FreeSeg(MaskFormer):
         batch_inputs: Tensor,
         batch_data_samples: SampleList,
         rescale: bool = True,
+        options: PredictOptions | None = None,
     ) -> SampleList:
-        """All asked-for results of a batch, from one pass of the backbone.
+        """Predict all asked-for tasks, from one pass of the backbone.
 
         Args:
             batch_inputs: Normalised images, (B, 3, H, W).
             batch_data_samples: With ``vocabulary``; without one the
                 checkpoint's own (``dataset_meta``) is taken.
             rescale: Whether results have the original images' size.
+            options: Of this call; default those that the samples bring as
+                ``predict_options`` (or, there, a dictionary of what differs
+                from the model's), else the model's.
 
         Returns:
             The samples with ``pred_sem_seg``, ``pred_instances`` and
             ``pred_panoptic_seg``; see :class:`FreeSegFusionHead`.
 
         Raises:
-            ValueError: If samples differ in vocabulary or have none.
+            TypeError: See :meth:`check_options`.
+            ValueError: See there, and if samples differ in vocabulary or
+                options, or have no vocabulary.
         """
+        if options is None:
+            options = self._options(batch_data_samples)
+        self.check_options(options)
         vocabulary = self._vocabulary(batch_data_samples)
         metas = [sample.metainfo for sample in batch_data_samples]
+        text = self._text(self.prompt_learner, vocabulary, options.tasks)
         with self.acceleration.autocast(batch_inputs.device):
-            pixel_maps = self.panoptic_head.pixel_maps(
-                self.extract_feat(batch_inputs)
-            )
-        text = self._text(self.prompt_learner, vocabulary)
-        found = self._propose(pixel_maps, text, vocabulary, metas)
-        if self.prompt_tuner is not None:
-            tuned = self._tune(batch_inputs, found, text, vocabulary)
-            if tuned is not None:
-                text = tuned
-                found = self._reclassify(
-                    pixel_maps, found, text, vocabulary, metas
-                )
-        is_relevant = found.is_relevant
-        clip_logits = None
-        if self._use_clip_scores:
-            clip_logits, valid = self.clip_scores(
-                batch_inputs,
-                found.clip_mask_logits,
-                vocabulary,
-                is_relevant,
+            query_feats, mask_logits = self.panoptic_head.propose(
+                self.panoptic_head.pixel_maps(self.extract_feat(batch_inputs)),
                 text,
             )
-            is_relevant = is_relevant & valid
+        query_feats, mask_logits = query_feats[-1], mask_logits[-1].float()
+        query_logits = self._query_logits(query_feats, text, vocabulary)
+        is_relevant = self.panoptic_fusion_head.is_relevant(
+            object_probs(query_logits), options
+        )
+        tuner = options.tuner
+        source = 'query' if tuner is None else tuner.settings.source
+        if options.mode != 'query' or source != 'query':
+            embeds, is_shown = self.encode_masks(
+                batch_inputs, blank_padding(mask_logits, metas), is_relevant
+            )
+        if tuner is not None:
+            scored = []
+            if source != 'clip':
+                classifier = self.panoptic_head.cls_embed
+                scored.append(
+                    ScoredQueries(
+                        embeds=classifier.embed(query_feats.float()),
+                        logits=query_logits,
+                        scale=classifier.log_temperature.exp(),
+                        wanted=is_relevant,
+                    )
+                )
+            if source != 'query':
+                # by the learned prompts, even where CLIP has its own
+                scored.append(
+                    ScoredQueries(
+                        embeds=embeds,
+                        logits=self._clip_logits(embeds, text, vocabulary),
+                        scale=self.clip.logit_scale,
+                        wanted=is_relevant & is_shown,
+                    )
+                )
+            tuned = tuner.tune(
+                scored,
+                self.prompt_learner,
+                self.clip.text,
+                text,
+                vocabulary,
+                options.tasks,
+            )
+            if tuned is not None:
+                text = tuned
+                query_logits = self._query_logits(
+                    query_feats, text, vocabulary
+                )
+        clip_logits = None
+        if options.mode != 'query':
+            if self.clip_prompt is not None:
+                text = self._text(self.clip_prompt, vocabulary, options.tasks)
+            clip_logits = self._clip_logits(embeds, text, vocabulary)
+            is_relevant = is_relevant & is_shown
         class_probs = is_relevant[..., None] * ensemble_scores(
-            found.query_logits,
+            query_logits,
             clip_logits,
             torch.tensor(vocabulary.is_seen, device=is_relevant.device),
-            **self.test_cfg.ensemble,
+            mode=options.mode,
+            seen_weight=options.seen_weight,
+            unseen_weight=options.unseen_weight,
         )
         results = self.panoptic_fusion_head.predict(
-            class_probs,
-            found.mask_logits,
-            metas,
-            vocabulary,
-            self.tasks,
-            rescale,
+            class_probs, mask_logits, metas, vocabulary, options, rescale
         )
         return self.add_pred_to_datasample(batch_data_samples, results)
 
-    def _propose(
+    def test_step(
         self,
-        pixel_maps: list[Tensor],
-        text: Tensor,
-        vocabulary: Vocabulary,
-        metas: Sequence[dict],
-    ) -> Proposals:
-        """Run the part of the head that depends on text."""
-        with self.acceleration.autocast(text.device):
-            query_feats, mask_logits = self.panoptic_head.propose(
-                pixel_maps, text
-            )
-        masks = mask_logits[-1].float()
-        return self._classify(
-            query_feats[-1],
-            masks,
-            blank_padding(masks, metas),
-            text,
-            vocabulary,
+        data: dict | tuple | list,
+        options: PredictOptions | None = None,
+    ) -> SampleList:
+        """Predict a collated batch, as mmengine's loops do.
+
+        Args:
+            data: ``inputs`` and ``data_samples`` as a loader gives them.
+            options: See :meth:`predict`.
+        """
+        if options is None:
+            return super().test_step(data)
+        content = self.data_preprocessor(data, False)
+        return self.predict(
+            content['inputs'], content['data_samples'], options=options
         )
 
-    def _classify(
-        self,
-        query_feats: Tensor,
-        mask_logits: Tensor,
-        clip_mask_logits: Tensor,
-        text: Tensor,
-        vocabulary: Vocabulary,
-    ) -> Proposals:
-        """Let queries say which classes their masks have."""
+    def _query_logits(
+        self, query_feats: Tensor, text: Tensor, vocabulary: Vocabulary
+    ) -> Tensor:
+        """Class logits of queries, (B, T, N, C + 1), float32."""
         with self.acceleration.autocast(text.device):
-            logits = self.panoptic_head.cls_embed(
+            return self.panoptic_head.cls_embed(
                 query_feats, text, vocabulary.prompt_to_class
             ).float()
-        return Proposals(
-            query_feats=query_feats,
-            query_logits=logits,
-            mask_logits=mask_logits,
-            clip_mask_logits=clip_mask_logits,
-            is_relevant=self.panoptic_fusion_head.is_relevant(
-                object_probs(logits), self.tasks
-            ),
-        )
-
-    def _tune(
-        self,
-        batch_inputs: Tensor,
-        found: Proposals,
-        text: Tensor,
-        vocabulary: Vocabulary,
-    ) -> Tensor | None:
-        """Text of a prompt tuned on the batch; see :class:`PromptTuner`."""
-        assert self.prompt_tuner is not None
-        source = self.prompt_tuner.settings.source
-        return self.prompt_tuner.tune(
-            lambda: scored_sources(
-                source,
-                found,
-                self.panoptic_head.cls_embed,
-                ClipSource(
-                    view=lambda: self.encode_masks(
-                        batch_inputs, found.clip_mask_logits, found.is_relevant
-                    ),
-                    # by the learned prompts, whatever CLIP's own are
-                    compare=lambda embeds: self._clip_logits(
-                        embeds, text, vocabulary
-                    ),
-                    scale=self.clip.logit_scale,
-                ),
-            ),
-            self.prompt_learner,
-            self.clip.text,
-            text,
-            vocabulary,
-            self.tasks,
-        )
-
-    def _reclassify(
-        self,
-        pixel_maps: list[Tensor],
-        found: Proposals,
-        text: Tensor,
-        vocabulary: Vocabulary,
-        metas: Sequence[dict],
-    ) -> Proposals:
-        """What tuned text makes of a batch: all anew, or scores alone."""
-        assert self.prompt_tuner is not None
-        if self.prompt_tuner.settings.rerun:
-            return self._propose(pixel_maps, text, vocabulary, metas)
-        return self._classify(
-            found.query_feats,
-            found.mask_logits,
-            found.clip_mask_logits,
-            text,
-            vocabulary,
-        )
 
     def clip_scores(
         self,
@@ -425,9 +422,8 @@ class FreeSeg(MaskFormer):
         mask_logits: Tensor,
         vocabulary: Vocabulary,
         is_relevant: Tensor | None = None,
-        text: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Let CLIP score masks.
+        """Score masks by CLIP, for the tasks of :attr:`predict_options`.
 
         Args:
             batch_inputs: Normalised images, (B, 3, H, W).
@@ -435,9 +431,6 @@ class FreeSeg(MaskFormer):
             vocabulary: The C classes.
             is_relevant: Masks whose scores are wanted, (B, T, N), bool; none
                 of the others is shown to CLIP. ``None`` wants all.
-            text: Text embeddings of ``prompt_learner``, (T, P, D), if they
-                are at hand: compared with where there is no
-                ``clip_prompt``.
 
         Returns:
             Logits, (B, T, N, C), and whether a mask was wanted and is not
@@ -446,10 +439,11 @@ class FreeSeg(MaskFormer):
         embeds, valid = self.encode_masks(
             batch_inputs, mask_logits, is_relevant
         )
-        if self.clip_prompt is not None:
-            text = self._text(self.clip_prompt, vocabulary)
-        elif text is None:
-            text = self._text(self.prompt_learner, vocabulary)
+        text = self._text(
+            self.clip_prompt or self.prompt_learner,
+            vocabulary,
+            self.predict_options.tasks,
+        )
         return self._clip_logits(embeds, text, vocabulary), valid
 
     def encode_masks(
@@ -502,22 +496,36 @@ class FreeSeg(MaskFormer):
         vocabulary = self._vocabulary(batch_data_samples)
         return self.panoptic_head.predict(
             self.extract_feat(batch_inputs),
-            self._text(self.prompt_learner, vocabulary),
+            self._text(
+                self.prompt_learner, vocabulary, self.predict_options.tasks
+            ),
             vocabulary.prompt_to_class,
         )
 
-    def _text(self, learner: PromptLearner, vocabulary: Vocabulary) -> Tensor:
-        """Cached text embeddings of the asked-for tasks, (T, P, D)."""
-        return self._text_cache.encode(
-            learner, self.clip, vocabulary, self.tasks
-        )
+    def _text(
+        self,
+        learner: PromptLearner,
+        vocabulary: Vocabulary,
+        tasks: Sequence[Task],
+    ) -> Tensor:
+        """Cached text embeddings, (T, P, D)."""
+        return self._text_cache.encode(learner, self.clip, vocabulary, tasks)
 
     def _train_text(self, vocabulary: Vocabulary, task: Task) -> Tensor:
         """Text embeddings of a step, (1, P, D); cached if none is learned."""
         learner = self.prompt_learner
         if any(value.requires_grad for value in learner.parameters()):
             return learner(self.clip.text, vocabulary, [task])
-        return self._text_cache.encode(learner, self.clip, vocabulary, [task])
+        return self._text(learner, vocabulary, [task])
+
+    def _options(self, samples: SampleList) -> PredictOptions:
+        """Options of a batch: its samples', else the model's."""
+        if not any('predict_options' in sample for sample in samples):
+            return self.predict_options
+        options = shared_value('predict_options', samples)
+        if isinstance(options, Mapping):
+            return self.predict_options.override(**options)
+        return options
 
     def _vocabulary(self, samples: SampleList) -> Vocabulary:
         """The vocabulary of a batch; see :func:`batch_vocabulary`."""

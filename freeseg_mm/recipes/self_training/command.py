@@ -1,11 +1,7 @@
-"""Arguments that the tools of self-training share."""
+"""Command-line arguments that the commands of self-training share."""
 
 import argparse
 from dataclasses import fields
-
-from mmengine.config import Config
-
-from freeseg_mm.datasets.from_config import read_config
 
 from .settings import PseudoLabelSettings
 
@@ -15,7 +11,7 @@ _DEFAULTS = {
 
 
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the thresholds, and how to predict, for :func:`settings_of`."""
+    """Add the thresholds, for :func:`settings_of`, workers and device."""
     for name, what in (
         ('score_thr', 'least class probability of a segment'),
         ('min_area', 'least size of one in pixels, or below 1 in images'),
@@ -35,7 +31,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
         '--prior',
         action=argparse.BooleanOptionalAction,
         default=_DEFAULTS['prior'],
-        help='ask for unseen names alone, since an unlabelled pixel is of '
+        help='predict unseen classes alone, since an unlabelled pixel is of '
         'no seen class (default: %(default)s)',
     )
     parser.add_argument(
@@ -50,7 +46,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(args: argparse.Namespace) -> PseudoLabelSettings:
-    """The thresholds that were given.
+    """Read the thresholds from parsed arguments.
 
     Raises:
         ValueError: If one is out of range.
@@ -58,17 +54,3 @@ def settings_of(args: argparse.Namespace) -> PseudoLabelSettings:
     return PseudoLabelSettings(
         **{name: getattr(args, name) for name in _DEFAULTS}
     )
-
-
-def config_of(args: argparse.Namespace) -> Config:
-    """The config that was named, with its ``--cfg-options``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If an option could have no effect.
-    """
-    try:
-        return read_config(args.config, args.cfg_options)
-    except KeyError as error:
-        # its text is the message in quotes
-        raise ValueError(error.args[0]) from error

@@ -36,7 +36,7 @@ def predictions(inputs, make_sample):
 def test_equals_the_models_own_results(build_tiny_model, predictions):
     model = build_tiny_model().eval()
     ours, released = predictions(model)
-    same = agreement(ours, released, model.tasks)
+    same = agreement(ours, released, model.predict_options.tasks)
     # a tenth of what the release is held to
     assert same['class_probs'] < 1e-5
     assert same['mask_logits'] < 1e-5
@@ -51,7 +51,7 @@ def test_equals_with_every_mask(
     tiny_model_config.test_cfg.min_object_prob = 0.0
     model = build_tiny_model(tiny_model_config).eval()
     ours, released = predictions(model)
-    same = agreement(ours, released, model.tasks)
+    same = agreement(ours, released, model.predict_options.tasks)
     assert same['class_probs'] < 1e-5
     assert same['pixels'] == {task.value: 1.0 for task in Task}
     assert len(ours[0].samples[0].pred_instances) > 3
@@ -61,7 +61,7 @@ def test_equals_with_padding(build_tiny_model, predictions):
     model = build_tiny_model().eval()
     same = agreement(
         *predictions(model, img_shape=(40, 56), ori_shape=(80, 112)),
-        model.tasks,
+        model.predict_options.tasks,
     )
     assert same['class_probs'] < 1e-5
     assert same['mask_logits'] < 1e-5
@@ -87,7 +87,7 @@ def test_equals_for_every_kind_of_model(
             node = node[parent]
         node[last] = value
     model = build_tiny_model(tiny_model_config).eval()
-    same = agreement(*predictions(model), model.tasks)
+    same = agreement(*predictions(model), model.predict_options.tasks)
     assert same['class_probs'] < 1e-5
     assert same['mask_logits'] < 1e-5
 

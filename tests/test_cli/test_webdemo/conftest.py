@@ -28,7 +28,7 @@ class Halves:
     What a network would do depends on rounding; this does not.
     """
 
-    def __call__(self, pixels, words, *, things, tasks, thresholds):
+    def __call__(self, pixels, words, *, things, tasks, score_thr):
         vocabulary = read_classes(words, things=things, unseen=words[1:2])
         height, width = pixels.shape[:2]
         left = np.arange(width) < width // 2

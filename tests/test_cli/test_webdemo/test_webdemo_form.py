@@ -30,7 +30,7 @@ def test_everything_is_taken_over(photo):
     assert request.classes == ('cat|kitten', 'dog')
     assert request.things == ('cat',)
     assert request.tasks == (Task.PANOPTIC, Task.SEMANTIC)
-    assert request.thresholds.score_thr == 0.5
+    assert request.score_thr == 0.5
 
 
 @pytest.mark.parametrize(

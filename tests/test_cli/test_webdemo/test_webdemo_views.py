@@ -89,7 +89,7 @@ def test_large_images_are_drawn_smaller(halves, black):
         ['cat', 'grass'],
         things=None,
         tasks=['semantic'],
-        thresholds=None,
+        score_thr=0.0,
     )
     view = task_views(result, max_side=48)[Task.SEMANTIC]
     assert view.picture.shape == (8 * 32, 8 * 48, 3)

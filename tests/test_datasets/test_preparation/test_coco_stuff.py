@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freeseg_mm.datasets.preparation.coco_stuff import (
-    has_maps_alone,
-    prepare_coco_stuff,
-)
+from freeseg_mm.datasets.preparation.coco import has_maps_alone, prepare_coco
 
 TOOL = Path(__file__).resolve().parents[3] / 'tools/prepare_coco.py'
 # category id - 1: person 0, sky-other 156; 11 was never used
@@ -36,12 +33,12 @@ def source(tmp_path):
 
 
 def prepare(source, target, **options):
-    return prepare_coco_stuff(
+    return prepare_coco(
         source, target, **{'subset': True, 'say': lambda _: None, **options}
     )
 
 
-def test_maps_become_semantic_truth(source, tmp_path):
+def test_maps_become_semantic_gt(source, tmp_path):
     target = tmp_path / 'target'
 
     parts = prepare(source, target)

@@ -132,7 +132,7 @@ def test_says_what_to_pass_for_a_part(run):
         (resize, IMAGE, 'size (H, W) is (6, 5) but its annotation says (6, 6'),
         (resize, LABELS, 'size (H, W) is (6, 5) but its annotation says'),
         (resize, PANOPTIC, 'size (H, W) is (6, 5) but its annotation says'),
-        (colours, LABELS, "expected one 8-bit channel, got mode 'RGB'"),
+        (colours, LABELS, 'expected image mode L or P, got RGB'),
         (unlisted_id, PANOPTIC, 'pixels have segment ids [8] that the JSON'),
         (unknown_label, LABELS, 'labels [11] are unknown'),
     ],

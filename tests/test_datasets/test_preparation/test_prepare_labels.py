@@ -114,7 +114,7 @@ IMAGE_DAMAGES = [
 LABEL_DAMAGES = [
     (remove, 'missing file'),
     (cut, 'cannot decode label map'),
-    (colours, "expected one 8-bit channel, got mode 'RGB'"),
+    (colours, 'expected image mode L or P, got RGB'),
     (unknown_label, 'has label 151; expected 0 ('),
 ]
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from freeseg_mm.models.heads.ensemble import MODES, ensemble_scores
+from freeseg_mm.models.heads.ensemble import ensemble_scores
+from freeseg_mm.models.predict_options import ENSEMBLE_MODES
 
 # One query; classes: a seen one and an unseen one; then no-object. Logits are
 # logarithms of chosen probabilities.
@@ -51,7 +52,7 @@ def test_geometric_by_hand():
     assert_close(scores.flatten(), expected)
 
 
-@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('mode', ENSEMBLE_MODES)
 def test_what_is_missing_to_one_is_no_object(mode):
     query, clip = torch.randn(2, 3, 5, 8), torch.randn(2, 3, 5, 7)
     is_seen = torch.arange(7) < 4

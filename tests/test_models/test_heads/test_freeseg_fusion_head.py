@@ -7,17 +7,16 @@ from torch.testing import assert_close
 from freeseg_mm.models import FreeSegFusionHead
 from freeseg_mm.models.heads import freeseg_fusion_head as head_module
 from freeseg_mm.models.heads import mask_results as module
+from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.structures import Task, Vocabulary
 
 
-def build(**changes):
-    test_cfg = {
-        'max_per_image': 100,
-        'object_score_thr': 0.5,
-        'overlap_thr': 0.8,
-        **changes,
-    }
-    return FreeSegFusionHead(test_cfg=ConfigDict(test_cfg))
+def build():
+    return FreeSegFusionHead()
+
+
+def options(tasks, **changes):
+    return PredictOptions(tasks=tuple(tasks), **changes)
 
 
 def run(task, probs, masks, is_thing, **changes):
@@ -26,12 +25,12 @@ def run(task, probs, masks, is_thing, **changes):
     meta = {'batch_input_shape': size, 'img_shape': size, 'ori_shape': size}
     names = [f'class {i}' for i in range(len(is_thing))]
     things = [name for name, x in zip(names, is_thing, strict=True) if x]
-    (result,) = build(**changes).predict(
+    (result,) = build().predict(
         probs[None, None],
         masks[None, None],
         [meta],
         Vocabulary.from_names(names, things=things),
-        [task],
+        options([task], **changes),
     )
     return result[task]
 
@@ -277,7 +276,7 @@ def test_each_task_has_its_own_probabilities_and_shares_masks(vocabulary):
         torch.full((1, 1, 1, 4, 4), 5.0),
         [metas((16, 16), (16, 16))],
         vocabulary,
-        [Task.SEMANTIC, Task.PANOPTIC],
+        options([Task.SEMANTIC, Task.PANOPTIC]),
     )
 
     assert list(result) == [Task.SEMANTIC, Task.PANOPTIC]
@@ -295,7 +294,7 @@ def test_each_task_may_have_its_own_masks(vocabulary):
         mask_logits,
         [metas((16, 16), (16, 16))],
         vocabulary,
-        [Task.INSTANCE, Task.PANOPTIC],
+        options([Task.INSTANCE, Task.PANOPTIC]),
     )
 
     assert result[Task.INSTANCE].bboxes.tolist() == [[0, 0, 8, 16]]
@@ -318,7 +317,7 @@ def test_padding_is_cut_before_the_result_is_resized(vocabulary, task):
             mask_logits,
             [metas((8, 12), (16, 24))],
             vocabulary,
-            [task],
+            options([task]),
             rescale=rescale,
         )
         result = result[task]
@@ -345,7 +344,7 @@ def test_images_of_a_batch_keep_their_own_sizes(vocabulary):
         torch.randn(2, 3, 4, 4, 4),
         [metas((16, 12), (33, 25)), metas((10, 16), (10, 16))],
         vocabulary,
-        list(Task),
+        options(Task),
     )
 
     shapes = [
@@ -373,7 +372,7 @@ def test_masks_grow_bilinearly_before_the_threshold(vocabulary):
         mask_logits,
         [metas((16, 16), (16, 16))],
         vocabulary,
-        [Task.INSTANCE],
+        options([Task.INSTANCE]),
     )
 
     # 1.5 + 0.75 * 4 = 4.5: pixel 5 is the first inside
@@ -387,8 +386,10 @@ def test_what_matters_by_hand():
     object_probs = torch.tensor([0.02, 0.3, 0.5, 0.51]).expand(1, 3, 4)
     tasks = [Task.PANOPTIC, Task.SEMANTIC, Task.INSTANCE]
 
-    floored = build(min_object_prob=0.1).is_relevant(object_probs, tasks)
-    default = build().is_relevant(object_probs, tasks)
+    floored = build().is_relevant(
+        object_probs, options(tasks, min_object_prob=0.1)
+    )
+    default = build().is_relevant(object_probs, options(tasks))
 
     assert floored.int().tolist() == [
         [[0, 0, 0, 1], [0, 1, 1, 1], [0, 1, 1, 1]]
@@ -404,20 +405,21 @@ def test_what_does_not_matter_changes_no_result(vocabulary, seed):
     object_probs = torch.rand(1, 3, 9)
     probs = torch.rand(1, 3, 9, 3).softmax(-1) * object_probs[..., None]
     masks = torch.randn(1, 3, 9, 6, 6)
-    head = build(object_score_thr=0.3, overlap_thr=0.1)
+    head = build()
+    chosen = options(Task, object_score_thr=0.3, overlap_thr=0.1)
     meta = metas((16, 16), (16, 16))
-    is_relevant = head.is_relevant(object_probs, list(Task))
+    is_relevant = head.is_relevant(object_probs, chosen)
     assert 0 < (~is_relevant).sum() < is_relevant.numel()
 
-    frame_stride, some = [
-        head.predict(x, masks, [meta], vocabulary, list(Task))[0]
+    everything, some = [
+        head.predict(x, masks, [meta], vocabulary, chosen)[0]
         for x in (probs, probs * is_relevant[..., None])
     ]
 
     assert torch.equal(
-        frame_stride[Task.PANOPTIC].sem_seg, some[Task.PANOPTIC].sem_seg
+        everything[Task.PANOPTIC].sem_seg, some[Task.PANOPTIC].sem_seg
     )
-    assert len(frame_stride[Task.PANOPTIC].segments_info) > 0
+    assert len(everything[Task.PANOPTIC].segments_info) > 0
     for task in (Task.SEMANTIC, Task.INSTANCE):
         assert is_relevant[0, list(Task).index(task)].all()
 
@@ -441,7 +443,7 @@ def test_only_masks_that_count_are_enlarged(vocabulary, monkeypatch):
         torch.randn(1, 3, 5, 4, 4),
         [metas((16, 16), (16, 16))],
         vocabulary,
-        list(Task),
+        options(Task),
     )
 
     assert enlarged == [4, 1, 3]
@@ -453,7 +455,7 @@ def test_nothing_at_all(vocabulary):
         torch.randn(1, 3, 4, 4, 4),
         [metas((16, 12), (31, 23))],
         vocabulary,
-        list(Task),
+        options(Task),
     )
 
     assert result[Task.SEMANTIC].sem_seg.shape == (1, 31, 23)
@@ -538,3 +540,17 @@ def test_instances_equal_mmdet(seed):
     assert torch.equal(ours.labels, theirs.labels[order])
     assert torch.equal(ours.masks, theirs.masks[order])
     assert_close(ours.bboxes, theirs.bboxes[order])
+
+
+def test_low_scores_are_left_out_by_hand():
+    """Scores are class probability times mask certainty, 0.9 and 0.6."""
+    masks = logits('9 0', '0 9')
+    probs = torch.tensor([[1.0], [2 / 3]])
+    is_thing = torch.tensor([True])
+    kept = [
+        instances(probs, masks, is_thing, score_thr=least).scores.tolist()
+        for least in (0.0, 0.61, 0.91)
+    ]
+    assert kept[0] == pytest.approx([0.9, 0.6])
+    assert kept[1] == pytest.approx([0.9])
+    assert kept[2] == []

@@ -1,4 +1,4 @@
-"""Which queries are chosen, and how they are scored again."""
+"""Choice of queries, and how they are scored again."""
 
 import math
 
@@ -45,15 +45,12 @@ def choose(queries, **settings):
     [
         ({}, [0, 2]),  # no-object is not in the way of the third
         ({'unseen_first': False}, [0, 1, 2]),
-        # sure to be of another class, they have little entropy left
-        ({'unseen_first': False, 'columns': 'all'}, [1, 2]),
     ],
 )
 def test_choice_by_hand(settings, expected):
     chosen = choose(scored(), **settings)
 
     assert chosen.embeds.argmax(1).tolist() == expected
-    assert_close(chosen.logits, torch.tensor(PROBS).log()[expected])
 
 
 def test_only_wanted_queries_are_chosen():
@@ -80,7 +77,6 @@ def test_queries_of_all_tasks_and_images_are_chosen_together():
 def test_scores_of_other_text_by_hand():
     chosen = ConfidentQueries(
         embeds=torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
-        logits=torch.log(torch.tensor([[0.5, 9.0, 0.5, 9.0, 1.0]] * 2)),
         scale=torch.tensor(math.log(2)),
         tasks=torch.tensor([0, 1]),
     )
@@ -92,13 +88,8 @@ def test_scores_of_other_text_by_hand():
         ]
     )
 
-    alone, among_all = (
-        chosen.log_scores(text, (0, 1, 1), UNSEEN, columns).exp()
-        for columns in ('unseen', 'all')
-    )
+    scores = chosen.log_scores(text, (0, 1, 1)).exp()
 
     # logits ln(2) * cosine: 2 and 1, then 1 and 2 by its better name
     expected = torch.tensor([[2.0, 1.0], [1.0, 2.0]])
-    assert_close(alone, expected / 3)
-    # the other columns weigh 0.5 + 0.5 + 1 as before
-    assert_close(among_all, expected / 5)
+    assert_close(scores, expected / 3)

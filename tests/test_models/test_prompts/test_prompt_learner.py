@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from freeseg_mm.models import AdaptivePromptLearner, FixedPrompt
+from freeseg_mm.models.prompts import PromptLearner, build_prompts
 from freeseg_mm.models.prompts.prompt_learner import encode_suffixes
 from freeseg_mm.structures import Task, Vocabulary
 
@@ -216,3 +217,40 @@ def test_what_depends_on_no_task_is_encoded_once(tiny_clip, passed):
         assert learner.depends_on_task is depends
         assert len(passed) == (3 if depends else 1)
         assert embeds.shape == (3, 2, 16)
+
+
+class UnusualName(PromptLearner):
+    """A learner of a user's own, under any name."""
+
+    clip_arguments = ('text_width', 'embed_dim')
+
+    def __init__(self, *, text_width, embed_dim, extra=0):
+        super().__init__()
+        self.widths = f'{text_width} {embed_dim} {extra}'
+
+    def encode_task(self, text_tower, prompts, task):
+        return torch.ones(len(prompts), 1)
+
+    def prompt_length(self, text_tower, prompt, task):
+        return 0
+
+
+def test_a_learner_of_any_name_gets_the_widths_it_names(tiny_clip):
+    learner = build_prompts({'type': UnusualName, 'extra': 3}, tiny_clip)
+    assert learner.widths == '32 16 3'
+
+
+@pytest.mark.parametrize(
+    ('kind', 'names', 'message'),
+    [
+        (UnusualName, ('depth',), r"UnusualName\.clip_arguments: \['depth'\]"),
+        ('freeseg_mm.Nothing', (), 'expected a PromptLearner that is reg'),
+        ('freeseg_mm.FrozenCLIP', (), 'expected a PromptLearner that is reg'),
+    ],
+)
+def test_what_is_no_learner_is_refused(
+    tiny_clip, monkeypatch, kind, names, message
+):
+    monkeypatch.setattr(UnusualName, 'clip_arguments', names)
+    with pytest.raises(TypeError, match=message):
+        build_prompts({'type': kind}, tiny_clip)

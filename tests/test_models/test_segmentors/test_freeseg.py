@@ -115,7 +115,7 @@ def test_without_rescaling_results_have_the_networks_size(
 
 
 def test_only_the_asked_for_tasks_are_answered(model, images, samples):
-    model.test_cfg.tasks = ['instance']
+    model.set_defaults(tasks=['instance'])
 
     sample = model.predict(images, samples)[0]
 
@@ -166,8 +166,8 @@ def test_three_tasks_in_one_call_equal_three_calls(
     assert probs.shape == (2, 3, 6, 4)
 
     for index, task in enumerate(TASKS):
-        model.test_cfg.tasks = [task.value]
-        alone = model.predict(images, deepcopy(samples))
+        options = model.predict_options.override(tasks=task)
+        alone = model.predict(images, deepcopy(samples), options=options)
         single_probs, single_masks = seen.pop()
         # another batch size may round otherwise
         assert_close(single_probs[:, 0], probs[:, index], rtol=0, atol=1e-4)
@@ -342,26 +342,24 @@ def crops(model, monkeypatch):
 def test_masks_that_cannot_matter_are_not_shown_to_clip(
     model, images, samples, monkeypatch, crops, min_object_prob
 ):
-    model.panoptic_fusion_head.test_cfg.update(
-        min_object_prob=min_object_prob, object_score_thr=0.6
-    )
+    model.set_defaults(min_object_prob=min_object_prob, object_score_thr=0.6)
     seen = watch_fusion(model, monkeypatch)
     probs = []
     is_relevant = model.panoptic_fusion_head.is_relevant
 
-    def watched(object_probs, tasks):
+    def watched(object_probs, options):
         probs.append(object_probs)
-        return is_relevant(object_probs, tasks)
+        return is_relevant(object_probs, options)
 
-    monkeypatch.setattr(model.panoptic_fusion_head, 'matters', watched)
+    monkeypatch.setattr(model.panoptic_fusion_head, 'is_relevant', watched)
     few = model.predict(images, deepcopy(samples))
     shown = sum(crops)
     crops.clear()
     # every mask is shown; then those that do not count are dropped
     monkeypatch.setattr(
         model.panoptic_fusion_head,
-        'matters',
-        lambda object_probs, tasks: torch.ones_like(object_probs).bool(),
+        'is_relevant',
+        lambda object_probs, options: torch.ones_like(object_probs).bool(),
     )
     predict = model.panoptic_fusion_head.predict
 
@@ -459,9 +457,7 @@ def test_clip_gets_the_image_that_was_read(
 
 def test_padding_is_shown_to_nobody(model, images, samples, monkeypatch):
     seen = watch_fusion(model, monkeypatch)
-    model.panoptic_fusion_head.test_cfg.update(
-        min_object_prob=0.0, object_score_thr=0.0
-    )
+    model.set_defaults(min_object_prob=0.0, object_score_thr=0.0)
     shown = []
     model.mask_classifier.register_forward_pre_hook(
         lambda _, arguments: shown.append(arguments[2].clone())
@@ -494,7 +490,7 @@ def test_masks_reach_the_border_of_a_padded_image(
         return queries, [torch.full_like(layer, 5.0) for layer in masks]
 
     monkeypatch.setattr(model.panoptic_head, 'propose', everywhere)
-    model.panoptic_fusion_head.test_cfg.update(min_object_prob=0.0)
+    model.set_defaults(min_object_prob=0.0)
     sample = make_sample(img_shape=(46, 39), ori_shape=(92, 78))
 
     (prediction,) = model.predict(images[:1], [sample])
@@ -597,11 +593,27 @@ def test_names_too_long_for_clips_own_prompt_are_refused(
         model.check_vocabulary(Vocabulary.from_names([' '.join(['cat'] * 15)]))
 
 
-def test_unknown_task_in_the_config(model, images, samples):
-    model.test_cfg.tasks = ['semantics']
+def test_unknown_task_in_the_config(build_tiny_model, model_config):
+    model_config.test_cfg.tasks = ['semantics']
 
     with pytest.raises(ValueError, match=r"unknown task \['semantics'\]"):
+        build_tiny_model(model_config)
+
+
+def test_samples_bring_their_options(model, images, samples):
+    """As a pipeline would put them: by name, over those of the model."""
+    for sample in samples:
+        sample.set_metainfo({'predict_options': {'tasks': ['panoptic']}})
+    result = model.predict(images, samples)[0]
+    assert 'pred_panoptic_seg' in result
+    assert 'pred_instances' not in result
+
+    samples[1].set_metainfo({'predict_options': {'tasks': ['semantic']}})
+    with pytest.raises(ValueError, match='needs one predict_options'):
         model.predict(images, samples)
+    samples[1].set_metainfo({'predict_options': {'taks': ['semantic']}})
+    with pytest.raises(TypeError, match=r"unknown keys \['taks'\]"):
+        model.predict(images[1:], samples[1:])
 
 
 # ---- training ---------------------------------------------------------------

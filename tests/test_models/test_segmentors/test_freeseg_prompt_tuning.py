@@ -82,31 +82,31 @@ def assert_untouched(model, before):
 def test_tuning_changes_results_and_no_weight(model, prediction):
     before, untuned = weights(model), prediction()
 
-    model.tune_prompts(EASY)
+    model.set_defaults(prompt_tuning=EASY)
     tuned = prediction()
 
     assert not torch.equal(tuned[0], untuned[0])
     assert same(tuned, prediction())  # each batch begins anew
     assert_untouched(model, before)
-    model.tune_prompts(None)
+    model.set_defaults(prompt_tuning=False)
     assert same(untuned, prediction())
 
 
 def test_switch_of_the_config(build_tiny_model, model_config, model):
-    assert model.prompt_tuner is None  # the base config's 0 steps
+    assert model.predict_options.tuner is None  # the base config's 0 steps
     model_config.test_cfg.prompt_tuning.steps = 2
-    assert build_tiny_model(model_config).prompt_tuner.settings.steps == 2
+    tuner = build_tiny_model(model_config).predict_options.tuner
+    assert tuner.settings.steps == 2
     model_config.test_cfg.prompt_tuning = None
-    assert build_tiny_model(model_config).prompt_tuner is None
+    assert build_tiny_model(model_config).predict_options.tuner is None
 
 
-@pytest.mark.parametrize('rerun', [True, False])
 @pytest.mark.parametrize('source', ['query', 'clip', 'both'])
 def test_prompts_stay_when_the_batch_raises(
-    model, prediction, monkeypatch, rerun, source
+    model, prediction, monkeypatch, source
 ):
     before, untuned = weights(model), prediction()
-    model.tune_prompts({**EASY, 'rerun': rerun, 'source': source})
+    model.set_defaults(prompt_tuning={**EASY, 'source': source})
     tuned = prediction()
     assert not same(untuned, tuned)
 
@@ -118,69 +118,34 @@ def test_prompts_stay_when_the_batch_raises(
         with pytest.raises(RuntimeError, match='out of memory'):
             prediction()
     with monkeypatch.context() as patch:
-        patch.setattr(model, 'clip_scores', fail)  # after the tuning
+        patch.setattr(model, '_clip_logits', fail)
         with pytest.raises(RuntimeError, match='out of memory'):
             prediction()
 
     assert_untouched(model, before)
     assert same(tuned, prediction())
-    model.tune_prompts(None)
+    model.set_defaults(prompt_tuning=False)
     assert same(untuned, prediction())
 
 
-def test_rerun_is_the_network_with_the_tuned_text(
-    model, prediction, monkeypatch
-):
-    texts = []
-    model.tune_prompts({**EASY, 'rerun': True})
-    tune = model.prompt_tuner.tune
-
-    def watched(*arguments):
-        texts.append(tune(*arguments))
-        return texts[-1]
-
-    monkeypatch.setattr(model.prompt_tuner, 'tune', watched)
-    tuned = prediction()
-    model.tune_prompts(None)
+def test_only_scores_change(model, prediction):
     untuned = prediction()
-    read = model._text
-    monkeypatch.setattr(
-        model,
-        '_text',
-        lambda learner, words: (
-            texts[0]
-            if learner is model.prompt_learner
-            else read(learner, words)
-        ),
-    )
-
-    assert same(tuned, prediction())
-    assert not torch.equal(tuned[1], untuned[1])  # masks move too
-
-
-def test_without_rerun_only_scores_change(model, prediction):
-    untuned = prediction()
-    model.tune_prompts(EASY)
+    model.set_defaults(prompt_tuning=EASY)
     tuned = prediction()
 
     assert torch.equal(tuned[1], untuned[1])
     assert not torch.equal(tuned[0], untuned[0])
 
 
-def test_scoring_again_by_hand(
-    model, images, samples, tiny_vocabulary, monkeypatch
-):
+def test_scoring_again_by_hand(model, images, samples, monkeypatch):
     """One unseen column moves with its text, the others stay."""
     zebra = 1
     seen = []
-    classify = model._classify
-
-    def watched(*arguments):
-        seen.append(classify(*arguments))
-        return seen[-1]
-
-    monkeypatch.setattr(model, '_classify', watched)
-    model.tune_prompts(EASY)
+    classifier = model.panoptic_head.cls_embed
+    hook = classifier.register_forward_hook(
+        lambda module, inputs, logits: seen.append((inputs[0], logits))
+    )
+    model.set_defaults(prompt_tuning=EASY)
     other = torch.nn.functional.normalize(torch.randn(16), dim=0)
 
     def tune(scored, learner, tower, text, *_):
@@ -188,23 +153,26 @@ def test_scoring_again_by_hand(
         text[:, zebra] = other
         return text
 
-    monkeypatch.setattr(model.prompt_tuner, 'tune', tune)
+    monkeypatch.setattr(model.predict_options.tuner, 'tune', tune)
     model.predict(images, samples)
+    hook.remove()
 
-    before, after = (found.query_logits for found in seen)
+    (query_feats, before), (_, after) = seen
     stay = [0, 2, 3, 4]
     assert_close(after[..., stay], before[..., stay])
-    embeds = model.panoptic_head.cls_embed.embed(seen[0].query_feats)
+    embeds = classifier.embed(query_feats)
     assert_close(after[..., zebra], 5.0 * embeds @ other)
 
 
 @pytest.mark.parametrize('source', ['query', 'clip', 'both'])
 def test_nothing_confident_changes_nothing(model, prediction, source):
     untuned = prediction()
-    model.tune_prompts({**EASY, 'threshold': 1e-9, 'source': source})
+    model.set_defaults(
+        prompt_tuning={**EASY, 'threshold': 1e-9, 'source': source}
+    )
 
     assert same(untuned, prediction())
-    counts = model.prompt_tuner.counts
+    counts = model.predict_options.tuner.counts
     assert (counts.batches, counts.tuned, counts.queries) == (1, 0, 0)
 
 
@@ -213,7 +181,7 @@ def test_without_unseen_classes_nothing_changes(model, prediction, samples):
     for sample in samples:
         sample.set_metainfo({'vocabulary': words})
     untuned = prediction()
-    model.tune_prompts(EASY)
+    model.set_defaults(prompt_tuning=EASY)
 
     assert same(untuned, prediction())
 
@@ -228,7 +196,7 @@ def test_only_unseen_names_are_read_again(model, prediction, monkeypatch):
         return encode(self, tower, prompts, task)
 
     monkeypatch.setattr(AdaptivePromptLearner, 'encode_task', watched)
-    model.tune_prompts(EASY)
+    model.set_defaults(prompt_tuning=EASY)
     prediction()
 
     # three tasks, with gradient for the step and without after it
@@ -244,7 +212,7 @@ def test_nothing_tuned_is_kept_in_caches(
     files = sorted(tmp_path.rglob('*'))
     entries = len(model._text_cache._entries)
 
-    model.tune_prompts({**EASY, 'online': True})
+    model.set_defaults(prompt_tuning={**EASY, 'online': True})
     for _ in range(2):
         model.predict(images, deepcopy(samples))
 
@@ -255,28 +223,25 @@ def test_nothing_tuned_is_kept_in_caches(
 OPTIONS = {
     'more steps': {'steps': 3},
     'smaller steps': {'learning_rate': 1e-3},
-    'plain descent': {'optimizer': 'SGD', 'learning_rate': 10.0},
     'fewer queries': {'threshold': 0.995},
-    'all columns': {'columns': 'all'},
     'unseen first': {'unseen_first': True},
     'of CLIP': {'source': 'clip'},
     'of both': {'source': 'both'},
-    'masks again': {'rerun': True},
 }
 
 
 @pytest.mark.parametrize('name', OPTIONS)
 def test_every_option_has_an_effect(model, prediction, name):
-    model.tune_prompts(EASY)
+    model.set_defaults(prompt_tuning=EASY)
     usual = prediction()
-    model.tune_prompts({**EASY, **OPTIONS[name]})
+    model.set_defaults(prompt_tuning={**EASY, **OPTIONS[name]})
 
     assert not torch.equal(usual[0], prediction()[0])
-    assert model.prompt_tuner.counts.tuned == 1
+    assert model.predict_options.tuner.counts.tuned == 1
 
 
 def test_online_tuning_goes_on_until_a_mode_is_set(model, prediction):
-    model.tune_prompts({**EASY, 'online': True})
+    model.set_defaults(prompt_tuning={**EASY, 'online': True})
     first, second = prediction(), prediction()
     model.eval()  # as every test loop does at its start
 
@@ -298,7 +263,7 @@ def test_half_precision_tunes_too(
     ):
         results = model.predict(images, samples)
 
-    assert model.prompt_tuner.counts.tuned == 1
+    assert model.predict_options.tuner.counts.tuned == 1
     assert torch.isfinite(results[0].pred_instances.scores).all()
     assert_untouched(model, before)
 
@@ -319,7 +284,11 @@ def test_clip_reads_the_tuned_prompt_if_it_has_none_of_its_own(
     monkeypatch.setattr(model, '_clip_logits', watched)
     model.predict(images, samples)
 
-    trained = model._text(model.prompt_learner, samples[0].vocabulary)
+    trained = model._text(
+        model.prompt_learner,
+        samples[0].vocabulary,
+        model.predict_options.tasks,
+    )
     (found,) = texts
     assert torch.equal(found[:, [0, 2, 3]], trained[:, [0, 2, 3]])
     assert not torch.equal(found, trained)
@@ -367,7 +336,7 @@ def test_refuses_to_build(
 def test_unknown_settings_are_refused(model):
     with pytest.raises(
         TypeError,
-        match=r"test_cfg\.prompt_tuning has unknown keys \['lr'\]; known are "
+        match=r"prompt_tuning has unknown keys \['lr'\]; known are "
         r"\['steps', 'learning_rate'",
     ):
-        model.tune_prompts({'lr': 1e-3})
+        model.set_defaults(prompt_tuning={'lr': 1e-3})

@@ -157,7 +157,7 @@ def plan(monkeypatch):
         'freeseg_mm.recipes.self_training.Labelling.run', label
     )
     monkeypatch.setattr(
-        'freeseg_mm.recipes.self_training.training.Training.run', train
+        'freeseg_mm.recipes.self_training.rounds.Training.run', train
     )
     return done
 

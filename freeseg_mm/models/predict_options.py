@@ -1,0 +1,194 @@
+"""Options of one prediction: tasks, ensemble, thresholds, prompt tuning."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeAlias
+
+from typing_extensions import TypedDict
+
+from freeseg_mm.structures import Task
+
+from .prompt_tuning import PromptTuner, PromptTuning
+
+ENSEMBLE_MODES = ('geometric', 'arithmetic', 'query', 'clip')
+_OF_ENSEMBLE = ('mode', 'seen_weight', 'unseen_weight')
+_SHARES = (
+    'seen_weight',
+    'unseen_weight',
+    'score_thr',
+    'min_object_prob',
+    'object_score_thr',
+    'overlap_thr',
+)
+
+TuningChoice: TypeAlias = bool | int | Mapping[str, Any] | PromptTuning
+
+
+def refuse_unknown(
+    name: str, given: Iterable[str], known: Sequence[str]
+) -> None:
+    """Refuse keys that would have no effect.
+
+    Args:
+        name: Of what has the keys.
+        given: Its keys.
+        known: The keys it may have.
+
+    Raises:
+        TypeError: If it has another.
+    """
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise TypeError(
+            f'{name} has unknown keys {unknown}; known are {list(known)}'
+        )
+
+
+class PredictOverrides(TypedDict, total=False):
+    """Keywords of :meth:`PredictOptions.override`; ``None`` changes nothing.
+
+    Attributes: Those of :class:`PredictOptions`; ``prompt_tuning`` may also
+    be ``True`` or ``False``, a number of steps or settings by name.
+    """
+
+    tasks: str | Iterable[str] | None
+    mode: str | None
+    seen_weight: float | None
+    unseen_weight: float | None
+    score_thr: float | None
+    max_per_image: int | None
+    min_object_prob: float | None
+    object_score_thr: float | None
+    overlap_thr: float | None
+    prompt_tuning: TuningChoice | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """Options that hold for one call of ``FreeSeg.predict``.
+
+    Built from ``test_cfg`` by :meth:`from_config`, changed for a call by
+    :meth:`override`; immutable, so that threads may share a model.
+
+    Attributes:
+        tasks: Tasks that are predicted.
+        mode: Combination of query and CLIP scores, one of
+            :data:`ENSEMBLE_MODES`; see :func:`ensemble_scores`.
+        seen_weight: Weight of the query's score for a seen class, in [0, 1].
+        unseen_weight: The same for an unseen class.
+        score_thr: Least score of an instance, in [0, 1].
+        max_per_image: Most instances of an image.
+        min_object_prob: Masks that are objects with a lower probability are
+            neither shown to CLIP nor counted.
+        object_score_thr: Least class probability of a panoptic segment.
+        overlap_thr: Least share of its mask that a panoptic segment keeps.
+        prompt_tuning: Test-time prompt tuning (Sec. 3.4); off with 0 steps.
+        tuner: Tuner with these settings, ``None`` if off. It remembers what
+            it did, and online what it learned, for as long as the options
+            live; :meth:`override` gives a new one.
+
+    Raises:
+        ValueError: If a share is not in [0, 1], ``max_per_image`` is not
+            positive, or the mode or a task is unknown.
+    """
+
+    tasks: tuple[Task, ...] = tuple(Task)
+    mode: str = 'geometric'
+    seen_weight: float = 0.8
+    unseen_weight: float = 0.2
+    score_thr: float = 0.0
+    max_per_image: int = 100
+    min_object_prob: float = 0.0
+    object_score_thr: float = 0.5
+    overlap_thr: float = 0.8
+    prompt_tuning: PromptTuning = PromptTuning(steps=0)
+    tuner: PromptTuner | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.mode not in ENSEMBLE_MODES:
+            raise ValueError(
+                f'ensemble mode {self.mode!r} is none of {ENSEMBLE_MODES}'
+            )
+        for name in _SHARES:
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(
+                    f'{name}: expected a number in [0, 1], got {value}'
+                )
+        if self.max_per_image < 1:
+            raise ValueError(
+                f'max_per_image: expected at least 1, got {self.max_per_image}'
+            )
+        tuning = self.prompt_tuning
+        tuner = PromptTuner(tuning) if tuning.steps else None
+        object.__setattr__(self, 'tuner', tuner)
+
+    @classmethod
+    def from_config(cls, test_cfg: Mapping[str, Any]) -> 'PredictOptions':
+        """Read a model's ``test_cfg``.
+
+        Args:
+            test_cfg: The attributes by name, ``mode`` and the weights below
+                ``ensemble``; what it leaves out has its default.
+
+        Raises:
+            TypeError: If it has a key that would have no effect.
+            ValueError: See the class.
+        """
+        given = dict(test_cfg)
+        ensemble = dict(given.pop('ensemble', None) or {})
+        known = [name for name in _names() if name not in _OF_ENSEMBLE]
+        refuse_unknown('model.test_cfg', given, [*known, 'ensemble'])
+        refuse_unknown('model.test_cfg.ensemble', ensemble, _OF_ENSEMBLE)
+        tuning = given.pop('prompt_tuning', None) or {'steps': 0}
+        refuse_unknown(
+            'model.test_cfg.prompt_tuning', tuning, _names(PromptTuning)
+        )
+        if 'tasks' in given:
+            given['tasks'] = Task.parse_many(given['tasks'])
+        return cls(**given, **ensemble, prompt_tuning=PromptTuning(**tuning))
+
+    def override(self, **changes: Any) -> 'PredictOptions':
+        """Options with other values, and a tuner that has learned nothing.
+
+        Args:
+            **changes: See :class:`PredictOverrides`. Settings of
+                ``prompt_tuning`` that are not given keep their value; what
+                is off and switched on by ``True`` takes one step.
+
+        Raises:
+            TypeError: If there is no such option or setting.
+            ValueError: See the class.
+        """
+        refuse_unknown('the prediction', changes, _names())
+        given = {k: v for k, v in changes.items() if v is not None}
+        if 'tasks' in given:
+            given['tasks'] = Task.parse_many(given['tasks'])
+        if 'prompt_tuning' in given:
+            given['prompt_tuning'] = _tuning(
+                given['prompt_tuning'], self.prompt_tuning
+            )
+        return replace(self, **given)
+
+
+def _tuning(choice: TuningChoice, usual: PromptTuning) -> PromptTuning:
+    """Settings that a choice stands for, open ones as usual."""
+    if isinstance(choice, PromptTuning):
+        return choice
+    steps = usual.steps or PromptTuning.steps
+    if isinstance(choice, bool):
+        return replace(usual, steps=steps if choice else 0)
+    if isinstance(choice, int):
+        return replace(usual, steps=choice)
+    if isinstance(choice, Mapping):
+        refuse_unknown('prompt_tuning', choice, _names(PromptTuning))
+        return replace(usual, **{'steps': steps, **choice})
+    raise TypeError(
+        'prompt_tuning: expected True, False, a number of steps or a '
+        f'dictionary of settings, got {choice!r}'
+    )
+
+
+def _names(kind: Any = PredictOptions) -> list[str]:
+    """Names of a dataclass's arguments."""
+    return [entry.name for entry in fields(kind) if entry.init]
