@@ -40,7 +40,7 @@ class OpenVocabPanopticDataset(BaseDataset):
             (Tables 5 and 6). Ensemble and metrics follow it.
         tasks: Tasks that ``MultiTaskSampler`` may draw (Table 7).
         pseudo_labels: Folder of pseudo labels of the unseen classes, made
-            by ``tools/make_pseudo_labels.py`` (self-training); ``None`` for
+            by ``freeseg-mm pseudo-labels make`` (self-training); ``None`` for
             none. They fill pixels without a label, and their classes join
             the seen ones in training. Only with ``split='seen'`` and
             without ``test_mode``.
@@ -175,8 +175,8 @@ class OpenVocabPanopticDataset(BaseDataset):
         path = Path(self.ann_file)
         if not path.is_file():
             raise FileNotFoundError(
-                f'no annotation file {path}; prepare the dataset with its '
-                'tools/prepare_*.py or tools/make_shapes.py, or set data_root'
+                f'no annotation file {path}; prepare the dataset with '
+                'freeseg-mm prepare, import or shapes make, or set data_root'
             )
         return read_json(path, ['images', 'annotations', 'categories'])
 

@@ -10,7 +10,7 @@ from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment, Vocabulary
 from freeseg_mm.utils.files import read_json
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
-COMMAND = 'tools/make_pseudo_labels.py'
+COMMAND = 'freeseg-mm pseudo-labels make'
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class PseudoLabels:
     """The pseudo segments of a dataset's images, by image id.
 
     Args:
-        root: Folder that ``tools/make_pseudo_labels.py`` filled.
+        root: Folder that ``freeseg-mm pseudo-labels make`` filled.
         vocabulary: The dataset's whole vocabulary.
 
     Attributes:

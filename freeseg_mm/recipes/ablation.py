@@ -20,7 +20,7 @@ from freeseg_mm.analysis.paper_tables import (
 from freeseg_mm.analysis.paper_tables.filling import Table
 from freeseg_mm.analysis.paper_tables.result_files import Result, read_results
 from freeseg_mm.analysis.paper_tables.row_configs import digests, row_name
-from freeseg_mm.datasets.from_config import read_config
+from freeseg_mm.utils.run_config import read_config
 
 from .processes import Slot, run_on_slots
 from .run_stamp import RunStamp, StampState
@@ -32,6 +32,8 @@ _LEFT_OUT = (
     *('experiment_name', 'launcher', 'load_from', 'randomness', 'resume'),
     'work_dir',
 )
+
+_LABEL = (sys.executable, '-m', 'freeseg_mm.cli', 'pseudo-labels', 'make')
 
 
 @dataclass(frozen=True)
@@ -157,12 +159,14 @@ class Runs:
         folder: The work dir of all.
         tools: Folder of ``train.py`` and ``test.py``.
         options: Entries overridden in all configs.
+        label: Start of the command that makes pseudo labels.
         say: Function that is called with a line for each run that is done.
     """
 
     folder: Path
     tools: Path
     options: Mapping[str, Any] = field(default_factory=dict)
+    label: Sequence[str] = _LABEL
     say: Callable[[str], None] = print
 
     def complete(
@@ -286,18 +290,16 @@ class Runs:
             labels = place / 'pseudo_labels'
             weights = self._training_stamp(teacher, seed).outputs[0]
             self._run(
-                *(row, seed, slot, 'make_pseudo_labels'),
-                [teacher.config, weights],
-                ['--out', labels, *_option_arguments(self.options)],
-                devices=1,
+                *(row, seed, slot, 'pseudo_labels'),
+                [*self.label, teacher.config, weights, '--out', labels],
+                _option_arguments(self.options),
             )
             own['train_dataloader.dataset.pseudo_labels'] = labels
         options = _option_arguments({**own, **self.options})
         self._run(
             *(row, seed, slot, 'train'),
-            [row.config],
+            self._tool('train', slot, row.config),
             ['--work-dir', place / 'train', '--resume', *options],
-            devices=slot.devices,
         )
 
     def _test(
@@ -306,41 +308,38 @@ class Runs:
         place = self._place(row, seed)
         self._run(
             *(row, seed, slot, 'test'),
-            [row.config, weights],
+            self._tool('test', slot, row.config, weights),
             [
                 *('--work-dir', place / 'test'),
                 *('--out', place / 'result.json'),
                 *_option_arguments(self.options),
             ],
-            devices=slot.devices,
         )
+
+    def _tool(self, name: str, slot: Slot, *subject: Path) -> list[Any]:
+        """Start of a command: ``NAME.py``, or ``dist_NAME.sh`` on several."""
+        if slot.devices > 1:
+            script = self.tools / f'dist_{name}.sh'
+            return ['bash', script, *subject, slot.devices]
+        return [sys.executable, self.tools / f'{name}.py', *subject]
 
     def _run(
         self,
         row: AblationRow,
         seed: int,
         slot: Slot,
-        tool: str,
-        subject: Sequence[str | Path],
+        step: str,
+        start: Sequence[Any],
         arguments: Sequence[str | Path],
-        *,
-        devices: int,
     ) -> None:
-        """Run ``TOOL.py``, or ``dist_TOOL.sh`` on several devices."""
-        start: list[str | Path]
-        if devices > 1:
-            script = self.tools / f'dist_{tool}.sh'
-            start = ['bash', script, *subject, str(devices)]
-        else:
-            start = [sys.executable, self.tools / f'{tool}.py', *subject]
         began = perf_counter()
         slot.run(
-            f'{row.name}, seed {seed}: {tool}.py',
+            f'{row.name}, seed {seed}: {step}',
             [*map(str, start), *map(str, arguments)],
-            self._place(row, seed) / f'{tool}.log',
+            self._place(row, seed) / f'{step}.log',
         )
         seconds = perf_counter() - began
-        self.say(f'{row.name}, seed {seed}: {tool} done ({seconds:.0f} s)')
+        self.say(f'{row.name}, seed {seed}: {step} done ({seconds:.0f} s)')
 
 
 def _option_arguments(options: Mapping[str, Any]) -> list[str]:

@@ -65,7 +65,7 @@ class SegmentCrops:
 
     @classmethod
     def load(cls, root: str | Path, split: str) -> 'SegmentCrops':
-        """Read a split of a folder that ``tools/make_shapes.py`` wrote.
+        """Read a split of a folder that ``freeseg-mm shapes make`` wrote.
 
         Raises:
             FileNotFoundError: If the folder lacks a file.
@@ -199,7 +199,8 @@ class CropSampler:
         if absent:
             raise ValueError(
                 f'no segment of {absent} among the {len(crops)} that CLIP '
-                'shall learn from; generate more scenes (make_shapes --clip)'
+                'shall learn from; generate more scenes (freeseg-mm shapes '
+                'make --clip)'
             )
         self._crops = crops
         self._mean = mean

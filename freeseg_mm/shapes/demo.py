@@ -18,7 +18,6 @@ from PIL import Image
 from freeseg_mm.recipes.processes import Slot
 from freeseg_mm.recipes.run_stamp import RunStamp, StampState, file_digest
 from freeseg_mm.utils.files import read_json, write_json
-from freeseg_mm.visualization.small_png import write_small_png
 
 from .clip_training import ClipTraining, train_shapes_clip
 from .mode_scores import choose_unseen, picture_modes, score_modes
@@ -202,7 +201,11 @@ class ShapesDemo:
                 _PICTURE_MODES,
                 scale=_FIGURE_SCALE,
             )
-            write_small_png(figure, self.figure)
+            # few colours, which no eye misses, make a small file
+            few = Image.fromarray(figure).quantize(
+                method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+            )
+            few.save(self.figure, optimize=True)
 
         outputs = [*self.pictures, self.figure]
         return self._run_on_checkpoint('pictures', outputs, draw)

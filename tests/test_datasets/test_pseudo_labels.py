@@ -177,18 +177,21 @@ def test_needs_hidden_labels_and_training(pets, found, options):
 def test_missing_folder_names_the_tool(pets, tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         pets.dataset(pseudo_labels=str(tmp_path / 'gone'))
-    assert 'make_pseudo_labels.py CONFIG CHECKPOINT --out' in str(caught.value)
+    assert 'pseudo-labels make CONFIG CHECKPOINT --out' in str(caught.value)
     assert 'gone' in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('{', 'is not JSON .* make it anew with tools/make_pseudo_labels.py'),
+        (
+            '{',
+            'is not JSON .* make it anew with freeseg-mm ps',
+        ),
         ('[]', 'expected a JSON object, got list'),
         (
             '{"images": [], "annotations": [], "categories": []}',
-            'not written by tools/make_pseudo_labels.py',
+            'not written by freeseg-mm pseudo-labels make',
         ),
     ],
 )
@@ -251,4 +254,4 @@ def test_labels_of_another_version_of_the_data_are_refused(
 ):
     with pytest.raises(ValueError, match=message) as caught:
         pasted(tmp_path, ids)
-    assert 'make them anew with tools/make_pseudo' in str(caught.value)
+    assert 'anew with freeseg-mm pseudo-labels make' in str(caught.value)

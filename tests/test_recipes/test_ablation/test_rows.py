@@ -77,7 +77,7 @@ def test_names_are_unique(write_config, tmp_path):
 
 
 def test_missing_files_are_named(write_config, tmp_path):
-    with pytest.raises(FileNotFoundError, match='No such file.*gone.py'):
+    with pytest.raises(FileNotFoundError, match='no config file.*gone.py'):
         read_row(tmp_path / 'gone.py')
     path = write_config('lost', "weights = 'gone'\n")
     with pytest.raises(

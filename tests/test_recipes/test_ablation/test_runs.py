@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from freeseg_mm.recipes.ablation import Runs, read_rows
@@ -11,7 +13,8 @@ def said():
 
 @pytest.fixture
 def runs(tmp_path, tools, said):
-    return Runs(tmp_path / 'runs', tools, say=said.append)
+    label = (sys.executable, str(tools / 'label.py'))
+    return Runs(tmp_path / 'runs', tools, say=said.append, label=label)
 
 
 @pytest.fixture
@@ -151,7 +154,7 @@ def test_one_failure_leaves_the_others(runs, paths, write_config, tmp_path):
     (failure,) = runs.complete(rows, [0], [Slot(), Slot()])
 
     assert failure.startswith(
-        'broken, seed 0: train.py ended with exit status 1, see '
+        'broken, seed 0: train ended with exit status 1, see '
         f'{tmp_path}/runs/broken/seed_0/train.log:\n  no such data set'
     )
     assert runs.result(rows[0], 0) is None
@@ -181,10 +184,10 @@ def test_student_follows_its_teacher(
     weights = tmp_path / 'runs/whole/seed_2/train/iter_4.pth'
     assert [' '.join(line.split()[:2]) for line in found] == [
         *('train whole', 'test tuned'),
-        *('make_pseudo_labels whole', 'train student', 'test student'),
+        *('label whole', 'train student', 'test student'),
         *('train small', 'test small'),
     ]
-    assert found[2] == f'make_pseudo_labels whole {weights} --out {folder}'
+    assert found[2] == f'label whole {weights} --out {folder}'
     assert found[3].endswith(
         f'train_dataloader.dataset.pseudo_labels={folder}'
     )
