@@ -51,7 +51,7 @@ def score_modes(
 
 
 def choose_unseen(dataset: OpenVocabPanopticDataset, count: int) -> list[int]:
-    """Choose test images that show unseen classes, by their truth alone.
+    """Choose test images that show unseen classes, by their ground truth.
 
     Args:
         dataset: A data set whose samples keep their unseen labels.
@@ -76,7 +76,7 @@ class ShownImage:
     Attributes:
         image: RGB, (H, W, 3), uint8.
         gt: What its label files hold.
-        packed: What the pipeline made of it, for :func:`answer`.
+        packed: The sample as the pipeline packs it.
     """
 
     image: np.ndarray
