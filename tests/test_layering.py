@@ -23,9 +23,7 @@ ARROWS = {
     'datasets': {'registry', 'structures', 'utils'},
     'evaluation': {'registry', 'structures', 'utils'},
     'visualization': {'datasets', 'evaluation', 'structures', 'utils'},
-    'engine': {
-        'models', 'registry', 'structures', 'utils', 'visualization',
-    },
+    'engine': {'models', 'registry', 'structures', 'visualization'},
     'apis': {
         'datasets', 'engine', 'models', 'registry', 'structures', 'utils',
         'visualization',
