@@ -24,7 +24,7 @@ def small_sizes():
 
 
 @pytest.fixture
-def small_model(tiny_clip_config, shapes_world):
+def small_model(tiny_clip_config, make_convolutional, shapes_world):
     """The model of a config with its structure, but none of its size."""
 
     def make(config):
@@ -34,10 +34,13 @@ def small_model(tiny_clip_config, shapes_world):
         words = Path(model.prompt_learner.get('vocabulary', ''))
         if words.name == 'vocabulary.json':  # comes with the data
             model.prompt_learner.vocabulary = str(shapes_world / words.name)
-        # depth 18 is the least a ResNet has; its maps have these channels
-        assert 'depth' in model.backbone, 'shrink this kind of backbone too'
-        model.backbone.update(depth=18, base_channels=8, init_cfg=None)
-        model.panoptic_head.in_channels = [8, 16, 32, 64]
+        if model.backbone.type == 'freeseg_mm.CLIPBackbone':
+            make_convolutional(model)
+        else:
+            # depth 18 is the least a ResNet has, with maps of these channels
+            assert 'depth' in model.backbone, 'shrink this backbone too'
+            model.backbone.update(depth=18, base_channels=8, init_cfg=None)
+            model.panoptic_head.in_channels = [8, 16, 32, 64]
         # untrained queries are sure of nothing
         model.test_cfg.min_object_prob = 0.0
         model.test_cfg.prompt_tuning.update(threshold=1.0, unseen_first=False)

@@ -123,3 +123,26 @@ def test_best_of_prompts_sends_the_gradient_to_the_best():
     max_over_synonyms(scores, (0, 0, 1)).sum().backward()
 
     assert scores.grad.tolist() == [[0, 1, 1]]
+
+
+def test_three_layers_and_a_bounded_temperature():
+    classifier = CosineClassifier(
+        feat_channels=2,
+        embed_dim=3,
+        hidden_channels=4,
+        num_layers=3,
+        temperature=99.0,
+        learn_temperature=True,
+        max_temperature=100.0,
+    )
+    shapes = [tuple(x.weight.shape) for x in classifier.project[::2]]
+    assert shapes == [(4, 2), (4, 4), (3, 4)]
+    assert classifier.scale.item() == pytest.approx(99)
+    with torch.no_grad():
+        classifier.log_temperature.add_(1)
+    assert classifier.scale.item() == 100
+
+
+def test_one_layer_is_too_few():
+    with pytest.raises(ValueError, match='expected num_layers >= 2, got 1'):
+        CosineClassifier(feat_channels=2, embed_dim=2, num_layers=1)
