@@ -145,7 +145,12 @@ def test_its_masks_and_scores_are_mmdets(fetched, stock, noise, monkeypatch):
         found[result.segment_map == id_] = label
     np.testing.assert_array_equal(found, segment_map % 1000)
     best = expected.pred_instances
+    best = best[best.scores.argsort(descending=True)]
+    assert len(best) > 10
     assert [one.label for one in result.instances] == best.labels.tolist()
+    np.testing.assert_allclose(
+        [one.score for one in result.instances], best.scores, atol=1e-6
+    )
 
 
 def test_plain_words_score_as_cocos_names(fetched, stock, noise, monkeypatch):
