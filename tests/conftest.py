@@ -17,6 +17,8 @@ REPO = Path(__file__).resolve().parent.parent
 
 # Several test processes share few cores.
 torch.set_num_threads(min(2, torch.get_num_threads()))
+# Nor do tests see the models that somebody has fetched.
+os.environ['FREESEG_MM_HOME'] = str(REPO / 'no_such_folder')
 
 
 @pytest.fixture(scope='session')
