@@ -1,4 +1,4 @@
-"""Which config and weights a user means."""
+"""From the name of a model to its config and weights."""
 
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def fetching_hint(name: str | Path | Config) -> str:
 
 
 def _last_checkpoint(run: Path) -> Path | None:
-    """What mmengine wrote down as the newest weights of a run."""
+    """Newest weights of a run, as mmengine noted them."""
     for note in (run / 'last_checkpoint', run / 'train/last_checkpoint'):
         if note.is_file():
             newest = Path(note.read_text().strip())
