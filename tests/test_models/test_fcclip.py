@@ -17,8 +17,9 @@ from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary
 
 DATA = Path(__file__).resolve().parents[1] / 'data' / 'fcclip'
-SEED = 18
 WIDTH = 64
+SEEDS = {'convnext': 18, 'rn': 39}
+CHANNELS = {'convnext': [32, 64, 96, 128], 'rn': [32, 64, 128, 256]}
 # detectron2's names, then ours; a row is used where it matches first
 NAMES = [
     (r'backbone\.clip_model\.', 'clip.'),
@@ -57,9 +58,9 @@ NAMES = [
 ]
 
 
-def drawn(key, shape):
+def drawn(key, shape, seed):
     """The tensor of a key, by the rule of the data's README."""
-    seed = (zlib.crc32(key.encode()) + SEED) % 2**32
+    seed = (zlib.crc32(key.encode()) + seed) % 2**32
     count = int(np.prod(shape))
     x = np.random.RandomState(seed).standard_normal(count).reshape(shape)
     if key.endswith('logit_scale'):
@@ -97,12 +98,11 @@ def renamed(key):
     return key
 
 
-@pytest.fixture(scope='module')
-def weights():
+def weights(kind):
     """CLIP's and the head's weights, with our names."""
-    keys = json.loads((DATA / 'convnext_keys.json').read_text())
+    keys = json.loads((DATA / f'{kind}_keys.json').read_text())
     state = {
-        renamed(key): drawn(key, tuple(shape))
+        renamed(key): drawn(key, tuple(shape), SEEDS[kind])
         for key, shape in keys.items()
         if not key.startswith('criterion')
     }
@@ -118,7 +118,7 @@ def expected():
         return {name: torch.from_numpy(arrays[name]) for name in arrays}
 
 
-def fcclip_config(repo, clip_weights):
+def fcclip_config(repo, kind, clip_weights):
     """The convolutional network with FC-CLIP's parts, at the data's size."""
     init_default_scope('mmdet')
     config = Config.fromfile(repo / 'configs/freeseg/coco_convclip.py')
@@ -139,13 +139,13 @@ def fcclip_config(repo, clip_weights):
         {
             'model': {
                 'clip': {
-                    'model': str(DATA / 'open_clip_convnext.json'),
+                    'model': str(DATA / f'open_clip_{kind}.json'),
                     'pretrained': str(clip_weights),
                 },
                 'prompt_learner': prompts,
                 'mask_classifier': {'pooling': 'binary'},
                 'panoptic_head': {
-                    'in_channels': [32, 64, 96, 128],
+                    'in_channels': CHANNELS[kind],
                     'feat_channels': WIDTH,
                     'out_channels': WIDTH,
                     'num_queries': 20,
@@ -194,13 +194,23 @@ def fcclip_config(repo, clip_weights):
 
 
 @pytest.fixture(scope='module')
-def model(repo, weights, tmp_path_factory):
-    clip, head = weights
-    path = tmp_path_factory.mktemp('fcclip') / 'clip.pt'
-    torch.save(clip, path)
-    model = MODELS.build(fcclip_config(repo, path)).eval()
-    model.panoptic_head.load_state_dict(head)
-    return model
+def build(repo, tmp_path_factory):
+    """Build the network on a kind of CLIP, with its weights."""
+
+    def build_kind(kind):
+        clip, head = weights(kind)
+        path = tmp_path_factory.mktemp('fcclip') / 'clip.pt'
+        torch.save(clip, path)
+        model = MODELS.build(fcclip_config(repo, kind, path)).eval()
+        model.panoptic_head.load_state_dict(head)
+        return model
+
+    return build_kind
+
+
+@pytest.fixture(scope='module')
+def model(build):
+    return build('convnext')
 
 
 @pytest.fixture(scope='module')
@@ -366,3 +376,26 @@ def test_rules_of_the_default_give_other_results(model, inputs, expected):
             len(result.pred_instances),
         )
         assert found != (5, len(expected['instance_scores'])), changes
+
+
+@torch.no_grad()
+def test_resnet(build, inputs, vocabulary):
+    """Masks of few cells are empty at stride 32: the queries score them."""
+    model = build('rn')
+    begin = model.panoptic_head.query_feat.weight[0, :3]
+    assert_close(
+        begin, torch.tensor([-2.2725, -1.2325, -0.4626]), rtol=0, atol=1e-4
+    )
+    logits, masks = model._forward(inputs['inputs'], inputs['data_samples'])
+    _, shown = model.clip_scores(inputs['inputs'], masks, vocabulary)
+    assert (~shown).sum() == 13
+
+    for rule, number in (('drop', 7), ('query', 20)):
+        options = model.predict_options.override(empty_masks=rule)
+        (result,) = model.predict(
+            inputs['inputs'], deepcopy(inputs['data_samples']), options=options
+        )
+        instances = result.pred_instances
+        assert instances.scores.isfinite().all()
+        assert 0 < len(instances) <= min(30, 3 * number)
+    assert logits.isfinite().all()
