@@ -17,6 +17,8 @@ REPO = Path(__file__).resolve().parent.parent
 
 # Several test processes share few cores.
 torch.set_num_threads(min(2, torch.get_num_threads()))
+# Nor do tests see the models that somebody has fetched.
+os.environ['FREESEG_MM_HOME'] = str(REPO / 'no_such_folder')
 
 
 @pytest.fixture(scope='session')
@@ -346,6 +348,11 @@ def shapes_world(tmp_path_factory):
     return root
 
 
+def plain_text(config):
+    """Give a config as Python that reads back the same, not laid out."""
+    return ''.join(f'{k} = {v!r}\n' for k, v in config.to_dict().items())
+
+
 @pytest.fixture
 def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
     """Config of a run on the shapes world: two iterations, then a test.
@@ -353,9 +360,7 @@ def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
     All in this process, without workers.
     """
     # Several times a run mmengine lays out its config, for seconds.
-    monkeypatch.setattr(
-        'mmengine.config.config.FormatCode', lambda text, **_: (text, True)
-    )
+    monkeypatch.setattr('mmengine.Config.pretty_text', property(plain_text))
     config = tiny_config
     for name in ('train', 'val', 'test'):
         loader = config[f'{name}_dataloader']

@@ -1,56 +1,71 @@
-"""Who may import whom, read from the source without running it."""
+"""Imports between the package's folders, and settings that stay put.
+
+Both are read from the source without running it.
+"""
 
 import ast
 import re
 import sys
+from graphlib import TopologicalSorter
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / 'freeseg_mm'
-# What a file under the first path must not import.
-FORBIDDEN = [
-    ('', 'mmseg'),
-    ('', 'mmpretrain'),
-    ('', 'tools'),
-    ('', 'configs'),
-    ('', 'tests'),
-    ('structures', 'mmcv'),
-    ('structures', 'mmengine'),
-    ('structures', 'mmdet'),
-    ('structures', 'open_clip'),
-    ('structures', 'freeseg_mm.registry'),
-    ('structures', 'freeseg_mm.datasets'),
-    ('structures', 'freeseg_mm.evaluation'),
-    ('structures', 'freeseg_mm.models'),
-    ('structures', 'freeseg_mm.engine'),
-    ('evaluation', 'freeseg_mm.models'),
-    ('evaluation', 'freeseg_mm.engine'),
-    ('datasets', 'freeseg_mm.models'),
-    ('datasets', 'freeseg_mm.engine'),
-    ('models', 'freeseg_mm.datasets'),
-    ('models', 'freeseg_mm.evaluation'),
-    ('models', 'freeseg_mm.engine'),
-    ('benchmark', 'freeseg_mm.cli'),
-    ('analysis', 'freeseg_mm.models'),
-    ('analysis', 'freeseg_mm.engine'),
-    ('analysis', 'freeseg_mm.cli'),
-]
-# What only the files under these paths may import.
+REPO = Path(__file__).resolve().parent.parent
+PACKAGE = REPO / 'freeseg_mm'
+# All arrows there are, from a folder (or module of the top) to others. A new
+# one has to be written down here; one that is gone has to be taken out.
+ARROWS = {
+    '__init__': {'apis', 'version'},
+    'registry': {'utils'},
+    'models': {'registry', 'structures', 'utils', 'version'},
+    'datasets': {'registry', 'structures', 'utils'},
+    'evaluation': {'registry', 'structures', 'utils'},
+    'visualization': {'datasets', 'evaluation', 'structures', 'utils'},
+    'engine': {'models', 'registry', 'structures', 'visualization'},
+    'zoo': {'engine', 'models', 'registry', 'structures', 'utils'},
+    'apis': {
+        'engine', 'models', 'structures', 'utils', 'visualization', 'zoo',
+    },
+    'analysis': {
+        'datasets', 'engine', 'evaluation', 'models', 'registry',
+        'structures', 'utils', 'version', 'visualization',
+    },
+    'recipes': {
+        'analysis', 'datasets', 'engine', 'models', 'registry', 'structures',
+        'utils', 'visualization',
+    },
+    'shapes': {
+        'datasets', 'models', 'recipes', 'structures', 'utils',
+        'visualization',
+    },
+    'cli': {
+        'analysis', 'apis', 'datasets', 'evaluation', 'models', 'recipes',
+        'shapes', 'structures', 'utils', 'visualization', 'zoo',
+    },
+}  # fmt: skip
+# Packages of others that only the files under these paths may import.
 ONLY_IN = {
     'open_clip': ('models/clip', 'shapes'),
-    # What only some of its files need, an extra brings.
-    'gradio': ('webdemo',),
-    'fastapi': ('webdemo',),
-    'uvicorn': ('webdemo',),
-    'freeseg_mm.cli.webdemo': ('webdemo', 'cli'),
-    # Measuring looks at everything; nothing depends on being measured.
-    'freeseg_mm.analysis.cost': ('benchmark', 'cli'),
-    # So is looking at results.
-    'freeseg_mm.analysis': ('analysis',),
-    'freeseg_mm.analysis.tuning': ('tuning_analysis',),
+    'gradio': ('cli/webdemo',),
+    'fastapi': ('cli/webdemo',),
+    'uvicorn': ('cli/webdemo',),
     'matplotlib': ('analysis',),
+    'mmseg': (),
+    'mmpretrain': (),
+    'tools': (),
+    'configs': (),
+    'tests': (),
+}
+# What decides a prediction; it changes by arguments alone.
+SETTINGS = {
+    'clip_prompt',
+    'mask_classifier',
+    'predict_options',
+    'prompt_learner',
+    'test_cfg',
+    'tuner',
 }
 
 
@@ -69,10 +84,6 @@ def imported_modules(source, module):
             yield from (f'{prefix}.{alias.name}' for alias in node.names)
 
 
-def is_inside(name, package):
-    return name == package or name.startswith(f'{package}.')
-
-
 def module_name(path):
     # A package's own file counts as one of its modules: `from .x` in
     # freeseg_mm/models/__init__.py means freeseg_mm.models.x.
@@ -87,6 +98,10 @@ def all_imports():
             path.read_text('utf-8'), module_name(path)
         )
     ]
+
+
+def folder_of(file):
+    return file.split('/')[0].removesuffix('.py')
 
 
 @pytest.mark.parametrize(
@@ -105,20 +120,36 @@ def test_imports_are_found(source, module, expected):
     assert list(imported_modules(source, module)) == expected
 
 
-def test_package_is_read():
-    files = {file for file, _ in all_imports()}
-    assert {'structures/vocabulary.py', 'registry.py'} <= files
+def test_arrows_between_folders_are_those_allowed():
+    found = {}
+    for file, name in all_imports():
+        if name.startswith('freeseg_mm.'):
+            target = name.split('.')[1]
+            if target != folder_of(file):
+                found.setdefault(folder_of(file), set()).add(target)
+    found.setdefault('__init__', set()).add('apis')  # by importlib
+    assert found == ARROWS
 
 
-@pytest.mark.parametrize(('folder', 'target'), FORBIDDEN)
-def test_lower_layer_does_not_import(folder, target):
-    offenders = [
-        (file, name)
-        for file, name in all_imports()
-        if (not folder or file.startswith(f'{folder}/'))
-        and is_inside(name, target)
-    ]
-    assert offenders == []
+def test_no_arrow_runs_up():
+    """Folders have an order in which each needs only those before it."""
+    assert list(TopologicalSorter(ARROWS).static_order())
+
+
+def test_no_modules_import_each_other():
+    modules = {module_name(path) for path in PACKAGE.rglob('*.py')}
+    modules |= {name.removesuffix('.__init__') for name in modules}
+    graph = {}
+    for file, name in all_imports():
+        while name not in modules and '.' in name:
+            name = name.rpartition('.')[0]
+        importer = f'freeseg_mm.{file.removesuffix(".py").replace("/", ".")}'
+        package = importer.removesuffix('.__init__')
+        # a module of a package is loaded after the package's own file
+        if name in modules and not f'{package}.'.startswith(f'{name}.'):
+            graph.setdefault(package, set()).add(name)
+    assert len(graph) > 50
+    assert list(TopologicalSorter(graph).static_order())
 
 
 @pytest.mark.parametrize('target', ONLY_IN)
@@ -127,7 +158,18 @@ def test_is_imported_only_in(target):
     offenders = [
         (file, name)
         for file, name in all_imports()
-        if is_inside(name, target) and not file.startswith(allowed)
+        if f'{name}.'.startswith(f'{target}.')
+        and not (allowed and file.startswith(allowed))
+    ]
+    assert offenders == []
+
+
+def test_structures_need_no_framework():
+    frameworks = {'mmcv', 'mmengine', 'mmdet', 'open_clip'}
+    offenders = [
+        (file, name)
+        for file, name in all_imports()
+        if folder_of(file) == 'structures' and name.split('.')[0] in frameworks
     ]
     assert offenders == []
 
@@ -141,9 +183,103 @@ def test_third_party_imports_are_declared():
         for requirement in metadata.requires('freeseg_mm')
         if 'extra ==' not in requirement
     }
-    page = PACKAGE.parent / 'requirements/webdemo.txt'
+    page = REPO / 'requirements/webdemo.txt'
     declared |= set(re.findall(r'^[\w-]+', page.read_text(), re.MULTILINE))
     imported = {name.split('.')[0] for _, name in all_imports()}
     third_party = imported - sys.stdlib_module_names - {'freeseg_mm'}
     undeclared = {names.get(name, name) for name in third_party} - declared
     assert undeclared == {'mmcv', 'mmdet', 'mmengine'}
+
+
+def test_docstrings_open_with_a_noun_or_a_verb():
+    """And the field's words: a model predicts, it does not answer."""
+    found = [
+        f'{path.relative_to(REPO)}:{number}: {line.strip()}'
+        for path in sorted(PACKAGE.rglob('*.py'))
+        for number, line in enumerate(
+            path.read_text('utf-8').splitlines(), start=1
+        )
+        if re.search(r'"""(What|Which|Where|Whether|How)\b|answer', line)
+    ]
+    assert found == []
+
+
+# --- settings ----------------------------------------------------------------
+
+
+def settings_changed(source):
+    """Lines that set a setting, but in constructors and ``set_`` methods."""
+    tree = ast.parse(source)
+    own = {
+        id(node)
+        for method in ast.walk(tree)
+        if isinstance(method, ast.FunctionDef)
+        and (method.name == '__init__' or method.name.startswith('set_'))
+        for node in ast.walk(method)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(
+            node.ctx, ast.Store | ast.Del
+        ):
+            # of `model.test_cfg.tasks = x` the inner one counts too
+            names = {
+                part.attr
+                for part in ast.walk(node)
+                if isinstance(part, ast.Attribute)
+            }
+            if ast.unparse(node).endswith('model.vocabulary'):
+                names.add('predict_options')
+            if names & SETTINGS and id(node) not in own:
+                yield node.lineno
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == 'setattr'
+            and isinstance(node.args[1], ast.Constant)
+            and node.args[1].value in SETTINGS
+        ):
+            yield node.lineno
+
+
+@pytest.mark.parametrize(
+    ('source', 'expected'),
+    [
+        ('model.test_cfg = x', [1]),
+        ('model.test_cfg.tasks = x', [1]),
+        ('del model.vocabulary', [1]),
+        ("setattr(model, 'predict_options', x)", [1]),
+        ('class A:\n def __init__(self):\n  self.test_cfg = x', []),
+        ('class A:\n def set_it(self):\n  self.predict_options = x', []),
+        ('class A:\n def use(self):\n  self.test_cfg = x', [3]),
+        ('y = model.test_cfg', []),
+    ],
+)
+def test_changes_are_found(source, expected):
+    assert list(settings_changed(source)) == expected
+
+
+def test_nothing_is_set_on_a_model():
+    """A config may be changed before a model is built from it."""
+    offenders = [
+        f'{path.relative_to(REPO)}:{line}: {text}'
+        for folder in ('freeseg_mm', 'tools')
+        for path in sorted((REPO / folder).rglob('*.py'))
+        for line in settings_changed(path.read_text('utf-8'))
+        for text in [path.read_text('utf-8').splitlines()[line - 1].strip()]
+        if not text.startswith('config.')
+    ]
+    assert offenders == []
+
+
+def test_no_document_sets_anything_on_a_model():
+    pages = [REPO / 'README.md', *(REPO / 'docs').rglob('*.md')]
+    pages += (REPO / 'docs').rglob('*.ipynb')
+    found = [
+        (page.name, match.group())
+        for page in pages
+        for match in re.finditer(
+            rf'model\.(?:vocabulary|{"|".join(SETTINGS)})[\w.]* = .*',
+            page.read_text('utf-8'),
+        )
+    ]
+    assert found == []

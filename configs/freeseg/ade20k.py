@@ -13,16 +13,5 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(
-        batch_augments=[
-            dict(
-                type='BatchFixedSizePad',
-                size=_base_.crop_size,
-                pad_mask=False,
-                pad_seg=True,
-                seg_pad_value=0,
-            ),
-            dict(type='freeseg_mm.TaskPerBatch'),
-        ]
-    )
+    data_preprocessor=dict(batch_augments=_base_.batch_augments),
 )

@@ -1,8 +1,8 @@
 """FreeSeg on the shapes benchmark: minutes on two CPU cores.
 
 The same network as ``coco.py``, smaller, with the miniature CLIP.
-Data: tools/make_shapes.py data/shapes
-CLIP: tools/pretrain_clip.py data/shapes data/shapes_clip
+Data: freeseg-mm shapes make data/shapes
+CLIP: freeseg-mm shapes clip data/shapes data/shapes_clip
 Train: tools/train.py configs/freeseg/shapes.py
 """
 
@@ -17,18 +17,7 @@ channels = 128
 max_iters = 500
 
 model = dict(
-    data_preprocessor=dict(
-        batch_augments=[
-            dict(
-                type='BatchFixedSizePad',
-                size=(128, 128),
-                pad_mask=False,
-                pad_seg=True,
-                seg_pad_value=0,
-            ),
-            dict(type='freeseg_mm.TaskPerBatch'),
-        ]
-    ),
+    data_preprocessor=dict(batch_augments=_base_.batch_augments),
     backbone=dict(
         _delete_=True,
         type='ResNet',
@@ -76,7 +65,7 @@ model = dict(
         positional_encoding=dict(num_feats=channels // 2),
     ),
     train_cfg=dict(num_points=1024),
-    # see docs/benchmarks.md
+    # see docs/reports/benchmarks.md
     test_cfg=dict(min_object_prob=0.4),
 )
 

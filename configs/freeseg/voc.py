@@ -15,18 +15,7 @@ _base_ = [
 max_iters = 20000
 
 model = dict(
-    data_preprocessor=dict(
-        batch_augments=[
-            dict(
-                type='BatchFixedSizePad',
-                size=_base_.crop_size,
-                pad_mask=False,
-                pad_seg=True,
-                seg_pad_value=0,
-            ),
-            dict(type='freeseg_mm.TaskPerBatch'),
-        ]
-    ),
+    data_preprocessor=dict(batch_augments=_base_.batch_augments),
     test_cfg=dict(tasks=['semantic']),
 )
 

@@ -1,10 +1,17 @@
-"""``freeseg-mm vocab``: which words there are, and what is known of them."""
+"""``freeseg-mm vocab``: vocabularies, and what is known of a class name."""
 
 import argparse
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_word_arguments, marked, words_of
+from .arguments import (
+    add_class_arguments,
+    add_things,
+    classes_of,
+    marks_of,
+)
 
 if TYPE_CHECKING:
     from freeseg_mm.structures import Vocabulary
@@ -14,6 +21,7 @@ EXAMPLES = """examples:
   freeseg-mm vocab show coco
   freeseg-mm vocab check --classes 'cat|kitten, dragon, grass'
   freeseg-mm vocab check --vocab words.json
+  freeseg-mm vocab import ade20k_150_with_prompt_eng.txt --out ade.json
 
 exit status: 0; 1 after saying what is wrong; 2 for wrong usage
 """
@@ -37,14 +45,33 @@ def add_parser(commands: Any) -> None:
     show.add_argument('vocab', metavar='NAME', help='name or file')
     show.set_defaults(run=run_show)
     check = actions.add_parser(
-        'check', help='what words or a file mean, or what is wrong with them'
+        'check',
+        help='what class names or a file mean, or what is wrong',
     )
-    add_word_arguments(check)
+    add_class_arguments(check)
     check.set_defaults(run=run_check)
     for action in (listing, show, check):
         action.add_argument(
             '--json', action='store_true', help='print JSON instead'
         )
+    importing = actions.add_parser(
+        'import',
+        help='make a vocabulary of a list of OpenSeg or FC-CLIP',
+        description='Make a vocabulary file of a list with a line '
+        'id:name,synonym,synonym a class, as OpenSeg and FC-CLIP publish them '
+        'for ADE20K, Pascal Context, Cityscapes, Mapillary and LVIS. A name '
+        'that two classes list stays with the one it is the first name of, '
+        'else with the first; standard error tells.',
+    )
+    importing.add_argument('file', metavar='FILE', type=Path, help='the list')
+    importing.add_argument(
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help='vocabulary to write (.json); default standard output',
+    )
+    add_things(importing)
+    importing.set_defaults(run=run_import)
 
 
 def run_list(args: argparse.Namespace) -> None:
@@ -76,20 +103,65 @@ def run_check(args: argparse.Namespace) -> None:
     """Print what is understood, and who says thing or stuff."""
     from freeseg_mm.apis.vocabulary import read_classes, thing_mark
 
-    words, things = words_of(args), marked(args.things)
-    vocabulary = read_classes(words, things=things, unseen=marked(args.unseen))
+    marks = marks_of(args)
+    vocabulary = read_classes(
+        classes_of(args), things=marks['things'], unseen=marks['unseen']
+    )
     has_marks = args.vocab is not None and not args.vocab.endswith('.txt')
     rows = _classes(vocabulary)
     for row in rows:
-        if things is not None:
+        if marks['things'] is not None:
             row['marked_by'] = '--things'
         elif has_marks:
             row['marked_by'] = vocabulary.name
         else:
             texts = (row['name'], *row['synonyms'])
             row['marked_by'] = thing_mark(texts)[1]
-        del row['training']  # which weights will be asked is not known here
+        del row['training']  # the weights will tell, which are not known here
     _print(rows, args.json)
+
+
+def run_import(args: argparse.Namespace) -> None:
+    """Write a list of classes as a vocabulary file."""
+    from freeseg_mm.apis.vocabulary import thing_mark
+    from freeseg_mm.structures import Vocabulary
+    from freeseg_mm.structures.vocabulary_file import parse_class_list
+    from freeseg_mm.utils.files import write_json
+
+    try:
+        classes, notes = parse_class_list(args.file.read_bytes())
+    except ValueError as error:
+        raise ValueError(f'{args.file}: {error}') from error
+    for note in notes:
+        print(f'{args.file}: {note}', file=sys.stderr)
+    things = args.things and [name for name in args.things if name]
+    if things is None:
+        things = [
+            name
+            for name, synonyms in classes.items()
+            if thing_mark((name, *synonyms))[0]
+        ]
+    # refuses what a vocabulary file would be refused for
+    Vocabulary.from_names(
+        classes, things=things, synonyms=classes, name=args.file.stem
+    )
+    content = {
+        'name': args.file.stem,
+        'source': args.file.name,
+        'classes': list(classes),
+        'things': things,
+        'synonyms': {name: more for name, more in classes.items() if more},
+    }
+    if args.out is None:
+        print(json.dumps(content, indent=1, ensure_ascii=False))
+        return
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(content, args.out, indent=1)
+    print(
+        f'wrote {args.out}: {len(classes)} classes, {len(things)} of them '
+        f'things, {sum(map(len, classes.values()))} synonyms',
+        file=sys.stderr,
+    )
 
 
 def _classes(vocabulary: 'Vocabulary') -> list[dict[str, Any]]:

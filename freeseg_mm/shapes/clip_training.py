@@ -16,8 +16,7 @@ from tqdm import trange
 from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.utils.files import atomic_path, write_json
 
-from .crop_sampler import CropSampler, blank_outside, normalize
-from .crops import SegmentCrops
+from .crops import CropSampler, SegmentCrops, blank_outside, normalize
 
 _METRICS = 'metrics.json'
 _PROMPT = 'A photo of {name}.'
@@ -27,7 +26,7 @@ _EVAL_BATCH = 256
 
 @dataclass(frozen=True)
 class ClipTraining:
-    """How the miniature CLIP is trained.
+    """Schedule and seed of the miniature CLIP's training.
 
     Attributes:
         steps: Number of optimizer steps.
@@ -78,14 +77,14 @@ def train_shapes_clip(
     where ``<name>`` is the config's file name; existing ones are replaced.
 
     Args:
-        data: Folder that ``tools/make_shapes.py`` wrote; its split ``clip``
+        data: Folder that ``freeseg-mm shapes make`` wrote; its split ``clip``
             is learned from, ``val`` is tested on.
         out: Folder to write; made when absent.
         model_config: An open_clip model config, ``.json``.
         training: Schedule and seed.
 
     Returns:
-        What ``metrics.json`` holds, see :func:`zero_shot_accuracy`.
+        The content of ``metrics.json``, see :func:`zero_shot_accuracy`.
 
     Raises:
         FileNotFoundError: If a file or folder is absent.
@@ -96,7 +95,7 @@ def train_shapes_clip(
     if not (data / 'annotations' / 'panoptic_clip.json').is_file():
         raise FileNotFoundError(
             f'{data} holds no generated scenes; write them with '
-            f'tools/make_shapes.py {data}'
+            f'freeseg-mm shapes make {data}'
         )
     out.mkdir(parents=True, exist_ok=True)
     previous_threads = torch.get_num_threads()

@@ -5,25 +5,23 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
-from freeseg_mm.recipes.processes import train_subprocess
-from freeseg_mm.recipes.resume import RunStamp, StampState, file_digest
+from freeseg_mm.recipes.processes import Slot
+from freeseg_mm.recipes.run_stamp import RunStamp, StampState, file_digest
 from freeseg_mm.utils.files import read_json, write_json
 
 from .clip_training import ClipTraining, train_shapes_clip
 from .mode_scores import choose_unseen, picture_modes, score_modes
-from .writer import MANIFEST, WorldOptions, generate_shapes
+from .world import MANIFEST, WorldOptions, generate_shapes
 
 # By key in metrics.json.
 ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
@@ -31,12 +29,11 @@ ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
 _PICTURE_MODES = {'query scores only': 'query', 'with CLIP': 'geometric'}
 _NUM_PICTURES = 10
 _FIGURE_SCALE = 2
-_COLOUR_STEP = 8
 
 
 @dataclass(frozen=True)
 class ShapesDemo:
-    """What to make, from which parts, and where.
+    """Steps of the demo, with their inputs and outputs.
 
     Each step uses the files of those before it, does nothing if its own are
     there already, and returns whether it had anything to do.
@@ -90,7 +87,7 @@ class ShapesDemo:
 
     @property
     def pictures(self) -> tuple[Path, ...]:
-        """Truth and answers on images with unseen classes."""
+        """Ground truth and predictions on images with unseen classes."""
         return tuple(
             self.work_dir / 'pictures' / f'{number:02d}.png'
             for number in range(1, _NUM_PICTURES + 1)
@@ -113,28 +110,27 @@ class ShapesDemo:
             FileExistsError: If another CLIP is there and may not be
                 replaced.
         """
-        record = RunStamp(self.clip / '.made_by_demo', [self.clip_weights])
         inputs = {
             'world': self._world_digest,
             'training': asdict(self.clip_training),
             'model': file_digest(self.clip_config),
         }
-        unknown = (StampState.FOREIGN, StampState.OTHER)
-        if record.state(inputs) in unknown and not self.overwrite:
+        stamp = RunStamp(
+            self.clip / '.made_by_demo', inputs, [self.clip_weights]
+        )
+        if stamp.state() is StampState.OTHER and not self.overwrite:
             raise FileExistsError(
                 f'{self.clip} holds a CLIP that the demo did not train, or '
                 'with other options; name another folder with --clip, or '
                 'give --overwrite to replace it'
             )
-        return _run_unless_finished(
-            record,
-            inputs,
-            lambda _: train_shapes_clip(
+        return stamp.run(
+            lambda: train_shapes_clip(
                 self.data,
                 self.clip,
                 model_config=self.clip_config,
                 training=self.clip_training,
-            ),
+            )
         )
 
     def train(self) -> bool:
@@ -147,32 +143,32 @@ class ShapesDemo:
         folder.mkdir(parents=True, exist_ok=True)
         self._config.dump(self.config_used)
 
-        def train(state: StampState) -> None:
-            if state is not StampState.STARTED:
-                # what --resume goes by
-                (folder / 'last_checkpoint').unlink(missing_ok=True)
-            train_subprocess(
-                [
-                    *(sys.executable, str(self.train_script)),
-                    *(str(self.config_used), '--work-dir', str(folder)),
-                    '--resume',
-                ],
-                max_iters=self._config.train_cfg.max_iters,
-                log=self.work_dir / 'train.log',
-            )
-
         inputs = {
             'world': self._world_digest,
             'clip': file_digest(self.clip_weights),
             'config': file_digest(self.config_used),
         }
-        record = RunStamp(folder / '.step.json', [self.checkpoint])
-        return _run_unless_finished(record, inputs, train)
+        stamp = RunStamp(folder / '.step.json', inputs, [self.checkpoint])
+        if stamp.state() in (StampState.ABSENT, StampState.OTHER):
+            # what --resume goes by
+            (folder / 'last_checkpoint').unlink(missing_ok=True)
+        command = [
+            *(sys.executable, str(self.train_script)),
+            *(str(self.config_used), '--work-dir', str(folder), '--resume'),
+        ]
+        return stamp.run(
+            lambda: Slot().run(
+                'training',
+                command,
+                self.work_dir / 'train.log',
+                max_iters=self._config.train_cfg.max_iters,
+            )
+        )
 
     def measure(self) -> bool:
         """Test with the scores of the queries, of CLIP and of both."""
 
-        def measure(_: StampState) -> None:
+        def measure() -> None:
             scores = score_modes(
                 self._runner.model, self._runner.test_loop, ENSEMBLE_MODES
             )
@@ -188,9 +184,9 @@ class ShapesDemo:
         return self._run_on_checkpoint('measure', [self.metrics], measure)
 
     def draw_pictures(self) -> bool:
-        """Draw images that show unseen classes, chosen by their truth."""
+        """Draw images of unseen classes, chosen by their ground truth."""
 
-        def draw(_: StampState) -> None:
+        def draw() -> None:
             self.pictures[0].parent.mkdir(exist_ok=True)
             model = self._runner.model
             dataset = self._runner.test_loop.dataloader.dataset
@@ -205,13 +201,17 @@ class ShapesDemo:
                 _PICTURE_MODES,
                 scale=_FIGURE_SCALE,
             )
-            Image.fromarray(_coarse(figure)).save(self.figure, optimize=True)
+            # few colours, which no eye misses, make a small file
+            few = Image.fromarray(figure).quantize(
+                method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+            )
+            few.save(self.figure, optimize=True)
 
         outputs = [*self.pictures, self.figure]
         return self._run_on_checkpoint('pictures', outputs, draw)
 
     def read_metrics(self) -> dict[str, dict[str, float | None]]:
-        """What :meth:`measure` wrote."""
+        """Read the metrics that :meth:`measure` wrote."""
         return json.loads(self.metrics.read_text('utf-8'))
 
     @property
@@ -225,7 +225,7 @@ class ShapesDemo:
 
     @property
     def _world_digest(self) -> str:
-        """Of what decides every byte of the scenes."""
+        """Digest of the options that decide every byte of the scenes."""
         return file_digest(self.data / MANIFEST)
 
     @cached_property
@@ -262,34 +262,14 @@ class ShapesDemo:
         self,
         name: str,
         outputs: list[Path],
-        action: Callable[[StampState], object],
+        action: Callable[[], object],
     ) -> bool:
         inputs = {
             'checkpoint': file_digest(self.checkpoint),
             'config': file_digest(self.config_used),
         }
-        record = RunStamp(self.work_dir / f'.{name}.json', outputs)
+        stamp = RunStamp(self.work_dir / f'.{name}.json', inputs, outputs)
         # pycocotools and others talk about each of their steps.
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            return _run_unless_finished(record, inputs, action)
-
-
-def _run_unless_finished(
-    record: RunStamp,
-    inputs: Mapping[str, Any],
-    action: Callable[[StampState], object],
-) -> bool:
-    state = record.state(inputs)
-    if state is StampState.FINISHED:
-        return False
-    record.start(inputs)
-    action(state)
-    record.finish(inputs)
-    return True
-
-
-def _coarse(picture: np.ndarray) -> np.ndarray:
-    """Drop differences that no eye sees but that fill a PNG file."""
-    coarse = np.rint(picture / _COLOUR_STEP) * _COLOUR_STEP
-    return coarse.clip(0, 255).astype(np.uint8)
+            return stamp.run(action)

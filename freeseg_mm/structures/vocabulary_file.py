@@ -1,6 +1,7 @@
-"""What a vocabulary file may hold, and everything that is wrong with one."""
+"""Format of a vocabulary file, and all mistakes in one."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -8,6 +9,7 @@ from typing import Any
 
 FILE_KEYS = ('classes', 'things', 'unseen', 'synonyms')
 NOTE_KEYS = ('name', 'source', 'licence', 'note')
+_NO_CLASS = 'invalid_class_id'
 _JSON_TYPES = {list: 'array', dict: 'object'}
 
 
@@ -21,7 +23,7 @@ def parse_vocabulary_file(text: bytes) -> dict[str, Any]:
         The object, as ``Vocabulary.from_names`` can take its entries.
 
     Raises:
-        ValueError: With everything that is wrong, if anything is.
+        ValueError: If anything is wrong, with all of it.
     """
     content = json.loads(
         text.decode('utf-8-sig'), object_pairs_hook=_refuse_repeated_keys
@@ -32,14 +34,76 @@ def parse_vocabulary_file(text: bytes) -> dict[str, Any]:
     return content
 
 
-def vocabulary_problems(content: Any) -> Iterator[str]:
-    """Find all that is wrong with the content of a vocabulary file.
+def parse_class_list(text: bytes) -> tuple[dict[str, list[str]], list[str]]:
+    """Read a list of classes as OpenSeg and FC-CLIP publish them.
+
+    Each line is ``id:name,synonym,synonym``; commas within parentheses are
+    part of a name. A first class ``invalid_class_id``, which stands for no
+    class, is left out. A name may mean one class only: it stays with the
+    class that it is the first name of, else with the first that lists it;
+    a class whose first name is taken is called by its next one.
 
     Args:
-        content: What JSON gave.
+        text: UTF-8, with or without a byte order mark; blank lines are
+            skipped.
+
+    Returns:
+        Synonyms by class name, in the order of the ids; and a sentence for
+        each name that another class keeps.
+
+    Raises:
+        ValueError: If a line is of another form, an id occurs twice, or a
+            class has no name of its own.
+    """
+    names: dict[int, list[str]] = {}
+    for number, line in enumerate(text.decode('utf-8-sig').splitlines(), 1):
+        if not line.strip():
+            continue
+        found = re.fullmatch(r'\s*(\d+)\s*:(.+)', line)
+        listed = re.split(r',(?![^(]*\))', found[2]) if found else []
+        texts: dict[str, str] = {}
+        for name in filter(None, map(str.strip, listed)):
+            texts.setdefault(name.lower(), name)
+        if found is None or not texts:
+            raise ValueError(
+                f'line {number}: expected id:name,synonym,..., got {line!r}'
+            )
+        if int(found[1]) in names:
+            raise ValueError(f'line {number}: the id {found[1]} occurs twice')
+        if list(texts) != [_NO_CLASS]:
+            names[int(found[1])] = list(texts.values())
+    owners: dict[str, int] = {}
+    for class_id, texts_of in sorted(names.items()):
+        owners.setdefault(texts_of[0].lower(), class_id)
+    classes: dict[str, list[str]] = {}
+    notes = []
+    for class_id, texts_of in sorted(names.items()):
+        own = []
+        for name in texts_of:
+            owner = owners.setdefault(name.lower(), class_id)
+            if owner == class_id:
+                own.append(name)
+            else:
+                notes.append(f'{name!r} of {class_id} stays with {owner}')
+        if not own:
+            raise ValueError(
+                f'class {class_id} ({", ".join(texts_of)}): other classes '
+                'have all of its names; give it one of its own'
+            )
+        classes[own[0]] = own[1:]
+    if not classes:
+        raise ValueError('no classes: expected lines of id:name,synonym,...')
+    return classes, notes
+
+
+def vocabulary_problems(content: Any) -> Iterator[str]:
+    """Find all mistakes in the content of a vocabulary file.
+
+    Args:
+        content: The decoded JSON.
 
     Yields:
-        One sentence a problem.
+        One sentence a mistake.
     """
     if not isinstance(content, dict) or 'classes' not in content:
         yield "expected an object with a 'classes' list"
@@ -78,14 +142,14 @@ def _problems_of_names(
     if not names:
         yield "'classes' is empty; give at least one category name"
     texts = list(names)
-    for name, words in synonyms.items():
-        if isinstance(words, list):
-            texts += words
+    for name, also in synonyms.items():
+        if isinstance(also, list):
+            texts += also
         else:
-            kind = 'string ' if isinstance(words, str) else ''
+            kind = 'string ' if isinstance(also, str) else ''
             yield (
                 f'expected a list of strings as synonyms of {name!r}, got '
-                f'the {kind}{words!r}'
+                f'the {kind}{also!r}'
             )
     wrong = [text for text in texts if not isinstance(text, str)]
     if wrong:
@@ -112,12 +176,12 @@ def _problems_of_marks(
     key: str, marked: Iterable[Any], names: Sequence[Any]
 ) -> Iterator[str]:
     marked = list(marked)
-    wrong = [word for word in marked if not isinstance(word, str)]
+    wrong = [name for name in marked if not isinstance(name, str)]
     if wrong:
         yield f'expected class names under {key!r}, got {wrong}'
-    words = [word for word in marked if isinstance(word, str)]
+    strings = [name for name in marked if isinstance(name, str)]
     known = {name for name in names if isinstance(name, str)}
-    unknown = [word for word in words if word not in known]
+    unknown = [name for name in strings if name not in known]
     if unknown:
         close = get_close_matches(unknown[0], known, n=1)
         hint = f' (did you mean {close[0]!r}?)' if close else ''
@@ -125,13 +189,13 @@ def _problems_of_marks(
             f'{key!r} names unknown classes {unknown}{hint}; they are not in '
             f'its {len(names)} classes'
         )
-    twice = _repeated(words)
+    twice = _repeated(strings)
     if twice:
         yield f'{key!r} lists {twice} more than once'
 
 
-def _repeated(words: Iterable[str]) -> list[str]:
-    return sorted(word for word, n in Counter(words).items() if n > 1)
+def _repeated(texts: Iterable[str]) -> list[str]:
+    return sorted(text for text, n in Counter(texts).items() if n > 1)
 
 
 def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_json_lines(predict, photo, tmp_path):
     assert 'broken.png: not an image' in second['error']
     assert third == first
     assert second['error'] in errors
-    assert 'freeseg-mm: 1 of 3 images failed' in errors
+    assert 'freeseg-mm predict: 1 of 3 images failed' in errors
 
 
 def test_prompts_are_tuned_on_demand(predict, photo):
@@ -165,7 +165,7 @@ def test_a_vocabulary_and_a_checkpoint_alone(
         (['PHOTO', '--vocab', 'lvis'], "no vocabulary 'lvis'"),
         (['PHOTO', '--classes', 'a', '--score-thr', '3'], 'score_thr: expec'),
         (['PHOTO', '--classes', 'a', '--out', 'PHOTO'], 'is a file; give a f'),
-        (['PHOTO', '--classes', 'a'], "no model 'demo'"),
+        (['PHOTO', '--classes', 'a'], 'no model is here yet'),
     ],
 )
 def test_mistakes_are_one_sentence_before_weights(
@@ -174,11 +174,11 @@ def test_mistakes_are_one_sentence_before_weights(
     empty = tmp_path / 'empty'
     empty.mkdir()
     monkeypatch.chdir(empty)
-    monkeypatch.setattr('freeseg_mm.apis.model_names._CHECKOUT', empty)
+    monkeypatch.setattr('freeseg_mm.utils.files._CHECKOUT', empty)
     named = [str(photo) if word == 'PHOTO' else word for word in arguments]
     assert main(['predict', *named]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('freeseg-mm: ')
+    assert line.startswith('freeseg-mm predict: ')
     assert message in line
 
 

@@ -125,7 +125,7 @@ def test_a_video_that_is_cut_short(video, make_video, noise, tmp_path):
     assert last == {'source': str(whole), 'error': last['error']}
     assert 'clip.avi: ' in last['error']
     assert 'cut short or damaged' in last['error']
-    assert f'freeseg-mm: {last["error"]}' in errors
+    assert f'freeseg-mm video: {last["error"]}' in errors
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_video_that_is_cut_short(video, make_video, noise, tmp_path):
         (['CLIP', '--out', 'a.mp4', '--codec', 'x'], 'four characters'),
         (['CLIP', '--out', 'a.mp4', '--things', 'b'], "unknown classes ['b'"),
         (['CLIP', '--out', 'a.mp4', '--score-thr', '2'], 'score_thr: expec'),
-        (['CLIP', '--out', 'a.mp4'], "no model 'demo'"),
+        (['CLIP', '--out', 'a.mp4'], 'no model is here yet'),
     ],
 )
 def test_mistakes_are_one_sentence_before_weights(
@@ -157,7 +157,7 @@ def test_mistakes_are_one_sentence_before_weights(
     text = tmp_path / 'note.mp4'
     text.write_text('hello')
     monkeypatch.chdir(empty)
-    monkeypatch.setattr('freeseg_mm.apis.model_names._CHECKOUT', empty)
+    monkeypatch.setattr('freeseg_mm.utils.files._CHECKOUT', empty)
     given = {'CLIP': clip, 'PHOTO': photo, 'TEXT': text}
     named = [
         word.replace(name, str(given[name]))
@@ -167,7 +167,7 @@ def test_mistakes_are_one_sentence_before_weights(
     before = clip.read_bytes()
     assert main(['video', *named, '--classes', 'a']) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('freeseg-mm: ')
+    assert line.startswith('freeseg-mm video: ')
     assert message in line
     assert clip.read_bytes() == before
     assert [path.name for path in empty.iterdir()] == ['FOLDER.mp4']
@@ -188,7 +188,7 @@ def test_the_decoder_adds_nothing_to_the_sentence(tmp_path):
     assert done.returncode == 1
     assert done.stdout == ''
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f'freeseg-mm: {text}: not a video')
+    assert line.startswith(f'freeseg-mm video: {text}: not a video')
 
 
 @pytest.mark.parametrize(

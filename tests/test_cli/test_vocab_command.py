@@ -3,16 +3,12 @@ import json
 import pytest
 
 from freeseg_mm.cli import main
+from freeseg_mm.structures import Vocabulary
 
 
 @pytest.fixture
-def vocab(capsys):
-    def run(*arguments):
-        status = main(['vocab', *map(str, arguments)])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def vocab(run):
+    return lambda *arguments: run('vocab', *arguments)
 
 
 def test_list(vocab):
@@ -87,17 +83,56 @@ def test_check_of_a_file(vocab, tmp_path):
         ('stuff', 'mine'),
         ('thing', 'mine'),
     ]
-    path.write_text('{"classes": ["cat", "cat"]}')
+    path.write_text('{"classes": ["cat", "Cat"], "unseen": ["dog"]}')
     status, out, errors = vocab('check', '--vocab', path)
     assert (status, out) == (1, '')
     assert 'mine.json' in errors
-    assert "more than once: ['cat']" in errors
+    assert 'more than once' in errors
+    assert "'unseen' names unknown classes ['dog']" in errors
+
+
+def test_unseen_classes_of_a_file(vocab, tmp_path):
+    path = tmp_path / 'mine.json'
+    path.write_text('{"classes": ["cat", "grass"], "unseen": ["grass"]}')
+    _, out, _ = vocab('show', path, '--json')
+    assert [r['training'] for r in json.loads(out)] == ['seen', 'unseen']
+
+
+def test_import_of_a_list(vocab, tmp_path):
+    listed, out = tmp_path / 'ade.txt', tmp_path / 'new/ade.json'
+    listed.write_text('0:invalid_class_id\n1:wall,walls\n2:cat,kitten,walls\n')
+    status, printed, errors = vocab('import', listed, '--out', out)
+    assert (status, printed) == (0, '')
+    assert f"{listed}: 'walls' of 2 stays with 1\n" in errors
+    assert '2 classes, 1 of them things, 2 synonyms' in errors
+    words = Vocabulary.load(out)
+    assert words.name == 'ade'
+    assert words.names == ('wall', 'cat')
+    assert words.synonyms == (('walls',), ('kitten',))
+    assert words.is_thing == (False, True)
+    assert all(words.is_seen)
+    _, printed, _ = vocab('import', listed, '--things', 'wall')
+    assert json.loads(printed)['things'] == ['wall']
+    _, printed, _ = vocab('import', listed, '--things', '')
+    assert json.loads(printed)['things'] == []
+
+
+def test_import_of_what_is_no_list(vocab, tmp_path):
+    listed = tmp_path / 'ade.txt'
+    listed.write_text('wall')
+    status, _, errors = vocab('import', listed)
+    assert status == 1
+    assert 'ade.txt: line 1: expected id:name' in errors
+    listed.write_text('1:wall')
+    status, _, errors = vocab('import', listed, '--things', 'cat')
+    assert status == 1
+    assert "'things' names unknown classes ['cat']" in errors
 
 
 def test_an_unknown_vocabulary(vocab):
     status, _, errors = vocab('show', 'lvis')
     assert status == 1
-    assert errors.startswith("freeseg-mm: no vocabulary 'lvis'")
+    assert errors.startswith("freeseg-mm vocab show: no vocabulary 'lvis'")
 
 
 def test_an_action_is_needed(capsys):

@@ -18,7 +18,8 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 RUNS = sorted(
     path.relative_to(CONFIGS).as_posix()
     for path in CONFIGS.rglob('*.py')
-    if '_base_' not in path.parts
+    # the zoo's are of other systems: tests/test_zoo
+    if not {'_base_', 'zoo'} & set(path.parts)
 )
 # The families a run is put together from.
 FAMILIES = {
@@ -271,8 +272,8 @@ PACE = {'lr', 'lr_mult', 'weight_decay', 'max_norm', 'dropout'}
 PACE |= {'min_object_prob'}
 DATA = {'ann_file', 'data_root', 'img', 'seg', 'sem', 'vocabulary'}
 # Variables that config files share; what they set is compared.
-SHARED = {'channels', 'short_sides', 'test_scale', 'train_pipeline'}
-SHARED |= {'test_pipeline'}
+SHARED = {'channels', 'short_sides', 'test_size', 'train_pipeline'}
+SHARED |= {'test_pipeline', 'batch_augments'}
 
 
 def leaves(node, name=''):

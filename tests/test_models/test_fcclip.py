@@ -1,216 +1,35 @@
-"""FC-CLIP's forward pass, from an ordinary config; tests/data/fcclip."""
+"""FC-CLIP's forward pass, from the zoo's config; tests/data/fcclip."""
 
-import json
-import re
-import zlib
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
+from fcclip_case import fcclip_config, fcclip_numbers, fcclip_state
 from torch.testing import assert_close
 
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary
-
-DATA = Path(__file__).resolve().parents[1] / 'data' / 'fcclip'
-WIDTH = 64
-SEEDS = {'convnext': 18, 'rn': 39}
-CHANNELS = {'convnext': [32, 64, 96, 128], 'rn': [32, 64, 128, 256]}
-# detectron2's names, then ours; a row is used where it matches first
-NAMES = [
-    (r'backbone\.clip_model\.', 'clip.'),
-    (r'void_embedding\.weight', 'cls_embed.no_object'),
-    (r'input_proj\.(\d)\.0', r'input_convs.\1.conv'),
-    (r'input_proj\.(\d)\.1', r'input_convs.\1.gn'),
-    (r'transformer\.level_embed', 'level_encoding.weight'),
-    (r'transformer\.encoder', 'encoder'),
-    (r'mask_features', 'mask_feature'),
-    (r'adapter_1\.weight', 'lateral_convs.0.conv.weight'),
-    (r'adapter_1\.norm', 'lateral_convs.0.gn'),
-    (r'layer_1\.weight', 'output_convs.0.conv.weight'),
-    (r'layer_1\.norm', 'output_convs.0.gn'),
-    (r'cross_attention_layers\.(\d)\.multihead_attn', r'\1.cross_attn.attn'),
-    (r'cross_attention_layers\.(\d)\.norm', r'\1.norms.0'),
-    (r'self_attention_layers\.(\d)\.self_attn', r'\1.self_attn.attn'),
-    (r'self_attention_layers\.(\d)\.norm', r'\1.norms.1'),
-    (r'ffn_layers\.(\d)\.norm', r'\1.norms.2'),
-    (r'ffn_layers\.(\d)\.linear', r'\1.linear'),
-    (r'predictor\.transformer_', 'transformer_decoder.layers.'),
-    (r'predictor\.decoder_norm', 'transformer_decoder.post_norm'),
-    (r'linear1', 'ffn.layers.0.0'),
-    (r'linear2', 'ffn.layers.1'),
-    (r'(layers\.\d\.)norm1', r'\1norms.0'),
-    (r'(layers\.\d\.)norm2', r'\1norms.1'),
-    (r'mask_embed\.layers\.0', 'mask_embed.0'),
-    (r'mask_embed\.layers\.1', 'mask_embed.2'),
-    (r'mask_embed\.layers\.2', 'mask_embed.4'),
-    (r'class_embed\.layers\.0', 'cls_embed.project.0'),
-    (r'class_embed\.layers\.1', 'cls_embed.project.2'),
-    (r'class_embed\.layers\.2', 'cls_embed.project.4'),
-    (r'_mask_pooling_proj', 'mask_pooling'),
-    (r'predictor\.logit_scale', 'cls_embed.log_temperature'),
-    (r'predictor\.', ''),
-    (r'sem_seg_head\.', ''),
-]
-
-
-def drawn(key, shape, seed):
-    """The tensor of a key, by the rule of the data's README."""
-    seed = (zlib.crc32(key.encode()) + seed) % 2**32
-    count = int(np.prod(shape))
-    x = np.random.RandomState(seed).standard_normal(count).reshape(shape)
-    if key.endswith('logit_scale'):
-        x = np.array(2.5 if 'predictor' in key else 3.0)
-    elif key.endswith('running_var'):
-        x = 1 + 0.1 * np.abs(x)
-    elif len(shape) == 1 and key.endswith(('.weight', '.gamma')):
-        x = 1 + 0.1 * x
-    elif len(shape) == 1:
-        x = 0.1 * x
-    elif not key.endswith(
-        (
-            'query_feat.weight',
-            'query_embed.weight',
-            'token_embedding.weight',
-            'positional_embedding',
-        )
-    ):
-        x = x / np.sqrt(np.prod(shape[1:]))
-        if key.endswith(
-            (
-                'out_proj.weight',
-                'output_proj.weight',
-                'linear2.weight',
-                'c_proj.weight',
-            )
-        ):
-            x = 0.3 * x
-    return torch.from_numpy(np.asarray(x, np.float32))
-
-
-def renamed(key):
-    for theirs, ours in NAMES:
-        key = re.sub(theirs, ours, key)
-    return key
-
-
-def weights(kind):
-    """CLIP's and the head's weights, with our names."""
-    keys = json.loads((DATA / f'{kind}_keys.json').read_text())
-    state = {
-        renamed(key): drawn(key, tuple(shape), SEEDS[kind])
-        for key, shape in keys.items()
-        if not key.startswith('criterion')
-    }
-    state['cls_embed.no_object'] = state['cls_embed.no_object'][0]
-    clip = {k[5:]: v for k, v in state.items() if k.startswith('clip.')}
-    head = {k: v for k, v in state.items() if not k.startswith('clip.')}
-    return clip, head
+from freeseg_mm.zoo.layouts import convert
 
 
 @pytest.fixture(scope='module')
 def expected():
-    with np.load(DATA / 'convnext_padded.npz') as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays}
+    return fcclip_numbers()
 
 
-def fcclip_config(repo, kind, clip_weights):
-    """The convolutional network with FC-CLIP's parts, at the data's size."""
-    init_default_scope('mmdet')
-    config = Config.fromfile(repo / 'configs/freeseg/coco_convclip.py')
-    attention = {'embed_dims': WIDTH, 'num_heads': 4}
-    positions = {'num_feats': WIDTH // 2}
-    decoder_layer = {
-        'self_attn_cfg': attention,
-        'cross_attn_cfg': attention,
-        'ffn_cfg': {'embed_dims': WIDTH, 'feedforward_channels': 128},
-    }
-    prompts = {
-        '_delete_': True,
-        'type': 'freeseg_mm.FixedPrompt',
-        'class_template': 'vild14',
-        'task_template': None,
-    }
-    config.merge_from_dict(
-        {
-            'model': {
-                'clip': {
-                    'model': str(DATA / f'open_clip_{kind}.json'),
-                    'pretrained': str(clip_weights),
-                },
-                'prompt_learner': prompts,
-                'mask_classifier': {'pooling': 'binary'},
-                'panoptic_head': {
-                    'in_channels': CHANNELS[kind],
-                    'feat_channels': WIDTH,
-                    'out_channels': WIDTH,
-                    'num_queries': 20,
-                    'pool_mask_features': True,
-                    'classifier': {
-                        'hidden_channels': WIDTH,
-                        'num_layers': 3,
-                        'learn_temperature': True,
-                        'max_temperature': 100.0,
-                    },
-                    'pixel_decoder': {
-                        'encoder': {
-                            'num_layers': 2,
-                            'layer_cfg': {
-                                'self_attn_cfg': attention,
-                                'ffn_cfg': {'embed_dims': WIDTH},
-                            },
-                        },
-                        'positional_encoding': positions,
-                    },
-                    'transformer_decoder': {
-                        'num_layers': 4,
-                        'layer_cfg': decoder_layer,
-                    },
-                    'positional_encoding': positions,
-                },
-                'test_cfg': {
-                    # FC-CLIP weights CLIP with 0.4 and 0.8
-                    'ensemble': {'seen_weight': 0.6, 'unseen_weight': 0.2},
-                    'min_object_prob': 0.0,
-                    'object_score_thr': 0.0,
-                    'overlap_thr': 0.2,
-                    'max_per_image': 30,
-                    'panoptic_rule': 'no_object',
-                    'overlap_pixels': 'won',
-                    'instance_ranking': 'all_classes',
-                },
-            }
-        }
+def build(kind, folder):
+    """The network on a kind of CLIP, with its converted weights."""
+    model = MODELS.build(fcclip_config(folder / 'clip.pt', kind).model).eval()
+    model.load_state_dict(
+        convert(fcclip_state(kind), 'fcclip', model.state_dict())
     )
-    config.model.prompt_learner = ConfigDict(prompts)
-    config.model.prompt_learner.pop('_delete_')
-    config.model.panoptic_head.context_interaction = None
-    config.model.data_preprocessor.batch_augments = None
-    return config.model
+    return model
 
 
 @pytest.fixture(scope='module')
-def build(repo, tmp_path_factory):
-    """Build the network on a kind of CLIP, with its weights."""
-
-    def build_kind(kind):
-        clip, head = weights(kind)
-        path = tmp_path_factory.mktemp('fcclip') / 'clip.pt'
-        torch.save(clip, path)
-        model = MODELS.build(fcclip_config(repo, kind, path)).eval()
-        model.panoptic_head.load_state_dict(head)
-        return model
-
-    return build_kind
-
-
-@pytest.fixture(scope='module')
-def model(build):
-    return build('convnext')
+def model(tmp_path_factory):
+    return build('convnext', tmp_path_factory.mktemp('fcclip'))
 
 
 @pytest.fixture(scope='module')
@@ -379,23 +198,27 @@ def test_rules_of_the_default_give_other_results(model, inputs, expected):
 
 
 @torch.no_grad()
-def test_resnet(build, inputs, vocabulary):
-    """Masks of few cells are empty at stride 32: the queries score them."""
-    model = build('rn')
+def test_resnet(inputs, vocabulary, tmp_path):
+    """Masks that are empty at stride 32 are scored by the queries alone."""
+    model = build('rn', tmp_path)
     begin = model.panoptic_head.query_feat.weight[0, :3]
     assert_close(
         begin, torch.tensor([-2.2725, -1.2325, -0.4626]), rtol=0, atol=1e-4
     )
-    logits, masks = model._forward(inputs['inputs'], inputs['data_samples'])
+    queries, masks = model._forward(inputs['inputs'], inputs['data_samples'])
     _, shown = model.clip_scores(inputs['inputs'], masks, vocabulary)
     assert (~shown).sum() == 13
 
-    for rule, number in (('drop', 7), ('query', 20)):
-        options = model.predict_options.override(empty_masks=rule)
+    found = {}
+    for rule in ('drop', 'query'):
         (result,) = model.predict(
-            inputs['inputs'], deepcopy(inputs['data_samples']), options=options
+            inputs['inputs'],
+            deepcopy(inputs['data_samples']),
+            options=model.predict_options.override(
+                empty_masks=rule, score_thr=0.0
+            ),
         )
-        instances = result.pred_instances
-        assert instances.scores.isfinite().all()
-        assert 0 < len(instances) <= min(30, 3 * number)
-    assert logits.isfinite().all()
+        assert result.pred_instances.scores.isfinite().all()
+        found[rule] = len(result.pred_instances)
+    assert 0 < found['drop'] < found['query']
+    assert queries.isfinite().all()

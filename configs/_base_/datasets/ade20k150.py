@@ -1,6 +1,6 @@
 """ADE20K with 150 classes, 135 of them seen (Sec. 4.1), at 512 x 512.
 
-Prepare it with ``tools/prepare_ade20k.py SRC data/ade20k150``.
+Prepare it with ``freeseg-mm prepare ade20k SRC data/ade20k150``.
 """
 
 _base_ = 'open_vocab.py'
@@ -8,15 +8,19 @@ _base_ = 'open_vocab.py'
 data_root = 'data/ade20k150/'
 vocabulary = 'ade20k150'
 crop_size = (512, 512)
+test_size = 512
 # half to twice the crop, as the authors' release does
-short_sides = [int(512 * tenths / 10) for tenths in range(5, 21)]
-test_scale = (2048, 512)
+short_sides = [int(crop_size[0] * tenths / 10) for tenths in range(5, 21)]
+batch_augments = [
+    dict(_base_.batch_augments[0], size=crop_size),
+    _base_.batch_augments[1],
+]
 
 train_pipeline = [
     *_base_.load_gt,
     dict(
         type='RandomChoiceResize',
-        scales=[(2048, side) for side in short_sides],
+        scales=[(4 * test_size, side) for side in short_sides],
         resize_type='Resize',
         keep_ratio=True,
     ),
@@ -26,7 +30,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=test_scale, keep_ratio=True),
+    dict(type='Resize', scale=(4 * test_size, test_size), keep_ratio=True),
     _base_.pack_test,
 ]
 

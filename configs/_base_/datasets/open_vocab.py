@@ -1,12 +1,22 @@
-"""What all data sets share: pipelines and loaders, at 640 x 640.
+"""Pipelines and loaders that all datasets share, at 640 x 640.
 
-A data set's own file says where it lies. One with another size puts its
+A dataset's own file says where it lies. One with another size puts its
 pipelines together from the same steps; see ``ade20k150.py``.
 """
 
 crop_size = (640, 640)
+test_size = 640  # short side; the long one is at most four times as long
 short_sides = [320 + 64 * i for i in range(11)]  # 320 ... 960
-test_scale = (2560, 640)
+batch_augments = [
+    dict(
+        type='BatchFixedSizePad',
+        size=crop_size,
+        pad_mask=False,
+        pad_seg=True,
+        seg_pad_value=0,
+    ),
+    dict(type='freeseg_mm.TaskPerBatch'),
+]
 
 load_gt = [
     dict(type='LoadImageFromFile'),
@@ -50,7 +60,7 @@ train_pipeline = [
     *load_gt,
     dict(
         type='RandomChoiceResize',
-        scales=[(2560, side) for side in short_sides],
+        scales=[(4 * test_size, side) for side in short_sides],
         resize_type='Resize',
         keep_ratio=True,
     ),
@@ -60,7 +70,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=test_scale, keep_ratio=True),
+    dict(type='Resize', scale=(4 * test_size, test_size), keep_ratio=True),
     pack_test,
 ]
 
@@ -73,7 +83,7 @@ train_dataloader = dict(
         type='freeseg_mm.OpenVocabPanopticDataset',
         split='seen',
         tasks=('semantic', 'instance', 'panoptic'),
-        pseudo_labels=None,  # folder of tools/make_pseudo_labels.py
+        pseudo_labels=None,  # folder of freeseg-mm pseudo-labels make
         pipeline=train_pipeline,
     ),
 )

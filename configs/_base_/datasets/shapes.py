@@ -1,6 +1,6 @@
 """The shapes benchmark: generated scenes, unseen combinations.
 
-Make it with ``tools/make_shapes.py data/shapes``.
+Make it with ``freeseg-mm shapes make data/shapes``.
 """
 
 _base_ = 'open_vocab.py'
@@ -8,15 +8,18 @@ _base_ = 'open_vocab.py'
 data_root = 'data/shapes/'
 vocabulary = 'vocabulary.json'
 crop_size = (128, 128)
-short_sides = [128]
-test_scale = (1024, 128)
+test_size = 128
+batch_augments = [
+    dict(_base_.batch_augments[0], size=crop_size),
+    _base_.batch_augments[1],
+]
 
 # Colours tell the classes of this world apart, so they stay.
 train_pipeline = [
     *_base_.load_gt,
     dict(
         type='RandomChoiceResize',
-        scales=[(1024, side) for side in short_sides],
+        scales=[(8 * test_size, test_size)],
         resize_type='Resize',
         keep_ratio=True,
     ),
@@ -25,7 +28,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=test_scale, keep_ratio=True),
+    dict(type='Resize', scale=(8 * test_size, test_size), keep_ratio=True),
     _base_.pack_test,
 ]
 

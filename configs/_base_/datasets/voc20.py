@@ -1,7 +1,7 @@
 """PASCAL VOC 2012, 20 classes, 15 of them seen (Sec. 4.1), at 512 x 512.
 
 Semantic segmentation only; background is ignored.
-Prepare it with ``tools/prepare_voc.py SRC data/voc20``.
+Prepare it with ``freeseg-mm prepare voc SRC data/voc20``.
 """
 
 _base_ = 'open_vocab.py'
@@ -9,14 +9,18 @@ _base_ = 'open_vocab.py'
 data_root = 'data/voc20/'
 vocabulary = 'voc20'
 crop_size = (512, 512)
-test_scale = (2048, 512)
+test_size = 512
+batch_augments = [
+    dict(_base_.batch_augments[0], size=crop_size),
+    _base_.batch_augments[1],
+]
 
 train_pipeline = [
     *_base_.load_gt,
     dict(
         type='RandomChoiceResize',
         # the authors' release keeps COCO's 320 ... 960 here
-        scales=[(2048, side) for side in _base_.short_sides],
+        scales=[(4 * test_size, side) for side in _base_.short_sides],
         resize_type='Resize',
         keep_ratio=True,
     ),
@@ -26,7 +30,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=test_scale, keep_ratio=True),
+    dict(type='Resize', scale=(4 * test_size, test_size), keep_ratio=True),
     _base_.pack_test,
 ]
 

@@ -2,7 +2,6 @@
 
 num_queries = 100
 feat_channels = 256
-pad_size = (640, 640)
 num_levels = 3  # maps in the pixel decoder's encoder and the decoder
 
 model = dict(
@@ -15,16 +14,6 @@ model = dict(
         pad_size_divisor=32,
         pad_seg=True,
         seg_pad_value=0,
-        batch_augments=[
-            dict(
-                type='BatchFixedSizePad',
-                size=pad_size,
-                pad_mask=False,
-                pad_seg=True,
-                seg_pad_value=0,
-            ),
-            dict(type='freeseg_mm.TaskPerBatch'),
-        ],
     ),
     # the deep stem of the authors' R-101c; norm statistics stay frozen
     backbone=dict(
@@ -156,7 +145,7 @@ model = dict(
     panoptic_fusion_head=dict(type='freeseg_mm.FreeSegFusionHead'),
     # folder that keeps text embeddings between runs
     text_cache_dir=None,
-    # docs/benchmarks.md: what each saves, and how far results move
+    # docs/reports/benchmarks.md: what each saves, and how far results move
     acceleration=dict(precision='float32', channels_last=False, compile=False),
     train_cfg=dict(
         num_points=12544,  # 112 * 112, as in Mask2Former

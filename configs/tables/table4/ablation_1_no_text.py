@@ -10,6 +10,7 @@ _base_ = [
     '../../_base_/schedules/adamw_60k.py',
     '../../_base_/default_runtime.py',
 ]
+model = dict(data_preprocessor=dict(batch_augments=_base_.batch_augments))
 paper = {
     'semantic/mIoU_seen': 38.4, 'semantic/mIoU_unseen': 4.9,
     'instance/mAP_seen': 19.2, 'instance/mAP_unseen': 0.7,

@@ -1,15 +1,14 @@
-"""The one panoptic truth of an image, from label maps, and its files."""
+"""Panoptic ground truth of an image from label maps, and its files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from freeseg_mm.utils.files import atomic_path
 from freeseg_mm.utils.image_files import IGNORE_INDEX, write_label_map
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.mask_boxes import encode_mask, segment_box
 from freeseg_mm.utils.panoptic_png import VOID_ID, encode_panoptic_png
 
 from .split_preparation import DatasetLayout
@@ -17,7 +16,7 @@ from .split_preparation import DatasetLayout
 
 @dataclass(frozen=True)
 class ImageGroundTruth:
-    """Segments of an image, and its classes as the official maps say.
+    """Segments of an image, and its classes in the official maps.
 
     Attributes:
         ids: Segment id of each pixel, (H, W) integers, 0 is void.
@@ -46,11 +45,11 @@ def gt_of_labels(
 
     An object keeps all its pixels. Of the others each class becomes one
     segment; of a thing class it is an exact crowd: its pixels are of the
-    class, but nobody told its objects apart.
+    class, but its objects were not told apart.
 
     Args:
         classes: Position in the vocabulary, (H, W) uint8, 255 is ignored.
-        is_thing: Per class of the vocabulary.
+        is_thing: Whether each class of the vocabulary is countable.
         objects: Number of the object, (H, W) integers, 0 is none.
         object_labels: Position in the vocabulary of each object.
 
@@ -109,8 +108,8 @@ def encode_objects(
 ) -> list[dict[str, Any]]:
     """The things as COCO instance annotations, without their ids.
 
-    Exact crowds are left out, as in the official files: where nobody told
-    objects apart, there are none to find.
+    Exact crowds are left out, as in the official files: they hold no single
+    objects to find.
     """
     if gt.objects is not None:
         return gt.objects
@@ -152,9 +151,3 @@ def classes_of_segments(
         if not segment['iscrowd'] or segment.get('exact'):
             classes[ids == segment['id']] = segment['label']
     return classes
-
-
-def encode_mask(mask: np.ndarray) -> dict[str, Any]:
-    """COCO's compressed run-length code of a mask, (H, W) bool, as JSON."""
-    code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {'size': code['size'], 'counts': code['counts'].decode('ascii')}

@@ -40,7 +40,7 @@ class AdaptivePromptLearner(PromptLearner):
         frozen: Whether training leaves all of it as it is; names are then
             read once, not in each step.
         init_cfg: mmengine's ``Pretrained`` with the ``checkpoint`` that
-            ``tools/pretrain_prompts.py`` wrote; see
+            ``freeseg-mm prompts pretrain`` wrote; see
             :func:`check_prompt_files`.
 
     Raises:
@@ -89,7 +89,7 @@ class AdaptivePromptLearner(PromptLearner):
 
     @property
     def depends_on_task(self) -> bool:
-        """Whether there is a task part."""
+        """True with a task part."""
         return self.use_task_prompt
 
     def encode_task(
