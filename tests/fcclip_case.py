@@ -16,15 +16,20 @@ __all__ = ['DATA', 'fcclip_config', 'fcclip_numbers', 'fcclip_state']
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = REPO / 'tests' / 'data' / 'fcclip'
-SEED = 18
+SEEDS = {'convnext': 18, 'rn': 39}
+CHANNELS = {'convnext': [32, 64, 96, 128], 'rn': [32, 64, 128, 256]}
+CONFIGS = {'convnext': 'fcclip_convnext_large', 'rn': 'fcclip_r50'}
 WIDTH = 64
 CLIP = 'backbone.clip_model.'
 
 
-def fcclip_state():
+def fcclip_state(kind='convnext'):
     """A checkpoint's state dict with FC-CLIP's own names, CLIP's and all."""
-    keys = json.loads((DATA / 'convnext_keys.json').read_text())
-    return {key: _drawn(key, tuple(shape)) for key, shape in keys.items()}
+    keys = json.loads((DATA / f'{kind}_keys.json').read_text())
+    return {
+        key: _drawn(key, tuple(shape), SEEDS[kind])
+        for key, shape in keys.items()
+    }
 
 
 def fcclip_numbers():
@@ -33,20 +38,21 @@ def fcclip_numbers():
         return {name: torch.from_numpy(arrays[name]) for name in arrays}
 
 
-def fcclip_config(clip_weights):
+def fcclip_config(clip_weights, kind='convnext'):
     """The zoo's config of FC-CLIP at this size.
 
     Args:
         clip_weights: File that CLIP's weights are written to.
+        kind: Of CLIP's image tower, ``convnext`` or ``rn``.
     """
     clip = {
         key.removeprefix(CLIP): value
-        for key, value in fcclip_state().items()
+        for key, value in fcclip_state(kind).items()
         if key.startswith(CLIP)
     }
     torch.save(clip, clip_weights)
     init_default_scope('mmdet')
-    config = Config.fromfile(REPO / 'configs/zoo/fcclip_convnext_large.py')
+    config = Config.fromfile(REPO / f'configs/zoo/{CONFIGS[kind]}.py')
     attention = {'embed_dims': WIDTH, 'num_heads': 4}
     positions = {'num_feats': WIDTH // 2}
     decoder_layer = {
@@ -56,11 +62,11 @@ def fcclip_config(clip_weights):
     }
     sizes = {
         'clip': {
-            'model': str(DATA / 'open_clip_convnext.json'),
+            'model': str(DATA / f'open_clip_{kind}.json'),
             'pretrained': str(clip_weights),
         },
         'panoptic_head': {
-            'in_channels': [32, 64, 96, 128],
+            'in_channels': CHANNELS[kind],
             'feat_channels': WIDTH,
             'out_channels': WIDTH,
             'num_queries': 20,
@@ -87,8 +93,8 @@ def fcclip_config(clip_weights):
     return config
 
 
-def _drawn(key, shape):
-    seed = (zlib.crc32(key.encode()) + SEED) % 2**32
+def _drawn(key, shape, seed):
+    seed = (zlib.crc32(key.encode()) + seed) % 2**32
     count = int(np.prod(shape))
     x = np.random.RandomState(seed).standard_normal(count).reshape(shape)
     if key.endswith('logit_scale'):

@@ -1,7 +1,7 @@
 """The shapes run with a convolutional miniature CLIP as the backbone.
 
-Data: tools/make_shapes.py data/shapes
-CLIP: tools/pretrain_clip.py data/shapes data/shapes_convclip
+Data: freeseg-mm shapes make data/shapes
+CLIP: freeseg-mm shapes clip data/shapes data/shapes_convclip
     --model configs/clip/shapes_convclip.json
 Train: tools/train.py configs/freeseg/shapes_convclip.py
 """

@@ -18,14 +18,18 @@ def expected():
     return fcclip_numbers()
 
 
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('fcclip')
-    model = MODELS.build(fcclip_config(folder / 'clip.pt').model).eval()
+def build(kind, folder):
+    """The network on a kind of CLIP, with its converted weights."""
+    model = MODELS.build(fcclip_config(folder / 'clip.pt', kind).model).eval()
     model.load_state_dict(
-        convert(fcclip_state(), 'fcclip', model.state_dict())
+        convert(fcclip_state(kind), 'fcclip', model.state_dict())
     )
     return model
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    return build('convnext', tmp_path_factory.mktemp('fcclip'))
 
 
 @pytest.fixture(scope='module')
@@ -191,3 +195,30 @@ def test_rules_of_the_default_give_other_results(model, inputs, expected):
             len(result.pred_instances),
         )
         assert found != (5, len(expected['instance_scores'])), changes
+
+
+@torch.no_grad()
+def test_resnet(inputs, vocabulary, tmp_path):
+    """Masks that are empty at stride 32 are scored by the queries alone."""
+    model = build('rn', tmp_path)
+    begin = model.panoptic_head.query_feat.weight[0, :3]
+    assert_close(
+        begin, torch.tensor([-2.2725, -1.2325, -0.4626]), rtol=0, atol=1e-4
+    )
+    queries, masks = model._forward(inputs['inputs'], inputs['data_samples'])
+    _, shown = model.clip_scores(inputs['inputs'], masks, vocabulary)
+    assert (~shown).sum() == 13
+
+    found = {}
+    for rule in ('drop', 'query'):
+        (result,) = model.predict(
+            inputs['inputs'],
+            deepcopy(inputs['data_samples']),
+            options=model.predict_options.override(
+                empty_masks=rule, score_thr=0.0
+            ),
+        )
+        assert result.pred_instances.scores.isfinite().all()
+        found[rule] = len(result.pred_instances)
+    assert 0 < found['drop'] < found['query']
+    assert queries.isfinite().all()

@@ -5,6 +5,8 @@ A frozen convolutional CLIP as the backbone follows FC-CLIP (Yu et al.,
 Convolutional CLIP", NeurIPS 2023).
 """
 
+from typing import Any
+
 import torch
 from mmdet.utils import OptMultiConfig
 from mmengine.model import BaseModule, ImgDataPreprocessor
@@ -97,7 +99,8 @@ class CLIPBackbone(BaseModule):
         Returns:
             Each (B, C, H / stride, W / stride), strides 4, 8, 16, 32.
         """
-        maps = self._lent.module.forward_intermediates(
+        visual: Any = self._lent.module
+        maps = visual.forward_intermediates(
             images, indices=4, intermediates_only=True
         )
         return tuple(maps['image_intermediates'])

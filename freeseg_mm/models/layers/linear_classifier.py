@@ -32,7 +32,7 @@ class LinearClassifier(nn.Linear):
             )
         }
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, query_feats: Tensor, text_embeds: Tensor, vocabulary: Vocabulary
     ) -> Tensor:
         """Classify queries.

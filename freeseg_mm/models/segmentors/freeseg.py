@@ -357,6 +357,7 @@ class FreeSeg(MaskFormer):
         tuner = options.tuner
         source = 'query' if tuner is None else tuner.settings.source
         if options.mode != 'query' or source != 'query':
+            assert self.mask_classifier is not None  # checked above
             masks = mask_logits
             if not self.mask_classifier.masks_reach_padding:
                 masks = blank_padding(masks, metas)
