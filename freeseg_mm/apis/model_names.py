@@ -86,9 +86,10 @@ def find_config(
         if config.is_file():
             return read_config(config), given or _last_checkpoint(run)
     if str(name) in zoo_configs():
-        converted = converted_checkpoint(str(name))
-        weights = converted if converted.is_file() else None
-        return read_config(zoo_configs()[str(name)]), given or weights
+        fetched = converted_checkpoint(str(name))
+        if given is None and fetched.is_file():
+            given = fetched
+        return read_config(zoo_configs()[str(name)]), given
     raise FileNotFoundError(
         f'no model {str(name)!r}: neither a config file, nor a checkpoint '
         f'(.pth), nor one of the short names {model_names()}'

@@ -143,7 +143,7 @@ def run_import(args: argparse.Namespace) -> None:
         ]
     # refuses what a vocabulary file would be refused for
     Vocabulary.from_names(
-        classes, things=things, synonyms=classes, name=args.file.stem
+        classes, things=things, synonyms=dict(classes), name=args.file.stem
     )
     content = {
         'name': args.file.stem,

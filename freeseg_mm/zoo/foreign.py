@@ -2,7 +2,7 @@
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_NUMPY_FOLDERS = ('numpy.core', 'numpy._core')
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+from freeseg_mm.utils.torch_load import ARRAY_MAKERS
+
+_ALLOWED: dict[tuple[str, str], Any] = {
     ('collections', 'OrderedDict'): OrderedDict,
     ('numpy', 'ndarray'): np.ndarray,
     ('numpy', 'dtype'): np.dtype,
-    **{
-        (f'{folder}.multiarray', name): maker
-        for folder in _NUMPY_FOLDERS
-        for name, maker in (
-            ('_reconstruct', np.zeros(0).__reduce__()[0]),
-            ('scalar', np.float64(0).__reduce__()[0]),
-        )
-    },
+    **ARRAY_MAKERS,
 }
 
 
