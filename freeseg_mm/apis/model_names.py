@@ -7,7 +7,7 @@ from mmengine.config import Config
 from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.utils.files import config_roots
 from freeseg_mm.utils.run_config import read_config
-from freeseg_mm.zoo import (
+from freeseg_mm.zoo.models import (
     best_zoo_model,
     converted_checkpoint,
     zoo_configs,

@@ -12,7 +12,7 @@ from freeseg_mm.utils.run_config import add_options
 from .arguments import CommandParser, add_command, add_group
 
 if TYPE_CHECKING:
-    from freeseg_mm.zoo import ZooModel
+    from freeseg_mm.zoo.models import ZooModel
 
 _LIST = """\
 List public weights: what their authors report, and which are here already.
@@ -103,7 +103,7 @@ def run_list(args: argparse.Namespace) -> None:
     from rich.table import Table
 
     from freeseg_mm.utils.text_table import render_table
-    from freeseg_mm.zoo import zoo_models
+    from freeseg_mm.zoo.models import zoo_models
 
     models = list(zoo_models())
     if args.json:
@@ -136,7 +136,7 @@ def _figures(model: 'ZooModel', dataset: str) -> str:
 def _facts(model: 'ZooModel') -> dict[str, Any]:
     from dataclasses import asdict
 
-    from freeseg_mm.zoo import zoo_facts
+    from freeseg_mm.zoo.models import zoo_facts
 
     facts = asdict(model)
     facts['config_file'] = str(model.config_file)
@@ -156,7 +156,7 @@ def _lay_out_show(parser: CommandParser) -> None:
 
 def run_show(args: argparse.Namespace) -> None:
     """Print the facts of a model, one a line."""
-    from freeseg_mm.zoo import find_zoo_model
+    from freeseg_mm.zoo.models import find_zoo_model
 
     facts = _facts(find_zoo_model(args.name))
     if args.json:
@@ -193,7 +193,7 @@ def _lay_out_get(parser: CommandParser) -> None:
 def run_get(args: argparse.Namespace) -> None:
     """Fetch and convert a model, and say where it is."""
     from freeseg_mm.utils.quiet import quiet_logger
-    from freeseg_mm.zoo import find_zoo_model
+    from freeseg_mm.zoo.models import find_zoo_model
 
     model = find_zoo_model(args.name)
     # mmengine logs to standard output
@@ -228,7 +228,7 @@ def run_convert(args: argparse.Namespace) -> None:
     """Convert a file."""
     from freeseg_mm.utils.quiet import quiet_logger
     from freeseg_mm.utils.run_config import read_config
-    from freeseg_mm.zoo import convert_file
+    from freeseg_mm.zoo.models import convert_file
 
     config = read_config(args.config, args.cfg_options)
     with redirect_stdout(sys.stderr), quiet_logger('WARNING'):

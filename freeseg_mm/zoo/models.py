@@ -240,7 +240,7 @@ def convert_file(
 
 
 def zoo_facts(checkpoint: Path) -> dict[str, Any]:
-    """What :func:`convert_file` wrote down of the file it converted.
+    """Read notes of :func:`convert_file` on the file it converted.
 
     Raises:
         ValueError: If it is no such checkpoint.

@@ -6,7 +6,7 @@ from fcclip_case import fcclip_config, fcclip_numbers, fcclip_state
 
 from freeseg_mm import FreeSegInferencer
 from freeseg_mm.structures import Vocabulary
-from freeseg_mm.zoo import find_zoo_model
+from freeseg_mm.zoo.models import find_zoo_model
 
 WORDS = ['man|woman', 'zebra|striped horse', 'grass|lawn', 'sky']
 WORDS += ['traffic light', 'pile of sand']

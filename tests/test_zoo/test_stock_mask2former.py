@@ -21,7 +21,7 @@ from freeseg_mm import FreeSegInferencer
 from freeseg_mm.apis import set_classes
 from freeseg_mm.cli import main
 from freeseg_mm.structures import Vocabulary
-from freeseg_mm.zoo import find_zoo_model
+from freeseg_mm.zoo.models import find_zoo_model
 
 STOCK = (
     Path(mmdet.__file__).parent

@@ -12,7 +12,8 @@ from mmengine.registry import init_default_scope
 
 from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.registry import MODELS
-from freeseg_mm.zoo import LAYOUTS, ZooModel
+from freeseg_mm.zoo.layouts import LAYOUTS
+from freeseg_mm.zoo.models import ZooModel
 
 CONFIGS = sorted(Path(__file__).resolve().parents[2].glob('configs/zoo/*.py'))
 STOCK = Path(mmdet.__file__).parent / '.mim' / 'configs' / 'mask2former'

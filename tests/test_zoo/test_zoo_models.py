@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from freeseg_mm import FreeSegInferencer
 from freeseg_mm.apis.model_names import default_model, model_names
-from freeseg_mm.zoo import (
+from freeseg_mm.zoo.models import (
     ZooModel,
     best_zoo_model,
     convert_file,

@@ -56,7 +56,7 @@ class LinearClassifier(nn.Linear):
         return tuple(self._named(vocabulary).any(0).tolist())
 
     def _named(self, vocabulary: Vocabulary) -> Tensor:
-        """Mark which of the K each class names, (K, C), bool."""
+        """Classes of the K that each class names, (K, C), bool."""
         named = torch.zeros(
             self.out_features - 1, len(vocabulary), dtype=torch.bool
         )
@@ -68,7 +68,7 @@ class LinearClassifier(nn.Linear):
         return named
 
     def _shares(self, vocabulary: Vocabulary) -> Tensor:
-        """Share of each of K + 1 probabilities by class, (K + 1, C + 1)."""
+        """Shares of K + 1 probabilities that go to each, (K + 1, C + 1)."""
         named = F.pad(self._named(vocabulary).float(), (0, 1, 0, 1))
         named[-1, -1] = 1
         heirs = F.pad((named[:, :-1].sum(0) == 0).float(), (0, 1))
