@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from freeseg_mm.utils.divergence import DivergedError
 from freeseg_mm.utils.run_config import (
     add_common_arguments,
     init_distributed_on_cpu,
@@ -53,7 +54,10 @@ def main() -> None:
     config = load_config(args)
     apply_training_options(config, args)
     init_distributed_on_cpu(config)
-    Runner.from_cfg(config).train()
+    try:
+        Runner.from_cfg(config).train()
+    except DivergedError as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == '__main__':
