@@ -2,6 +2,13 @@
 
 num_queries = 100
 feat_channels = 256
+# for model.clip_prompt: vectors learned through the queries never see CLIP's
+# image embeddings, a sentence needs none
+fixed_view = dict(
+    type='freeseg_mm.FixedPrompt',
+    class_template='A photo of {}.',
+    task_template=None,
+)
 num_levels = 3  # maps in the pixel decoder's encoder and the decoder
 
 model = dict(
@@ -43,12 +50,9 @@ model = dict(
         fusion='task_first',
     ),
     mask_classifier=dict(type='freeseg_mm.CropMaskClassifier'),
-    # vectors learned through the queries never see CLIP's image embeddings
-    clip_prompt=dict(
-        type='freeseg_mm.FixedPrompt',
-        class_template='A photo of {}.',
-        task_template=None,
-    ),
+    # CLIP's view of a mask is compared with the queries' text (Sec. 3.1);
+    # the other reading: configs/freeseg/coco_fixed_view.py
+    clip_prompt=None,
     panoptic_head=dict(
         type='freeseg_mm.FreeSegHead',
         in_channels=[256, 512, 1024, 2048],

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from freeseg_mm.structures import Vocabulary
 
 _NOTES = ('paper', 'lacks', 'weights')
+_TEST_HOOK = 'freeseg_mm.TTAPromptHook'
 _TESTED = ('model', 'test_dataloader', 'test_evaluator', 'test_cfg')
 
 
@@ -133,6 +134,10 @@ def digests(content: dict[str, Any]) -> tuple[str, str]:
         if key not in ('test_cfg', 'mask_classifier', 'clip_prompt')
     }
     tested = {key: content.get(key) for key in _TESTED}
+    # a hook of tests alone
+    hooks = trained.pop('custom_hooks', None) or []
+    tested['hooks'] = [hook for hook in hooks if hook['type'] == _TEST_HOOK]
+    trained['hooks'] = [hook for hook in hooks if hook['type'] != _TEST_HOOK]
     return _digest(trained), _digest(tested)
 
 

@@ -39,12 +39,16 @@ class AdaptivePromptLearner(PromptLearner):
             ``start_first``, ``embed``.
         frozen: Whether training leaves all of it as it is; names are then
             read once, not in each step.
-        init_cfg: mmengine's ``Pretrained`` with the ``checkpoint`` that
-            ``tools/pretrain_prompts.py`` wrote; see
+        pretrained: File of ``tools/pretrain_prompts.py`` whose prompts are
+            taken and frozen, as in the authors' release; short for
+            ``init_cfg`` and ``frozen``.
+        init_cfg: mmengine's ``Pretrained`` with such a file as
+            ``checkpoint``, to learn its prompts further; see
             :func:`check_prompt_files`.
 
     Raises:
-        ValueError: If ``fusion`` is unknown or a count is negative.
+        ValueError: If ``fusion`` is unknown, a count is negative, or both
+            ``pretrained`` and ``init_cfg`` are given.
     """
 
     clip_arguments = ('text_width', 'embed_dim')
@@ -59,8 +63,17 @@ class AdaptivePromptLearner(PromptLearner):
         use_task_prompt: bool = True,
         fusion: str = 'task_first',
         frozen: bool = False,
+        pretrained: str | None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
+        if pretrained is not None:
+            if init_cfg is not None:
+                raise ValueError(
+                    f'pretrained={pretrained!r} and init_cfg={init_cfg!r} '
+                    'both name where the prompts come from; give one of them'
+                )
+            init_cfg = {'type': 'Pretrained', 'checkpoint': pretrained}
+            frozen = True
         super().__init__(init_cfg=init_cfg)
         if fusion not in FUSIONS:
             raise ValueError(f'fusion {fusion!r} is none of {FUSIONS}')

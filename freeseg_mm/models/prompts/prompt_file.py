@@ -102,8 +102,8 @@ def _read(path: str) -> Mapping[str, Any]:
     except FileNotFoundError:
         raise FileNotFoundError(
             f'no file of learned prompts {path!r}; make it with '
-            'tools/pretrain_prompts.py, or set model.prompt_learner.init_cfg '
-            'to None'
+            'tools/pretrain_prompts.py, or set model.prompt_learner.pretrained '
+            '(or .init_cfg) to None'
         ) from None
     except (RuntimeError, EOFError, pickle.PickleError) as error:
         raise ValueError(
