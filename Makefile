@@ -17,7 +17,7 @@ setup:  ## make the environment in .venv (once 20 minutes, then at once)
 	@tools/setup.sh
 
 demo: setup  ## train and show open-vocabulary segmentation on the CPU
-	@$(run) tools/demo.py $(ARGS)
+	@$(dir $(run))freeseg-mm demo $(ARGS)
 
 # One thread a process: two processes share two cores.
 test: setup  ## run the tests

@@ -1,62 +1,16 @@
 """FreeSeg: open-vocabulary segmentation as a plugin of OpenMMLab."""
 
 import importlib
-import re
 from typing import Any
 
 from .version import __version__
 
 __all__ = ['FreeSegInferencer', '__version__']
 
-# By import name: the OneDL distributions carry the same modules. Upper bounds
-# are mmdet's own; why these versions stands in requirements/mminstall.txt.
-_MINIMUM_VERSIONS = {
-    'mmengine': '0.10.3',
-    'mmcv': '2.1.0',
-    'mmdet': '3.3.0',
-}
-
 
 def __getattr__(name: str) -> Any:
     """Import the inferencer, and with it all models, when it is used."""
     if name != 'FreeSegInferencer':
         raise AttributeError(f'module {__name__!r} has no {name!r}')
+    importlib.import_module('.registry', __name__)  # checks OpenMMLab first
     return importlib.import_module('.apis', __name__).FreeSegInferencer
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """The first three numbers of a version: '0.10.3rc1' is (0, 10, 3)."""
-    return tuple(int(number) for number in re.findall(r'\d+', version)[:3])
-
-
-def _check_openmmlab() -> None:
-    """Make sure that the OpenMMLab packages are there and new enough.
-
-    Raises:
-        ImportError: If one is absent, too old, or refuses the others; the
-            message names what was found, the range and what to run.
-    """
-    remedy = (
-        'run `make setup` in the checkout of freeseg_mm, or see '
-        'requirements/mminstall.txt for versions that work together'
-    )
-    for name, minimum in _MINIMUM_VERSIONS.items():
-        needed = f'freeseg_mm needs {name} >= {minimum}'
-        try:
-            found = importlib.import_module(name).__version__
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
-            raise ImportError(f'{needed}, found none; {remedy}') from None
-        except AssertionError as error:
-            # How mmdet refuses an mmcv or mmengine it does not know.
-            raise ImportError(f'{name} says: {error} Then {remedy}') from error
-        if _release(found) < _release(minimum):
-            raise ImportError(f'{needed}, found {found}; {remedy}')
-
-
-_check_openmmlab()
-
-from .utils.torch_load import allow_resume_states  # noqa: E402
-
-allow_resume_states()

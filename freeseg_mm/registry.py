@@ -2,8 +2,14 @@
 
 Configs keep ``default_scope = 'mmdet'`` and always write our types as
 ``freeseg_mm.X``: that resolves from everywhere, also inside mmdet modules.
-The first lookup imports the package named in ``locations``.
+The first lookup imports the package named in ``locations``. Importing this
+module, as everything that is registered does, checks the OpenMMLab packages.
 """
+
+# ruff: noqa: E402, I001 - the check comes before what it checks
+from .utils.openmmlab import prepare_openmmlab
+
+prepare_openmmlab()
 
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS

@@ -9,6 +9,7 @@ from PIL import Image
 from freeseg_mm.structures import Vocabulary
 
 __all__ = [
+    'config_file',
     'inferencers',
     'make_video',
     'noise',
@@ -30,6 +31,14 @@ TRAINED_ON = Vocabulary.from_names(
 @pytest.fixture(scope='session')
 def weights_dir(tmp_path_factory):
     return tmp_path_factory.mktemp('weights')
+
+
+@pytest.fixture
+def config_file(tiny_run_config, tmp_path):
+    """The tiny run's config as one file."""
+    path = tmp_path / 'tiny_run.py'
+    tiny_run_config.dump(path)
+    return path
 
 
 @pytest.fixture

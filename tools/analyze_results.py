@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-r"""Show what a test result is made of: classes, confusions, worst images.
+r"""Show the classes, confusions and worst images of a test result.
 
 Of a checkpoint all of it, by one test run; of results that tools/test.py
 wrote with --out the scores of classes, at once and without a model.
@@ -9,19 +9,14 @@ wrote with --out the scores of classes, at once and without a model.
 """
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from freeseg_mm.analysis.results.report import Extent, analyse
-from freeseg_mm.datasets.from_config import add_config_arguments, read_config
-from freeseg_mm.datasets.preparation.command import (
-    CONFIG_MISTAKES,
-    run_command,
-)
+from freeseg_mm.cli.main import user_errors
+from freeseg_mm.utils.run_config import add_config_arguments, read_config
 
 
-def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -55,32 +50,27 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(
             name, type=kind, default=default, help=f'{what} ({default})'
         )
-    return parser.parse_args(arguments)
+    return parser.parse_args()
 
 
-def analyse_source(args: argparse.Namespace) -> None:
-    page = analyse(
-        read_config(args.config, args.cfg_options),
-        args.source,
-        args.out,
-        config_path=args.config,
-        options=args.cfg_options or {},
-        extent=Extent(
-            worst=args.topk,
-            classes=args.max_classes,
-            mistakes=args.mistakes,
-            score_thr=args.show_score_thr,
-        ),
-    )
-    print(f'open {page}')
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse_args(arguments)
-    return run_command(
-        'analyze_results', lambda: analyse_source(args), CONFIG_MISTAKES
-    )
+def main() -> None:
+    args = parse_args()
+    with user_errors('analyze_results'):
+        page = analyse(
+            read_config(args.config, args.cfg_options),
+            args.source,
+            args.out,
+            config_path=args.config,
+            options=args.cfg_options,
+            extent=Extent(
+                worst=args.topk,
+                classes=args.max_classes,
+                mistakes=args.mistakes,
+                score_thr=args.show_score_thr,
+            ),
+        )
+        print(f'open {page}')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw what the network is shown: images after their pipeline, with targets.
+"""Draw images after their pipeline, with the targets of the losses.
 
 Crop, flip and colours are those of training; the targets of each task are
 those its losses are computed from. What is ignored is hatched.
@@ -8,29 +8,23 @@ those its losses are computed from. What is ignored is hatched.
 """
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 from tqdm import tqdm
 
+from freeseg_mm.cli.main import user_errors
 from freeseg_mm.datasets.from_config import (
     LOADERS,
-    add_config_arguments,
     build_dataset,
     dataset_configs,
-    read_config,
-)
-from freeseg_mm.datasets.preparation.command import (
-    CONFIG_MISTAKES,
-    run_command,
 )
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.run_config import add_config_arguments, read_config
 from freeseg_mm.visualization.browsing import sample_pictures, spread_indices
 
 
-def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,7 +66,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         action='store_true',
         help='write the seed on each picture',
     )
-    return parser.parse_args(arguments)
+    return parser.parse_args()
 
 
 def draw(args: argparse.Namespace) -> None:
@@ -93,10 +87,11 @@ def draw(args: argparse.Namespace) -> None:
     print(f'pictures are in {args.out}')
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse_args(arguments)
-    return run_command('browse_dataset', lambda: draw(args), CONFIG_MISTAKES)
+def main() -> None:
+    args = parse_args()
+    with user_errors('browse_dataset'):
+        draw(args)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

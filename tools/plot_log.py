@@ -12,15 +12,15 @@ log of mmengine, as work_dirs/NAME/TIME/vis_data/scalars.json.
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 from freeseg_mm.analysis.log_curves import choose_curves, curves_figure
 from freeseg_mm.analysis.logs import known_keys, read_run
 from freeseg_mm.analysis.results.figures import check_format, save_figure
+from freeseg_mm.cli.main import user_errors
 
 
-def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -49,7 +49,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--list', action='store_true', help='print the keys there are'
     )
-    args = parser.parse_args(arguments)
+    args = parser.parse_args()
     if not args.list and not (args.keys and args.out):
         parser.error('give --keys and --out, or --list')
     return args
@@ -70,19 +70,17 @@ def run(args: argparse.Namespace) -> None:
     print(f'curves are in {args.out}')
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse_args(arguments)
-    try:
-        with warnings.catch_warnings(record=True) as notes:
-            warnings.simplefilter('always', UserWarning)
-            run(args)
-        for note in notes:
-            print(f'plot_log: {note.message}', file=sys.stderr)
-    except (OSError, ValueError) as error:
-        print(f'plot_log: {error}', file=sys.stderr)
-        return 1
-    return 0
+def main() -> None:
+    args = parse_args()
+    with (
+        user_errors('plot_log'),
+        warnings.catch_warnings(record=True) as notes,
+    ):
+        warnings.simplefilter('always', UserWarning)
+        run(args)
+    for note in notes:
+        print(f'plot_log: {note.message}', file=sys.stderr)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Evaluate: python tools/test.py CONFIG CHECKPOINT [--out results.json]."""
 
 import argparse
@@ -7,17 +8,18 @@ from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from freeseg_mm.cli.main import user_errors
 from freeseg_mm.evaluation.results import write_results
 from freeseg_mm.utils.run_config import (
-    add_common_arguments,
+    add_run_arguments,
     init_distributed_on_cpu,
-    load_config,
+    read_run_config,
 )
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test FreeSeg')
-    add_common_arguments(parser)
+    add_run_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--out',
@@ -27,8 +29,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show-dir',
         metavar='FOLDER',
-        help='draw truth and answers of every image; a relative folder is '
-        'made in WORK_DIR/TIMESTAMP',
+        help='draw ground truth and prediction of every image; a relative '
+        'folder is made in WORK_DIR/TIMESTAMP',
     )
     parser.add_argument(
         '--show', action='store_true', help='show the pictures in a window'
@@ -42,13 +44,12 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def build_runner(args: argparse.Namespace) -> Runner:
     if not Path(args.checkpoint).is_file():
-        raise SystemExit(f'no checkpoint {args.checkpoint}')
+        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
     if args.out is not None and args.out.suffix != '.json':
-        raise SystemExit(f'--out {args.out}: expected a name ending in .json')
-    config = load_config(args)
+        raise ValueError(f'--out {args.out}: expected a name ending in .json')
+    config = read_run_config(args)
     config.load_from, config.resume = args.checkpoint, False
     if args.show or args.show_dir:
         # configs of older checkpoints have none
@@ -57,7 +58,15 @@ def main() -> None:
         trigger_visualization_hook(config, args)
     init_distributed_on_cpu(config)
     runner = Runner.from_cfg(config)
-    metrics = runner.test()
+    _ = runner.test_loop  # builds the data, which may be missing
+    return runner
+
+
+def main() -> None:
+    args = parse_args()
+    with user_errors('test'):
+        runner = build_runner(args)
+    metrics = runner.test()  # an error in here keeps its traceback
     if args.out is not None and is_main_process():
         write_results(
             args.out,
@@ -66,8 +75,8 @@ def main() -> None:
             runner.test_dataloader.dataset.metainfo,
             config_path=args.config,
             checkpoint=args.checkpoint,
-            test_cfg=config.model.test_cfg,
-            options=args.cfg_options or {},
+            test_cfg=runner.cfg.model.test_cfg,
+            options=args.cfg_options,
             images=len(runner.test_dataloader.dataset),
         )
 

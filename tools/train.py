@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """Train: python tools/train.py CONFIG [options]."""
 
 import argparse
@@ -6,17 +7,18 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from freeseg_mm.cli.main import user_errors
 from freeseg_mm.utils.divergence import DivergedError
 from freeseg_mm.utils.run_config import (
-    add_common_arguments,
+    add_run_arguments,
     init_distributed_on_cpu,
-    load_config,
+    read_run_config,
 )
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train FreeSeg')
-    add_common_arguments(parser)
+    add_run_arguments(parser)
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision training'
     )
@@ -39,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 def apply_training_options(config: Config, args: argparse.Namespace) -> None:
     if args.amp:
         if get_device() in ('cpu', 'mps'):
-            raise SystemExit('--amp: mixed precision training needs a GPU')
+            raise ValueError('--amp: mixed precision training needs a GPU')
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:
@@ -49,13 +51,21 @@ def apply_training_options(config: Config, args: argparse.Namespace) -> None:
         config.load_from = None if args.resume == 'auto' else args.resume
 
 
-def main() -> None:
-    args = parse_args()
-    config = load_config(args)
+def build_runner(args: argparse.Namespace) -> Runner:
+    config = read_run_config(args)
     apply_training_options(config, args)
     init_distributed_on_cpu(config)
+    runner = Runner.from_cfg(config)
+    _ = runner.train_loop  # builds the data, which may be missing
+    return runner
+
+
+def main() -> None:
+    args = parse_args()
+    with user_errors('train'):
+        runner = build_runner(args)
     try:
-        Runner.from_cfg(config).train()
+        runner.train()  # all other errors in here keep their traceback
     except DivergedError as error:
         raise SystemExit(str(error)) from error
 

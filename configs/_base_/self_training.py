@@ -6,7 +6,7 @@ Any run learns from them by this base and one line:
     train_dataloader = dict(dataset=dict(pseudo_labels=_base_.pseudo_labels))
 
 Make them with the weights of the run without them:
-tools/make_pseudo_labels.py CONFIG CHECKPOINT --out work_dirs/pseudo_labels
+freeseg-mm pseudo-labels make CONFIG CHECKPOINT --out work_dirs/pseudo_labels
 """
 
 pseudo_labels = 'work_dirs/pseudo_labels'

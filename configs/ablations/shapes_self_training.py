@@ -1,6 +1,6 @@
 """Self-training on shapes, against shapes_interaction.py, its teacher.
 
-tools/ablate.py makes the pseudo labels; by hand, see docs/self_training.md.
+freeseg-mm ablate makes the pseudo labels; by hand, see docs/self_training.md.
 """
 
 _base_ = '../freeseg/shapes.py'

@@ -1,6 +1,6 @@
 """FreeSeg on COCO with prompts learned first on crops, then frozen, as released.
 
-Prompts: tools/pretrain_prompts.py configs/freeseg/coco.py
+Prompts: freeseg-mm prompts pretrain configs/freeseg/coco.py
     --out data/coco_prompts.pth
 Train: tools/dist_train.sh configs/freeseg/coco_prompts_first.py 8
 Rows of the tables take them by one option, docs/prompt_pretraining.md.

@@ -1,8 +1,8 @@
 """FreeSeg on the shapes benchmark: minutes on two CPU cores.
 
 The same network as ``coco.py``, smaller, with the miniature CLIP.
-Data: tools/make_shapes.py data/shapes
-CLIP: tools/pretrain_clip.py data/shapes data/shapes_clip
+Data: freeseg-mm shapes make data/shapes
+CLIP: freeseg-mm shapes clip data/shapes data/shapes_clip
 Train: tools/train.py configs/freeseg/shapes.py
 """
 

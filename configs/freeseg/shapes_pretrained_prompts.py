@@ -1,7 +1,7 @@
 """The shapes run with prompts learned first, then frozen, as released.
 
-Prompts: tools/pretrain_prompts.py configs/freeseg/shapes_pretrained_prompts.py
-    --out data/shapes_prompts.pth
+Prompts: freeseg-mm prompts pretrain
+    configs/freeseg/shapes_pretrained_prompts.py --out data/shapes_prompts.pth
 Train: tools/train.py configs/freeseg/shapes_pretrained_prompts.py
 """
 

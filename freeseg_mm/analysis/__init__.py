@@ -1,4 +1,5 @@
-"""Looking at what a run did: results class by class, and its log.
+"""Analysis of runs: test results, logs, the paper's tables, and costs.
 
-Needs no model; ``running`` has mmengine build the one a config names.
+``results`` (where no checkpoint is tested), ``paper_tables`` and the logs
+need no model; ``cost`` measures models.
 """

@@ -24,8 +24,8 @@ class Curve:
     """Values to draw.
 
     Attributes:
-        key: What they are.
-        name: In the legend.
+        key: Key of the log that they stand under.
+        name: Name in the legend.
         points: Iteration and value, in order.
     """
 
@@ -66,9 +66,9 @@ def choose_curves(
 
     Args:
         logs: Logs by name.
-        keys: What to draw of each.
-        legend: A name for each curve, all keys of the first log first; made
-            of what tells the curves apart if not given.
+        keys: Keys to draw of each.
+        legend: A name for each curve, all keys of the first log first;
+            without one, the parts of name and key that tell them apart.
 
     Raises:
         ValueError: If a log has no such key or no number under it, or the
@@ -112,8 +112,8 @@ def curves_figure(
     without it, in dashes and marks.
 
     Args:
-        curves: What to draw.
-        title: Of the figure.
+        curves: Curves to draw.
+        title: Title of the figure.
         weight: See :func:`smooth`; the values themselves stay, faint.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The scalars that mmengine logs: one file."""
+"""Scalars that mmengine logs: one file, or the runs of a work folder."""
 
 import json
 import warnings
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Where in training a line stands; no values to plot.
+_LOG = Path('vis_data') / 'scalars.json'
 _PLACES = ('step', 'iter', 'epoch')
+"""Keys of a line that are no values to plot."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Log:
         return max(0, self.steps[0] - interval)
 
     def until(self, step: int) -> 'Log':
-        """What was logged up to an iteration, which is included."""
+        """Keep what was logged up to an iteration, which is included."""
         return Log(
             {
                 key: points
@@ -48,7 +49,7 @@ class Log:
         )
 
     def followed_by(self, other: 'Log') -> 'Log':
-        """This log and then another one."""
+        """Join this log and a later one."""
         keys = dict.fromkeys([*self.curves, *other.curves])
         return Log(
             {
@@ -121,12 +122,9 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def known_keys(logs: Sequence[Log]) -> list[str]:
-    """All keys of some logs, as they come, the metrics last."""
+    """List all keys of some logs, as they come, the metrics last."""
     keys = dict.fromkeys(key for log in logs for key in log.curves)
     return sorted(keys, key=lambda key: '/' in key)
-
-
-_LOG = Path('vis_data') / 'scalars.json'
 
 
 def read_run(path: Path) -> Log:

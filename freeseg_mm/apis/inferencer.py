@@ -14,17 +14,15 @@ from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
-from freeseg_mm.engine.checkpoint import WeightsInfo
+from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
 from freeseg_mm.models.predict_options import (
     PredictOptions,
     PredictOverrides,
     TuningChoice,
 )
 from freeseg_mm.models.segmentors import FreeSeg
-from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.resampling import fitting
 from freeseg_mm.utils.run_config import check_options
@@ -116,9 +114,9 @@ class FreeSegInferencer:
             config.model.get('test_cfg') or {}
         ).override(score_thr=SCORE_THR, prompt_tuning=prompt_tuning)
         info = WeightsInfo.read(weights) if weights and not is_random else None
-        self.device = _device(device)
         self.trained_on = info.vocabulary if info else None
-        self.model: FreeSeg = _build(config, info, self.device)
+        self.model: FreeSeg = build_model(config, info, device)
+        self.device = next(self.model.parameters()).device
         self.model.check_options(options)
         self.options = options
         self._pipeline = _pipeline(config)
@@ -322,48 +320,6 @@ class FreeSegInferencer:
             image_result(sample, image, vocabulary)
             for sample, image in zip(samples, images, strict=True)
         ]
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(
-            f'no device {name!r}; give cpu, cuda or cuda:0'
-        ) from error
-    if device.type == 'cuda' and (
-        (device.index or 0) >= torch.cuda.device_count()
-    ):
-        raise ValueError(
-            f'no device {name!r}: PyTorch sees {torch.cuda.device_count()} '
-            'CUDA devices'
-        )
-    return device
-
-
-def _build(
-    config: Config, info: WeightsInfo | None, device: torch.device
-) -> FreeSeg:
-    init_default_scope(config.get('default_scope', 'mmdet'))
-    if info is not None:  # they hold the backbone's
-        config.model.backbone.init_cfg = None
-    model = MODELS.build(config.model)
-    if not isinstance(model, FreeSeg):
-        raise ValueError(
-            f'the config builds a {type(model).__name__}, not a '
-            'freeseg_mm.FreeSeg'
-        )
-    if info is None:
-        model.init_weights()
-    else:
-        info.check(model)
-        model.load_state_dict(info.content['state_dict'])
-        meta = info.content.get('meta', {}).get('dataset_meta')
-        model.dataset_meta = dict(meta or {})
-    model.cfg = config  # as mmdet's functions expect
-    return model.to(device).eval()
 
 
 def _pipeline(config: Config) -> Compose:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 
-from freeseg_mm.datasets.from_config import read_config
 from freeseg_mm.models.predict_options import PredictOverrides
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.visualization import class_colours
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from freeseg_mm.datasets.from_config import read_config
 from freeseg_mm.engine.checkpoint import WeightsInfo
+from freeseg_mm.utils.run_config import read_config
 
 DEMO = 'demo'
 _CHECKOUT = Path(__file__).resolve().parents[2]

@@ -1,23 +1,203 @@
-"""Arguments of the commands that ask an inferencer."""
+"""Arguments that several commands share, and parsers laid out when chosen."""
 
 import argparse
+import inspect
 import os
+import re
 import sys
+import typing
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
+from dataclasses import MISSING, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .bench import add_options
+from freeseg_mm.utils.run_config import add_options
 
 if TYPE_CHECKING:
     from freeseg_mm.apis import FreeSegInferencer
+    from freeseg_mm.apis.vocabulary import Classes
+
+Options = TypeVar('Options')
+Layout = Callable[['CommandParser'], None]
 
 TASKS = ('semantic', 'instance', 'panoptic')
-_SHARES = {
-    'score_thr': 'least score of an instance mask (default 0.3)',
-    'object_score_thr': 'least score of a panoptic segment',
-    'overlap_thr': 'least share of a mask that a panoptic segment keeps',
-}
+LOADERS = ('train', 'val', 'test')
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parser of a command or subcommand.
+
+    The arguments of a subcommand are laid out when it is chosen, so that
+    those whose defaults stand with the code that uses them cost the others
+    no import. ``prog`` of what was parsed is the full name of the command.
+    """
+
+    layout: Layout | None = None
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse as argparse does, after laying out what is missing."""
+        layout, self.layout = self.layout, None
+        if layout:
+            layout(self)
+        known, rest = super().parse_known_args(args, namespace)
+        if not hasattr(known, 'prog'):
+            known.prog = self.prog
+        return known, rest
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    *,
+    help: str,
+    text: str,
+    layout: Layout,
+    run: Callable[[argparse.Namespace], int | None],
+    goes_on: bool = False,
+) -> None:
+    """Add a subcommand.
+
+    Args:
+        commands: Action of ``add_subparsers``.
+        name: Of the subcommand.
+        help: A line in the list of commands.
+        text: Description that its own ``--help`` begins with, as it is.
+        layout: Adds its arguments.
+        run: Takes what was parsed; gives the exit status, ``None`` for 0.
+        goes_on: Whether the same command goes on after an interruption.
+    """
+    parser = commands.add_parser(
+        name,
+        help=help,
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.layout = layout
+    parser.set_defaults(run=run, goes_on=goes_on)
+
+
+def add_group(commands: Any, name: str, *, help: str) -> Any:
+    """Add a command that has subcommands of its own; gives their action."""
+    parser = commands.add_parser(name, help=help)
+    return parser.add_subparsers(
+        metavar='ACTION', dest='action', required=True
+    )
+
+
+def add_fields(
+    parser: argparse.ArgumentParser,
+    kind: type[Any],
+    names: Iterable[str] | None = None,
+) -> None:
+    """Add an option for each field of a dataclass, for :func:`read_options`.
+
+    Name, type and default are the field's, the help is what ``Attributes:``
+    of the docstring (of the class or a parent) says of it. A field without
+    a default is positional, a sequence takes several values, a dictionary
+    overrides of a config.
+
+    Args:
+        parser: Where to.
+        kind: The dataclass; its fields are numbers, strings, paths or bools,
+            sequences of these, or dictionaries, and may be ``None``.
+        names: Of the fields; ``None`` for all.
+    """
+    types = typing.get_type_hints(kind)
+    texts: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        texts |= _attribute_texts(each)
+    for field in fields(kind):
+        if names is not None and field.name not in names:
+            continue
+        name = f'--{field.name.replace("_", "-")}'
+        value_type = types[field.name]
+        if isinstance(value_type, UnionType):
+            (value_type,) = set(typing.get_args(value_type)) - {NoneType}
+        options: dict[str, Any] = {'type': value_type}
+        inner = typing.get_args(value_type)
+        if typing.get_origin(value_type) is dict:
+            add_options(parser, name, texts[field.name])
+            continue
+        if field.default is MISSING:
+            parser.add_argument(field.name, help=texts[field.name], **options)
+            continue
+        if inner:
+            options = {'type': inner[0], 'nargs': '+'}
+        elif value_type is bool:
+            options = {'action': argparse.BooleanOptionalAction}
+        shown = '' if field.default is None else ' (default: %(default)s)'
+        parser.add_argument(
+            name,
+            default=field.default,
+            help=f'{texts[field.name]}{shown}',
+            **options,
+        )
+
+
+def _attribute_texts(kind: type[Any]) -> dict[str, str]:
+    """Read what a Google docstring says of each attribute, but the period."""
+    section = inspect.cleandoc(kind.__doc__ or '').partition(
+        '\nAttributes:\n'
+    )[2]
+    found = re.findall(
+        r'^    (\w+): (.*?)\.?$(?=\n    \w+: |\n\n|\Z)', section, re.S | re.M
+    )
+    return {
+        name: ' '.join(text.split()).replace('``', '').replace('%', '%%')
+        for name, text in found
+    }
+
+
+def read_options(
+    kind: type[Options], args: argparse.Namespace, **given: Any
+) -> Options:
+    """Read a dataclass from the arguments of its fields' names.
+
+    Args:
+        kind: The dataclass.
+        args: Parsed arguments; those that are absent keep their defaults.
+        given: Fields that are no arguments.
+
+    Raises:
+        ValueError: As the dataclass does.
+    """
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    read = {name: value for name, value in vars(args).items() if name in names}
+    return kind(**{**read, **given})
+
+
+def checkout(path: str) -> Path:
+    """Find a file or folder of the checkout, which a wheel does not hold.
+
+    Raises:
+        FileNotFoundError: If the package runs without its checkout.
+    """
+    found = _CHECKOUT / path
+    if not found.exists():
+        raise FileNotFoundError(
+            f'no {found}: this command needs the checkout of freeseg_mm, '
+            'installed with `make setup`'
+        )
+    return found
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the number of processes that look at files."""
+    from freeseg_mm.utils.parallel import available_cores
+
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=available_cores(),
+        help='processes; the result is the same (default: %(default)s, all '
+        'cores)',
+    )
 
 
 def _whole(text: str, least: int) -> int:
@@ -33,11 +213,8 @@ def _whole(text: str, least: int) -> int:
     return number
 
 
-_positive = partial(_whole, least=1)
-
-
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add which model is asked, and where it runs."""
+    """Add the model and the device, for :func:`inferencer_of`."""
     parser.add_argument(
         '--config',
         default=None,
@@ -52,12 +229,19 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, '--cfg-options', 'entries of the config')
 
 
+_THRESHOLDS = {
+    'score_thr': 'least score of an instance mask (default 0.3)',
+    'object_score_thr': 'least score of a panoptic segment',
+    'overlap_thr': 'least share of a mask that a panoptic segment keeps',
+}
+
+
 def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add which model is asked, and how."""
+    """Add the model, and how it predicts."""
     add_model_arguments(parser)
-    for name, what in _SHARES.items():
+    for name, text in _THRESHOLDS.items():
         parser.add_argument(
-            f'--{name.replace("_", "-")}', type=float, metavar='X', help=what
+            f'--{name.replace("_", "-")}', type=float, metavar='X', help=text
         )
     parser.add_argument(
         '--prompt-tuning',
@@ -68,35 +252,35 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
         help='tune the prompt on each batch at test time, for unseen classes; '
         'STEPS is what the config says, or 1; 0 for none',
     )
-    parser.add_argument(
-        '--frame-stride',
-        type=_positive,
-        default=1,
-        metavar='N',
-        help='of a video, answer each N-th frame (default 1)',
-    )
-    parser.add_argument(
-        '--batch-size',
-        type=_positive,
-        default=1,
-        metavar='B',
-        help='default 1',
-    )
-    parser.add_argument(
-        '--max-side',
-        type=_positive,
-        default=2048,
-        metavar='PIXELS',
-        help='answers on larger images are worked out at this longer side, '
-        'then enlarged (default 2048)',
-    )
+    for option, default, metavar, text in (
+        ('--frame-stride', 1, 'N', 'of a video, predict each N-th frame'),
+        ('--batch-size', 1, 'B', 'images at once'),
+        (
+            '--max-side',
+            2048,
+            'PIXELS',
+            'larger images are predicted at this longer side, then the '
+            'prediction is enlarged',
+        ),
+    ):
+        parser.add_argument(
+            option,
+            type=partial(_whole, least=1),
+            default=default,
+            metavar=metavar,
+            help=f'{text} (default: %(default)s)',
+        )
 
 
-def options_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Prediction options that were given; unusable ones are refused."""
+def prediction_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Options of a prediction that were given, by keyword.
+
+    Raises:
+        ValueError: If one is out of range.
+    """
     from freeseg_mm.models.predict_options import PredictOptions
 
-    given = {name: getattr(args, name) for name in _SHARES}
+    given = {name: getattr(args, name) for name in _THRESHOLDS}
     PredictOptions().override(**given)
     return {name: x for name, x in given.items() if x is not None}
 
@@ -112,7 +296,7 @@ def inferencer_of(args: argparse.Namespace) -> 'FreeSegInferencer':
     from freeseg_mm.apis import FreeSegInferencer
     from freeseg_mm.utils.quiet import quiet_logger
 
-    # mmengine logs to standard output, which is for answers here
+    # mmengine logs to standard output, which is for predictions here
     with redirect_stdout(sys.stderr), quiet_logger('WARNING'):
         return FreeSegInferencer(
             args.config or args.checkpoint or 'demo',
@@ -133,27 +317,18 @@ def quiet_decoder() -> None:
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 
-if TYPE_CHECKING:
-    from freeseg_mm.apis.vocabulary import Classes
-
-THINGS_DEFAULT = (
-    'without it, a word is what COCO, ADE20K or VOC say of it, and a thing '
-    'if they do not know it'
-)
-
-
-def word_list(text: str) -> list[str]:
+def _names(text: str) -> list[str]:
     """Split ``cat|kitten, dog`` at its commas."""
-    return [word.strip() for word in text.split(',')]
+    return [name.strip() for name in text.split(',')]
 
 
-def add_word_arguments(parser: argparse.ArgumentParser) -> None:
+def add_class_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--classes``, ``--vocab``, ``--things`` and ``--unseen``."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         '--classes',
-        type=word_list,
-        metavar='WORDS',
+        type=_names,
+        metavar='NAMES',
         help="what to look for, as 'cat|kitten, dog, grass': commas between "
         'classes, | between synonyms',
     )
@@ -165,24 +340,29 @@ def add_word_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--things',
-        type=word_list,
-        metavar='WORDS',
-        help=f"the classes that are countable ('' for none); {THINGS_DEFAULT}",
+        type=_names,
+        metavar='NAMES',
+        help="the classes that are countable ('' for none); without it, a "
+        'class is what COCO, ADE20K or VOC say of it, and a thing if they do '
+        'not know it',
     )
     parser.add_argument(
         '--unseen',
-        type=word_list,
-        metavar='WORDS',
+        type=_names,
+        metavar='NAMES',
         help='the classes that training had no labels of; without it, those '
         'that are not among the seen classes of the weights',
     )
 
 
-def words_of(args: argparse.Namespace) -> 'Classes':
-    """The words as ``read_classes`` takes them."""
+def classes_of(args: argparse.Namespace) -> 'Classes':
+    """Classes as ``read_classes`` takes them."""
     return args.vocab if args.classes is None else args.classes
 
 
-def marked(words: list[str] | None) -> list[str] | None:
-    """Names of ``--things`` or ``--unseen``; '' means none of them."""
-    return None if words is None else [word for word in words if word]
+def marks_of(args: argparse.Namespace) -> dict[str, list[str] | None]:
+    """Names of ``--things`` and ``--unseen``, by keyword; '' means none."""
+    return {
+        option: names and [name for name in names if name]
+        for option, names in (('things', args.things), ('unseen', args.unseen))
+    }

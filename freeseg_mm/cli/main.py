@@ -1,26 +1,85 @@
-"""The command ``freeseg-mm``: one module of this folder a subcommand."""
+"""The command ``freeseg-mm``, and the end of every command that fails."""
 
-import argparse
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from . import bench, predict, video, vocab
+from . import (
+    bench,
+    datasets,
+    predict,
+    prompts,
+    self_training,
+    shapes,
+    tables,
+    video,
+    vocab,
+)
+from .arguments import CommandParser
 from .webdemo import command as webdemo
 
-USER_ERRORS = (OSError, KeyError, TypeError, ValueError)
-"""What the package raises for bad input, with a message for the user."""
+USER_ERRORS = (ImportError, OSError, KeyError, TypeError, ValueError)
+"""Errors of bad input, with a message for the user."""
+_INTERRUPTED = 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Lay out all subcommands; none imports torch before it runs."""
-    parser = argparse.ArgumentParser(
+@contextmanager
+def user_errors(name: str, *, goes_on: bool = False) -> Iterator[None]:
+    """Let what a user can get wrong end in a sentence on standard error.
+
+    That is ``USER_ERRORS``, and a RuntimeError that this package raises; all
+    others are shown whole.
+
+    Args:
+        name: Of the command, for the sentence.
+        goes_on: Whether the same command goes on after an interruption.
+
+    Raises:
+        SystemExit: With status 1 after such a sentence, 130 when interrupted.
+    """
+    try:
+        yield
+    except (*USER_ERRORS, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_ours(error):
+            raise
+        # str() of a KeyError is its message in quotes
+        message = error.args[0] if isinstance(error, KeyError) else error
+        print(f'{name}: {message}', file=sys.stderr)
+        raise SystemExit(1) from error
+    except KeyboardInterrupt as error:
+        hint = '; run it again to go on' if goes_on else ''
+        print(f'{name}: interrupted{hint}', file=sys.stderr)
+        raise SystemExit(_INTERRUPTED) from error
+
+
+def _is_ours(error: Exception) -> bool:
+    """Tell an error that a module of this package raised."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get('__name__')).startswith('freeseg_mm.')
+
+
+def build_parser() -> CommandParser:
+    """Lay out the commands, which imports no library that they use."""
+    parser = CommandParser(
         prog='freeseg-mm', description='Open-vocabulary segmentation.'
     )
     commands = parser.add_subparsers(
         metavar='COMMAND', dest='command', required=True
     )
-    for command in (predict, video, vocab, bench, webdemo):
-        command.add_parser(commands)
+    for family in (
+        predict,
+        video,
+        vocab,
+        webdemo,
+        shapes,
+        datasets,
+        self_training,
+        prompts,
+        tables,
+        bench,
+    ):
+        family.add_parser(commands)
     return parser
 
 
@@ -32,16 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             process's own.
 
     Returns:
-        The exit status: 0, or 1 after a sentence on standard error, which a
+        The exit status: 0, or what :func:`user_errors` exits with, which a
         subcommand may also return itself. Wrong usage exits with 2, as
         argparse does.
     """
     args = build_parser().parse_args(argv)
     try:
-        status = args.run(args)
-    except USER_ERRORS as error:
-        # str() of a KeyError is its message in quotes
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f'freeseg-mm: {message}', file=sys.stderr)
-        return 1
-    return status or 0
+        with user_errors(args.prog, goes_on=getattr(args, 'goes_on', False)):
+            return args.run(args) or 0
+    except SystemExit as stop:
+        return int(stop.code or 0)

@@ -1,4 +1,4 @@
-"""``freeseg-mm predict``: words in, pictures and masks out."""
+"""``freeseg-mm predict``: images and classes in, pictures and masks out."""
 
 import argparse
 import json
@@ -8,30 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import (
     TASKS,
+    add_class_arguments,
     add_inferencer_arguments,
-    add_word_arguments,
+    classes_of,
     inferencer_of,
-    marked,
-    options_of,
+    marks_of,
+    prediction_options,
     quiet_decoder,
-    words_of,
 )
 
 if TYPE_CHECKING:
     from freeseg_mm.apis.results import ImageError, ImageResult
 
 EXAMPLES = """examples:
-  freeseg-mm predict photo.jpg --classes 'cat, dog, grass' --out answers
+  freeseg-mm predict photo.jpg --classes 'cat, dog, grass' --out predictions
   freeseg-mm predict photos/ 'more/*.png' --vocab coco --tasks panoptic \\
-      --out answers --format png coco
+      --out predictions --format png coco
   freeseg-mm predict photo.jpg --classes 'cat|kitten, dragon, lawn' \\
       --things 'cat, dragon' --config configs/freeseg/coco.py \\
       --checkpoint work_dirs/coco/iter_60000.pth --json
   freeseg-mm predict clip.mp4 --vocab voc --frame-stride 10 --prompt-tuning \\
-      --out answers --format json
+      --out predictions --format json
 
-exit status: 0 if all images were answered; 1 after saying what was wrong or
-which images failed (the others are answered); 2 for wrong usage
+exit status: 0 if all images were predicted; 1 after saying what was wrong or
+which images failed (the others are predicted); 2 for wrong usage
 """
 FORMATS = ('png', 'json', 'coco')
 
@@ -40,8 +40,8 @@ def add_parser(commands: Any) -> None:
     """Add ``predict`` to the subcommands."""
     parser = commands.add_parser(
         'predict',
-        help='segment images by any words',
-        description='Segment images by any words.',
+        help='segment images by any class names',
+        description='Segment images by any class names.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,7 +52,7 @@ def add_parser(commands: Any) -> None:
         help='image or video (freeseg-mm video paints those): file, folder of '
         'images, pattern or URL',
     )
-    add_word_arguments(parser)
+    add_class_arguments(parser)
     parser.add_argument(
         '--tasks',
         nargs='+',
@@ -83,7 +83,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer all images; what can be refused is refused before weights."""
+    """Predict all images; what can be refused is refused before weights."""
     from tqdm import tqdm
 
     from freeseg_mm.apis import read_classes
@@ -91,25 +91,20 @@ def run(args: argparse.Namespace) -> int:
     from freeseg_mm.apis.results import ImageError
     from freeseg_mm.apis.writer import ResultWriter
 
-    words, things, unseen = (
-        words_of(args),
-        marked(args.things),
-        marked(args.unseen),
-    )
-    read_classes(words, things=things, unseen=unseen)
-    options = options_of(args)
+    classes, marks = classes_of(args), marks_of(args)
+    read_classes(classes, **marks)
+    given = prediction_options(args)
     quiet_decoder()
     images = list_images(args.images)
     writer = ResultWriter(args.out, args.format) if args.out else None
     predictions = inferencer_of(args).stream(
         images,
-        words,
-        things=things,
-        unseen=unseen,
+        classes,
         tasks=args.tasks,
         batch_size=args.batch_size,
-        **options,
         frame_stride=args.frame_stride,
+        **marks,
+        **given,
     )
     failed = total = 0
     for prediction in predictions:
@@ -122,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
                 prediction = ImageError(prediction.title, str(error))
         if isinstance(prediction, ImageError):
             failed += 1
-            report_failure(prediction, args.json)
+            report_failure(args, prediction)
         elif args.json:
             content = prediction.to_json(with_masks=False)
             content['files'] = [str(path) for path in files]
@@ -134,18 +129,18 @@ def run(args: argparse.Namespace) -> int:
             print(f'wrote {path}', file=sys.stderr)
     if failed:
         print(
-            f'freeseg-mm: {failed} of {total} images failed',
+            f'{args.prog}: {failed} of {total} images failed',
             file=sys.stderr,
         )
     return 1 if failed else 0
 
 
-def report_failure(failed: 'ImageError', as_json: bool) -> None:
-    """Say what failed, and with ``as_json`` also as a line of the answers."""
+def report_failure(args: argparse.Namespace, failed: 'ImageError') -> None:
+    """Say what failed, with ``--json`` also in a line of the predictions."""
     from tqdm import tqdm
 
-    tqdm.write(f'freeseg-mm: {failed.reason}', file=sys.stderr)
-    if as_json:
+    tqdm.write(f'{args.prog}: {failed.reason}', file=sys.stderr)
+    if args.json:
         line = {'source': failed.source, 'error': failed.reason}
         tqdm.write(json.dumps(line), file=sys.stdout)
 

@@ -1,4 +1,4 @@
-"""``freeseg-mm video``: a video and words in, a painted video out."""
+"""``freeseg-mm video``: a video and classes in, a painted video out."""
 
 import argparse
 import json
@@ -16,13 +16,13 @@ import numpy as np
 
 from .arguments import (
     TASKS,
+    add_class_arguments,
     add_inferencer_arguments,
-    add_word_arguments,
+    classes_of,
     inferencer_of,
-    marked,
-    options_of,
+    marks_of,
+    prediction_options,
     quiet_decoder,
-    words_of,
 )
 from .predict import report_failure
 
@@ -36,11 +36,11 @@ EXAMPLES = """examples:
       --frame-stride 5 --out painted.avi
   freeseg-mm video clip.mp4 --classes 'cat|kitten, lawn' --json > frames.jsonl
 
-Each frame is answered for itself; a name has one colour in all of them. Of
+Each frame is predicted for itself; a name has one colour in all of them. Of
 several tasks the pictures stand side by side. Sound is not copied.
 
-exit status: 0 if all frames were answered; 1 after saying what was wrong or
-that the video is cut short (the frames before are answered); 2 for wrong
+exit status: 0 if all frames were predicted; 1 after saying what was wrong or
+that the video is cut short (the frames before are predicted); 2 for wrong
 usage
 """
 _USUAL_FPS = 25.0
@@ -50,13 +50,13 @@ def add_parser(commands: Any) -> None:
     """Add ``video`` to the subcommands."""
     parser = commands.add_parser(
         'video',
-        help='segment a video by any words',
-        description='Segment the frames of a video by any words.',
+        help='segment a video by any class names',
+        description='Segment the frames of a video by any class names.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('video', metavar='VIDEO', help='file or URL')
-    add_word_arguments(parser)
+    add_class_arguments(parser)
     parser.add_argument(
         '--out',
         type=Path,
@@ -86,23 +86,22 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer all frames; what can be refused is refused before weights."""
+    """Predict all frames; what can be refused is refused before weights."""
     from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.video import read_video_info
     from freeseg_mm.structures import Task
 
-    words = words_of(args)
-    marks = {'things': marked(args.things), 'unseen': marked(args.unseen)}
-    read_classes(words, **marks)
+    classes, marks = classes_of(args), marks_of(args)
+    read_classes(classes, **marks)
     _check_files(args)
     tasks = Task.parse_many(args.tasks)
     call = {
-        'classes': words,
+        'classes': classes,
         **marks,
+        **prediction_options(args),
         'tasks': tasks,
-        **options_of(args),
         'batch_size': args.batch_size,
-        'every': args.frame_stride,
+        'frame_stride': args.frame_stride,
     }
     quiet_decoder()
     info = read_video_info(args.video)
@@ -141,7 +140,6 @@ def _check_files(args: argparse.Namespace) -> None:
 def _output(
     args: argparse.Namespace, info: 'VideoInfo', num_tasks: int
 ) -> 'VideoOutput':
-
     height, width = info.size
     return VideoOutput(
         args.out,
@@ -156,8 +154,7 @@ def _predict_all(
     call: dict[str, Any],
     output: 'VideoOutput | None',
 ) -> tuple[int, int]:
-    """Answer, paint and print frame by frame; exit status and frames."""
-    import numpy as np
+    """Predict, paint and print frame by frame; exit status and frames."""
     from tqdm import tqdm
 
     from freeseg_mm.apis.results import ImageError
@@ -166,7 +163,7 @@ def _predict_all(
     for prediction in inferencer_of(args).stream(args.video, **call):
         if isinstance(prediction, ImageError):
             status = 1
-            report_failure(prediction, args.json)
+            report_failure(args, prediction)
             continue
         frames += 1
         if output:
@@ -177,10 +174,6 @@ def _predict_all(
             tqdm.write(line, file=sys.stdout)
     return status, frames
 
-
-# It comes with mmcv, which leaves open which of its packages (with windows
-# or without) is installed. So it is no requirement of ours.
-cv2 = import_module('cv2')
 
 CODECS = {'.avi': 'MJPG', '.mkv': 'mp4v', '.mov': 'mp4v', '.mp4': 'mp4v'}
 """Codec of a video by its ending; OpenCV's packages have these."""
@@ -229,6 +222,9 @@ class VideoOutput:
         self._size = size
         self._part = _make_part(path)
         self.written = 0
+        # It comes with mmcv, which leaves open which of its packages (with
+        # windows or without) is installed. So it is no requirement of ours.
+        cv2 = import_module('cv2')
         with _quiet_opencv():
             self._writer = cv2.VideoWriter(
                 str(self._part),

@@ -1,10 +1,10 @@
-"""``freeseg-mm vocab``: which words there are, and what is known of them."""
+"""``freeseg-mm vocab``: vocabularies, and what is known of a class name."""
 
 import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_word_arguments, marked, words_of
+from .arguments import add_class_arguments, classes_of, marks_of
 
 if TYPE_CHECKING:
     from freeseg_mm.structures import Vocabulary
@@ -37,9 +37,10 @@ def add_parser(commands: Any) -> None:
     show.add_argument('vocab', metavar='NAME', help='name or file')
     show.set_defaults(run=run_show)
     check = actions.add_parser(
-        'check', help='what words or a file mean, or what is wrong with them'
+        'check',
+        help='what class names or a file mean, or what is wrong',
     )
-    add_word_arguments(check)
+    add_class_arguments(check)
     check.set_defaults(run=run_check)
     for action in (listing, show, check):
         action.add_argument(
@@ -76,19 +77,21 @@ def run_check(args: argparse.Namespace) -> None:
     """Print what is understood, and who says thing or stuff."""
     from freeseg_mm.apis.vocabulary import read_classes, thing_mark
 
-    words, things = words_of(args), marked(args.things)
-    vocabulary = read_classes(words, things=things, unseen=marked(args.unseen))
+    marks = marks_of(args)
+    vocabulary = read_classes(
+        classes_of(args), things=marks['things'], unseen=marks['unseen']
+    )
     has_marks = args.vocab is not None and not args.vocab.endswith('.txt')
     rows = _classes(vocabulary)
     for row in rows:
-        if things is not None:
+        if marks['things'] is not None:
             row['marked_by'] = '--things'
         elif has_marks:
             row['marked_by'] = vocabulary.name
         else:
             texts = (row['name'], *row['synonyms'])
             row['marked_by'] = thing_mark(texts)[1]
-        del row['training']  # which weights will be asked is not known here
+        del row['training']  # the weights will tell, which are not known here
     _print(rows, args.json)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a panoptic JSON, all of it at once."""
+"""Checks of panoptic and instances JSON files, all findings at once."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -23,11 +23,11 @@ _SEGMENT_KEYS = ('id', 'category_id')
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """A broken or missing file.
 
     Attributes:
-        file: The file that is broken or missing.
-        reason: Why, for the user.
+        file: Its path.
+        reason: Sentence for the user.
     """
 
     file: str
@@ -42,11 +42,11 @@ class Finding:
 
 @dataclass
 class PanopticJson:
-    """A panoptic JSON, split into what can be used and what is wrong.
+    """Usable content of a panoptic JSON, and its mistakes.
 
     Attributes:
         content: The file without the entries that have findings.
-        reasons: What is wrong, one sentence each.
+        reasons: Mistakes, one sentence each.
         without_annotation: Images that no annotation is of; they are not
             read, which is no mistake.
     """
@@ -214,7 +214,7 @@ class InstancesJson:
         vocabulary: Its categories have to be things of it, by name.
 
     Attributes:
-        reasons: What is wrong with the file as a whole.
+        reasons: Mistakes of the file as a whole.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -240,13 +240,7 @@ class InstancesJson:
     ) -> None:
         for image in content['images']:
             self._sizes[image['id']] = image['height'], image['width']
-        things = {
-            name
-            for name, is_thing in zip(
-                vocabulary.names, vocabulary.is_thing, strict=True
-            )
-            if is_thing
-        }
+        things = vocabulary.things
         categories = {c['id']: c['name'] for c in content['categories']}
         strange = [name for name in categories.values() if name not in things]
         if strange:
@@ -278,7 +272,7 @@ class InstancesJson:
             )
 
     def problems_of(self, image_id: int, size: tuple[int, int]) -> list[str]:
-        """What is wrong with the entries of one image.
+        """Mistakes in the entries of one image.
 
         Args:
             image_id: Its id in the panoptic JSON.
@@ -302,7 +296,7 @@ class InstancesJson:
 
 
 def _mask_problem(outline: Any, size: tuple[int, int]) -> str | None:
-    """Why a COCO segmentation gives no mask of an image, or ``None``."""
+    """Reason that a COCO segmentation gives no mask, ``None`` if it does."""
     if not outline:
         return 'has no segmentation'
     try:

@@ -1,53 +1,19 @@
-"""Data sets and metrics that a config names, for tools without a model."""
+"""Datasets and metrics that a config names, for commands without a model."""
 
-import argparse
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
+from mmengine.config import Config
 
 from freeseg_mm.registry import DATASETS
-from freeseg_mm.utils.run_config import check_options
 
 from .open_vocab_panoptic import OpenVocabPanopticDataset
 
 LOADERS = ('train', 'val', 'test')
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``config`` and ``--cfg-options``, for :func:`read_config`."""
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override config entries, e.g. '
-        'train_dataloader.dataset.data_root=/data/coco',
-    )
-
-
-def read_config(
-    path: str | Path, options: Mapping[str, Any] | None = None
-) -> Config:
-    """Read a config, apply ``--cfg-options`` and set the default scope.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        KeyError: If an option could have no effect.
-    """
-    config = Config.fromfile(path)
-    if options:
-        check_options(config, dict(options))
-        config.merge_from_dict(dict(options))
-    init_default_scope(config.get('default_scope', 'mmdet'))
-    return config
-
-
 def dataset_configs(config: Config, loader: str) -> list[dict[str, Any]]:
-    """Configs of the data sets a loader reads, without their wrappers.
+    """Configs of the datasets a loader reads, without their wrappers.
 
     Args:
         config: The config.
@@ -72,17 +38,17 @@ def metric_configs(config: Config, loader: str) -> list[dict[str, Any]]:
 
 
 def build_dataset(config: Mapping[str, Any]) -> OpenVocabPanopticDataset:
-    """Build one data set of ours.
+    """Build one dataset of the package.
 
     Raises:
-        ValueError: If it is of another type, and for what the type refuses.
+        ValueError: If it is of another type, or its arguments are refused.
         FileNotFoundError: If its annotation file or vocabulary is missing.
     """
     kind = config['type']
     built = DATASETS.get(kind) if isinstance(kind, str) else kind
     if built is None or not issubclass(built, OpenVocabPanopticDataset):
         raise ValueError(
-            f'the data set is a {kind}, expected a '
+            f'the dataset is a {kind}, expected a '
             'freeseg_mm.OpenVocabPanopticDataset'
         )
     return DATASETS.build(dict(config))

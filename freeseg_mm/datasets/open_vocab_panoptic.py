@@ -1,6 +1,5 @@
-"""A COCO-panoptic-format data set over any vocabulary."""
+"""Dataset in COCO-panoptic format over any vocabulary."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from mmengine.logging import print_log
 
 from freeseg_mm.registry import DATASETS
 from freeseg_mm.structures import Segment, Task, Vocabulary, teaches
+from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.image_files import check_image_file
 from freeseg_mm.utils.panoptic_png import VOID_ID
 
@@ -23,7 +23,7 @@ PREFIXES = ('img', 'seg', 'sem')
 
 @DATASETS.register_module()
 class OpenVocabPanopticDataset(BaseDataset):
-    """Images with one panoptic truth, from which every task is derived.
+    """Images with one panoptic ground truth, from which every task is derived.
 
     Categories of the annotation file are matched to the vocabulary by name.
     With ``split='seen'`` the samples know the seen classes only: segments
@@ -35,21 +35,21 @@ class OpenVocabPanopticDataset(BaseDataset):
         vocabulary: Built-in name or path; see :meth:`Vocabulary.load`.
         split: ``seen`` hides the unseen classes (training), ``all`` keeps
             every class (testing, full supervision).
-        seen: Which classes count as seen: ``own``, those the vocabulary
-            says, or ``none``, to test what was trained on another data set
+        seen: Classes that count as seen: ``own``, those of the vocabulary,
+            or ``none``, to test a model that was trained on another dataset
             (Tables 5 and 6). Ensemble and metrics follow it.
         tasks: Tasks that ``MultiTaskSampler`` may draw (Table 7).
         pseudo_labels: Folder of pseudo labels of the unseen classes, made
-            by ``tools/make_pseudo_labels.py`` (self-training); ``None`` for
+            by ``freeseg-mm pseudo-labels make`` (self-training); ``None`` for
             none. They fill pixels without a label, and their classes join
-            the seen ones in what training knows. Only with
-            ``split='seen'`` and without ``test_mode``.
+            the seen ones in training. Only with ``split='seen'`` and
+            without ``test_mode``.
         data_root: Folder that relative paths start from; a relative
             vocabulary path that exists there is taken from there.
         data_prefix: ``img`` and ``seg`` (id PNGs) folders; ``sem``, if
             given, the folder of official semantic PNGs for the metric.
         indices: Number of first images, or indices, to keep.
-        serialize_data: Whether workers share one serialised list.
+        serialize_data: Whether workers share one serialized list.
         pipeline: Transforms.
         test_mode: Whether a sample that cannot be used is an error rather
             than replaced.
@@ -133,13 +133,8 @@ class OpenVocabPanopticDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """Read the annotation file into one record an image."""
         content = self._read_annotations()
-        try:
+        with naming_errors(Path(self.ann_file)):
             records = self._records(content)
-        except KeyError as error:
-            raise ValueError(
-                f'{self.ann_file}: not a COCO-panoptic file; an entry lacks '
-                f'the key {error}'
-            ) from error
         if self._pseudo_labels is not None:
             without = self._pseudo_labels.add_to(records, self.ann_file)
             self._pseudo_labels = None  # the records have it all
@@ -161,9 +156,9 @@ class OpenVocabPanopticDataset(BaseDataset):
             image = images.get(annotation['image_id'])
             if image is None:
                 raise ValueError(
-                    f'{self.ann_file}: annotation {annotation["file_name"]} '
-                    f'is of image id {annotation["image_id"]}, which is not '
-                    "among its 'images'"
+                    f'annotation {annotation["file_name"]} is of image id '
+                    f'{annotation["image_id"]}, which is not among its '
+                    "'images'"
                 )
             records.append(self._record(image, annotation, label_of))
         without = len(images) - len({record['img_id'] for record in records})
@@ -180,22 +175,10 @@ class OpenVocabPanopticDataset(BaseDataset):
         path = Path(self.ann_file)
         if not path.is_file():
             raise FileNotFoundError(
-                f'no annotation file {path}; prepare the data set with its '
-                'tools/prepare_*.py or tools/make_shapes.py, or set data_root'
+                f'no annotation file {path}; prepare the dataset with '
+                'freeseg-mm prepare, import or shapes make, or set data_root'
             )
-        try:
-            content = json.loads(path.read_text('utf-8'))
-        except ValueError as error:
-            raise ValueError(
-                f'{path}: not readable as JSON: {error}'
-            ) from None
-        needed = {'images', 'annotations', 'categories'}
-        if not isinstance(content, dict) or not needed <= set(content):
-            raise ValueError(
-                f'{path}: not a COCO-panoptic file; expected the keys '
-                f'{sorted(needed)}'
-            )
-        return content
+        return read_json(path, ['images', 'annotations', 'categories'])
 
     def _labels_by_category_id(
         self, categories: list[dict]
@@ -208,9 +191,9 @@ class OpenVocabPanopticDataset(BaseDataset):
         ]
         if unknown:
             raise ValueError(
-                f'{self.ann_file}: categories {unknown} are not in '
-                f'vocabulary {self.vocabulary.name!r}; every category needs '
-                'a class of the same name'
+                f'categories {unknown} are not in vocabulary '
+                f'{self.vocabulary.name!r}; every category needs a class of '
+                'the same name'
             )
         known = self.sample_vocabulary
         # True labels of an unseen class are hidden even where pseudo labels
@@ -231,16 +214,16 @@ class OpenVocabPanopticDataset(BaseDataset):
         ids = [info['id'] for info in annotation['segments_info']]
         if len(set(ids)) < len(ids) or VOID_ID in ids:
             raise ValueError(
-                f'{self.ann_file}: {annotation["file_name"]} has segment ids '
-                f'{ids}; expected each once and none {VOID_ID} (void)'
+                f'{annotation["file_name"]} has segment ids {ids}; expected '
+                f'each once and none {VOID_ID} (void)'
             )
         segments: list[Segment] = []
         for info in annotation['segments_info']:
             if info['category_id'] not in label_of:
                 raise ValueError(
-                    f'{self.ann_file}: {annotation["file_name"]} has a '
-                    f'segment of category id {info["category_id"]}, which '
-                    "is not among its 'categories'"
+                    f'{annotation["file_name"]} has a segment of category '
+                    f'id {info["category_id"]}, which is not among its '
+                    "'categories'"
                 )
             label = label_of[info['category_id']]
             if label is not None:
@@ -340,6 +323,6 @@ def _load_vocabulary(vocabulary: str, data_root: str) -> Vocabulary:
         return Vocabulary.load(vocabulary)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f'{error}, nor in data_root {data_root!r}; has the data set been '
+            f'{error}, nor in data_root {data_root!r}; has the dataset been '
             'prepared?'
         ) from None

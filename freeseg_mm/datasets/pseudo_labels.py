@@ -1,6 +1,5 @@
-"""Predicted segments that stand in for labels which training has none of."""
+"""Predicted segments that stand in for the labels of unseen classes."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment, Vocabulary
+from freeseg_mm.utils.files import read_json
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
-COMMAND = 'tools/make_pseudo_labels.py'
+COMMAND = 'freeseg-mm pseudo-labels make'
 
 
 @dataclass(frozen=True)
 class PseudoLabelFiles:
-    """Where the pseudo labels of one data set are.
+    """Paths of the pseudo labels of one dataset.
 
     Attributes:
         root: Their folder.
@@ -62,34 +62,28 @@ class PseudoLabelFiles:
                 f'missing; make them with {COMMAND} CONFIG CHECKPOINT '
                 f'--out {self.root}'
             )
-        try:
-            content = json.loads(self.json.read_text('utf-8'))
-        except ValueError as error:
-            raise ValueError(
-                f'{self.json}: not readable as JSON ({error}); delete the '
-                f'folder and make it anew with {COMMAND}'
-            ) from None
-        needed = {'info', 'images', 'annotations', 'categories'}
-        if not isinstance(content, dict) or not needed <= set(content):
-            raise ValueError(
-                f'{self.json}: not written by {COMMAND}; expected the keys '
-                f'{sorted(needed)}'
-            )
+        content = read_json(
+            self.json,
+            ['images', 'annotations', 'categories'],
+            f'delete the folder and make it anew with {COMMAND}',
+        )
+        if 'info' not in content:
+            raise ValueError(f'{self.json}: not written by {COMMAND}')
         return content
 
 
 class PseudoLabels:
-    """The pseudo segments of a data set's images, by image id.
+    """The pseudo segments of a dataset's images, by image id.
 
     Args:
-        root: Folder that ``tools/make_pseudo_labels.py`` filled.
-        vocabulary: The data set's whole vocabulary.
+        root: Folder that ``freeseg-mm pseudo-labels make`` filled.
+        vocabulary: The dataset's whole vocabulary.
 
     Attributes:
         vocabulary: The classes a training with them knows: the seen ones
             and those unseen ones that have a pseudo segment, order and
             flags kept. An unseen class without any would only be pushed
-            away, as a wrong answer to everything.
+            away, as a negative of every segment.
 
     Raises:
         FileNotFoundError: If there are no pseudo labels in the folder.
@@ -101,19 +95,12 @@ class PseudoLabels:
         self.files = PseudoLabelFiles(Path(root))
         content = self.files.read()
         names = {c['id']: c['name'] for c in content['categories']}
-        unseen = [
-            name
-            for name, is_seen in zip(
-                vocabulary.names, vocabulary.is_seen, strict=True
-            )
-            if not is_seen
-        ]
-        wrong = sorted(set(names.values()) - set(unseen))
+        wrong = sorted(set(names.values()) - set(vocabulary.unseen))
         if wrong:
             raise ValueError(
                 f'{self.files.json}: categories {wrong} are no unseen classes '
                 f'of vocabulary {vocabulary.name!r}; the pseudo labels are '
-                'of another data set or split'
+                'of another dataset or split'
             )
         used = {
             names[info['category_id']]
@@ -163,7 +150,7 @@ class PseudoLabels:
             where: Their annotation file, for the message.
 
         Returns:
-            How many of the images were never predicted (``--limit``).
+            Number of images that were never predicted (``--limit``).
 
         Raises:
             ValueError: If there are pseudo labels of other images.
@@ -174,7 +161,7 @@ class PseudoLabels:
             raise ValueError(
                 f'{self.files.json}: {len(strange)} of {len(self._paths)} '
                 f'images are not in {where}, as image id {strange[0]}; the '
-                'pseudo labels are of another data set'
+                'pseudo labels are of another dataset'
             )
         for record in records:
             segments = self._segments.get(record['img_id'])
@@ -190,27 +177,28 @@ def paste_pseudo_segments(
     path: str,
     pseudo_segments: list[Segment],
 ) -> tuple[np.ndarray, list[Segment]]:
-    """Add pseudo segments to a truth, in pixels that it says nothing of.
+    """Add pseudo segments to a ground truth, in its unlabelled pixels.
 
     Args:
         segment_map: Segment id of each pixel, (H, W) int32; 0 is void.
-        segments: The truth's segments, numbered from ``FIRST_SEGMENT_ID``.
+        segments: Those of the ground truth, numbered from
+            ``FIRST_SEGMENT_ID``.
         path: PNG of the pseudo segments' ids.
         pseudo_segments: Those segments, with the ids of the PNG.
 
     Returns:
         The map and the segments with the pseudo segments numbered after the
-        others. What neither has labelled stays 0, which is ignored.
+        others. Pixels that neither labels stay 0, which is ignored.
 
     Raises:
-        ValueError: If the PNG has another size than the truth, holds ids
-            that are not listed, or lies on a labelled pixel.
+        ValueError: If the PNG has another size than the ground truth, holds
+            ids that are not listed, or lies on a labelled pixel.
     """
     ids = decode_panoptic_png(path)
     if ids.shape != segment_map.shape:
         raise ValueError(
             f'{path}: the pseudo labels are {ids.shape} (height, width), the '
-            f'truth {segment_map.shape}; {_ANOTHER}'
+            f'ground truth {segment_map.shape}; {_ANOTHER}'
         )
     listed = [segment['id'] for segment in pseudo_segments]
     unknown = sorted(set(np.unique(ids).tolist()) - {0, *listed})

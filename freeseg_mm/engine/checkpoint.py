@@ -1,15 +1,18 @@
-"""What a checkpoint says of itself, read without its weights."""
+"""Checkpoints: notes read without the weights, and models built with them."""
 
 import pickle
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 
 from .compatibility_hook import KEY
@@ -34,12 +37,15 @@ class WeightsInfo:
         """Open a checkpoint.
 
         Raises:
+            FileNotFoundError: If there is no such file.
             ValueError: If it is none, or holds no model.
         """
         try:
             content = torch.load(
                 path, map_location='cpu', mmap=True, weights_only=True
             )
+        except FileNotFoundError:
+            raise FileNotFoundError(f'no checkpoint {path}') from None
         except (RuntimeError, OSError, EOFError, pickle.PickleError) as error:
             raise ValueError(
                 f'{path}: not a checkpoint that can be read '
@@ -100,6 +106,61 @@ class WeightsInfo:
                     for name in different[:_SHOWN]
                 )
             )
+
+
+def build_model(
+    config: Config, weights: WeightsInfo | None, device: str | None = None
+) -> FreeSeg:
+    """Build a model in eval mode.
+
+    Args:
+        config: The run's config; it is not changed.
+        weights: The checkpoint; ``None`` for random weights.
+        device: As ``cpu`` or ``cuda:0``; default CUDA if there is one.
+
+    Raises:
+        ValueError: If there is no such device, the config builds another
+            model, or the weights do not fit it.
+    """
+    place = _device(device)
+    config = deepcopy(config)
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    if weights is not None:  # they hold the backbone's
+        config.model.backbone.init_cfg = None
+    model = MODELS.build(config.model)
+    if not isinstance(model, FreeSeg):
+        raise ValueError(
+            f'the config builds a {type(model).__name__}, not a '
+            'freeseg_mm.FreeSeg'
+        )
+    if weights is None:
+        model.init_weights()
+    else:
+        weights.check(model)
+        model.load_state_dict(weights.content['state_dict'])
+        meta = weights.content.get('meta', {}).get('dataset_meta')
+        model.dataset_meta = dict(meta or {})
+    model.cfg = config  # as mmdet's functions expect
+    return model.to(place).eval()
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(
+            f'no device {name!r}; give cpu, cuda or cuda:0'
+        ) from error
+    if device.type == 'cuda' and (
+        (device.index or 0) >= torch.cuda.device_count()
+    ):
+        raise ValueError(
+            f'no device {name!r}: PyTorch sees {torch.cuda.device_count()} '
+            'CUDA devices'
+        )
+    return device
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

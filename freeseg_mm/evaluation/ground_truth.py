@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from freeseg_mm.structures import Task, teaches
-from freeseg_mm.utils.panoptic_png import (
-    VOID_ID,
-    decode_panoptic_png,
-    decode_png,
+from freeseg_mm.utils.image_files import (
+    IGNORE_INDEX,
+    read_class_map,
+    require_size,
 )
+from freeseg_mm.utils.panoptic_png import VOID_ID, decode_panoptic_png
 
 from .panoptic_quality import index_segments
 
 IGNORED = -1
-_IGNORED_IN_PNG = 255
 _MAX_SHOWN = 5
 
 
@@ -41,7 +41,7 @@ def read_panoptic_gt(sample: Mapping[str, Any]) -> np.ndarray:
     """
     path = Path(sample['seg_map_path'])
     ids = _decode_remembered(path, _modification_time(path))
-    _check_size(ids, sample, path)
+    require_size(path, ids.shape, _size_of(sample))
     listed = [segment['id'] for segment in sample['segments']]
     unlisted = ids[(index_segments(ids, listed) == 0) & (ids != VOID_ID)]
     if unlisted.size:
@@ -79,7 +79,11 @@ def read_semantic_gt(
             vocabulary; it is named.
     """
     if sample.get('sem_seg_path'):
-        return _read_semantic_png(sample, num_classes)
+        path = Path(sample['sem_seg_path'])
+        classes = read_class_map(path, num_classes).astype(np.int64)
+        require_size(path, classes.shape, _size_of(sample))
+        classes[classes == IGNORE_INDEX] = IGNORED
+        return classes
     ids = read_panoptic_gt(sample)
     segments = sample['segments']
     class_of_position = [IGNORED] + [
@@ -90,37 +94,9 @@ def read_semantic_gt(
     return np.array(class_of_position, dtype=np.int64)[positions]
 
 
-def _read_semantic_png(
-    sample: Mapping[str, Any], num_classes: int
-) -> np.ndarray:
-    path = Path(sample['sem_seg_path'])
-    if num_classes > _IGNORED_IN_PNG:
-        raise ValueError(
-            f'semantic PNG {path}: 8 bits cannot tell the {num_classes} '
-            f'classes of the vocabulary from {_IGNORED_IN_PNG} (ignored); '
-            'leave the semantic PNGs out, the panoptic ones serve'
-        )
-    classes = decode_png(path, ('L', 'P'), 'semantic PNG').astype(np.int64)
-    _check_size(classes, sample, path)
-    classes[classes == _IGNORED_IN_PNG] = IGNORED
-    if classes.max() >= num_classes:
-        raise ValueError(
-            f'semantic PNG {path} holds class {classes.max()}, the vocabulary '
-            f'has {num_classes} classes; expected positions in the vocabulary '
-            f'or {_IGNORED_IN_PNG} (ignored)'
-        )
-    return classes
-
-
-def _check_size(
-    values: np.ndarray, sample: Mapping[str, Any], path: Path
-) -> None:
-    expected = tuple(int(side) for side in sample['ori_shape'][:2])
-    if values.shape != expected:
-        raise ValueError(
-            f'{path} has size {values.shape} (H, W), its image {expected}; '
-            'the label map must have the size of the original image'
-        )
+def _size_of(sample: Mapping[str, Any]) -> tuple[int, int]:
+    height, width = sample['ori_shape'][:2]
+    return int(height), int(width)
 
 
 def _modification_time(path: Path) -> int:

@@ -23,7 +23,7 @@ _IOU_50, _IOU_75 = 0, 5  # places in COCO's thresholds 0.5, 0.55 ... 0.95
 class OpenVocabInsMetric(PerClassMetric, CocoMetric):
     """Mask AP over seen and unseen classes.
 
-    Prediction handling is mmdet's, matching is pycocotools'; what differs:
+    Prediction handling is mmdet's, matching is pycocotools'. The differences:
     classes are matched to the categories of the file by name, the AP of a
     class is not rounded before it is averaged, and only the images that were
     tested count (mmdet counts every image of the file, so that a test on a
@@ -38,9 +38,9 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
 
     Args:
         ann_file: COCO instances JSON of things, categories in any order.
-        outfile_prefix: Where to keep the predictions, as
+        outfile_prefix: Path of a file of the predictions,
             ``<prefix>.segm.json``; ``None`` not to keep them.
-        collect_device: Where the results of several processes are merged,
+        collect_device: Device that merges the results of several processes,
             ``'cpu'`` or ``'gpu'``.
         prefix: Other first part of the result names.
 
@@ -63,7 +63,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
         if not Path(ann_file).is_file():
             raise FileNotFoundError(
                 f'no instances file {ann_file}; the prepare script of the '
-                'data set writes it'
+                'dataset writes it'
             )
         try:
             super().__init__(
@@ -109,13 +109,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
             category['name']: category['id']
             for category in self._coco_api.dataset['categories']
         }
-        things = {
-            name
-            for name, is_thing in zip(
-                vocabulary.names, vocabulary.is_thing, strict=True
-            )
-            if is_thing
-        }
+        things = vocabulary.things
         unknown = [name for name in id_of_name if name not in things]
         if unknown:
             raise ValueError(
@@ -167,7 +161,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
             )
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Match predictions and truth, and average over the classes."""
+        """Match predictions and ground truth, and average over the classes."""
         predictions = [result for _, result in results]
         image_ids = [result['img_id'] for result in predictions]
         left_out = len(self._coco_api.imgs) - len(set(image_ids))

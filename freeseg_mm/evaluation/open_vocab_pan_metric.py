@@ -16,9 +16,9 @@ from .splits import split_means
 class OpenVocabPanMetric(PerClassMetric, BaseMetric):
     """Panoptic quality over seen, unseen and all classes.
 
-    All classes are predicted together (generalised protocol, paper, Sec.
-    4.1). A class counts if the truth or a prediction holds a segment of it
-    that is not ignored. Needs no panopticapi, and equals it.
+    All classes are predicted together (generalized protocol, paper, Sec.
+    4.1). A class counts if the ground truth or a prediction holds a segment
+    of it that is not ignored. Needs no panopticapi, and equals it.
 
     Results, percent: ``PQ_seen``, ``PQ_unseen``, ``PQ`` and the same of
     ``SQ`` and ``RQ``.

@@ -16,8 +16,8 @@ from .splits import harmonic_mean, split_means
 class OpenVocabSemMetric(PerClassMetric, BaseMetric):
     """Mean IoU over seen and unseen classes, and their harmonic mean.
 
-    All classes are predicted together (generalised protocol, paper, Sec.
-    4.1). A class counts if the truth or a prediction holds it.
+    All classes are predicted together (generalized protocol, paper, Sec.
+    4.1). A class counts if the ground truth or a prediction holds it.
 
     Results, percent: ``mIoU_seen``, ``mIoU_unseen``, ``hIoU``, ``mIoU``.
     """
@@ -31,7 +31,8 @@ class OpenVocabSemMetric(PerClassMetric, BaseMetric):
             data_batch: Not used.
             data_samples: Samples with ``pred_sem_seg`` (``sem_seg`` (1, H, W)
                 int class indices at original size), ``img_id``, ``ori_shape``
-                and the truth (see :func:`~.truth.read_semantic_gt`).
+                and the ground truth (see
+                :func:`~.ground_truth.read_semantic_gt`).
 
         Raises:
             FileNotFoundError: If a label file does not exist.

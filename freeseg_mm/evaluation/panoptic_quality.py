@@ -72,11 +72,11 @@ def count_panoptic(
     """
     if pred_ids.shape != gt_ids.shape:
         raise ValueError(
-            f'the prediction has shape {pred_ids.shape}, the truth '
+            f'the prediction has shape {pred_ids.shape}, the ground truth '
             f'{gt_ids.shape}; resize the prediction to the original image'
         )
     pred_label = _labels(pred_segments, num_classes, 'prediction')
-    gt_label = _labels(gt_segments, num_classes, 'truth')
+    gt_label = _labels(gt_segments, num_classes, 'ground truth')
     is_crowd = np.array(
         [bool(segment['iscrowd']) for segment in gt_segments], dtype=bool
     )
@@ -95,7 +95,7 @@ def count_panoptic(
         )
 
     on_void = shared[0, 1:]
-    both = shared[1:, 1:]  # (truth, prediction)
+    both = shared[1:, 1:]  # (ground truth, prediction)
     union = gt_area[:, None] + pred_area - both - on_void
     # A segment listed without a pixel leaves a union of 0
     iou = both / np.maximum(union, 1)

@@ -1,4 +1,4 @@
-"""What the metrics share: the vocabulary, and results per class."""
+"""Base of the metrics: their vocabulary, and results per class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import print_log
-from terminaltables import AsciiTable  # type: ignore[import-untyped]
+from rich import box
+from rich.table import Table
 
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.text_table import render_table
 
 
 class PerClassMetric:
@@ -17,7 +19,7 @@ class PerClassMetric:
     Comes before the mmengine metric in the list of bases.
 
     Attributes:
-        vocabulary: The vocabulary of the data set, once it is known.
+        vocabulary: The vocabulary of the dataset, once it is known.
         per_class_results: After an evaluation, per class name ``is_seen``,
             ``is_thing`` and the percent values of this metric (NaN where the
             class does not occur). Filled on the main process only.
@@ -29,7 +31,7 @@ class PerClassMetric:
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Meta information of the data set, with ``vocabulary``."""
+        """Meta information of the dataset, with ``vocabulary``."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -41,15 +43,15 @@ class PerClassMetric:
         """
         if 'vocabulary' not in dataset_meta:
             raise ValueError(
-                f"{type(self).__name__}: the data set's metainfo has no "
+                f"{type(self).__name__}: the dataset's metainfo has no "
                 f"'vocabulary', only {sorted(dataset_meta)}; evaluate on a "
-                'data set of freeseg_mm'
+                'dataset of freeseg_mm'
             )
         vocabulary = Vocabulary.from_dict(dataset_meta['vocabulary'])
         classes = tuple(dataset_meta.get('classes', vocabulary.names))
         if classes != vocabulary.names:
             raise ValueError(
-                f"{type(self).__name__}: 'classes' of the data set's metainfo "
+                f"{type(self).__name__}: 'classes' of the dataset's metainfo "
                 f'({len(classes)} names) are not the names of its vocabulary '
                 f'{vocabulary.name!r} ({len(vocabulary)} names)'
             )
@@ -70,7 +72,7 @@ class PerClassMetric:
         """Keep and log the values of single classes.
 
         Args:
-            title: What the table is about.
+            title: Subject of the table.
             values: Percent of each quantity, one for each of ``classes``.
             classes: Positions in the vocabulary, the rows of the table.
         """
@@ -83,24 +85,25 @@ class PerClassMetric:
             }
             for row, index in enumerate(classes)
         }
-        rows = [
-            [
+        table = Table('class', 'split', 'kind', *values, box=box.ASCII2)
+        for name, result in self.per_class_results.items():
+            table.add_row(
                 name,
                 'seen' if result['is_seen'] else 'unseen',
                 'thing' if result['is_thing'] else 'stuff',
                 *(f'{result[quantity]:.2f}' for quantity in values),
-            ]
-            for name, result in self.per_class_results.items()
-        ]
-        table = AsciiTable([['class', 'split', 'kind', *values], *rows])
-        print_log(f'{title} per class, %:\n{table.table}', logger='current')
+            )
+        print_log(
+            f'{title} per class, %:\n{render_table(table)}', logger='current'
+        )
 
 
 def prediction_of(sample: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     """Prediction of one task on a sample.
 
     Raises:
-        ValueError: If the model was not asked for it; the image is named.
+        ValueError: If the model did not predict the task; the image is
+            named.
     """
     if sample.get(field) is None:
         raise ValueError(

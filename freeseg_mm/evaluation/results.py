@@ -31,7 +31,7 @@ def write_results(
             as ``null``.
         evaluators: The metrics that ran; those with ``per_class_results``
             add their table.
-        metainfo: Of the data set, with its vocabulary.
+        metainfo: Of the dataset, with its vocabulary.
         config_path: The config that ran.
         checkpoint: The weights that ran.
         test_cfg: The model's test settings.

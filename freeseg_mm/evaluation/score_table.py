@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping
 
-# As wide as two numbers: five characters and six.
-_HALVES = ' seen  unseen'
+from rich.table import Table
+
+from freeseg_mm.utils.text_table import render_table
 
 
 def score_table(
@@ -26,24 +27,20 @@ def score_table(
     Raises:
         KeyError: If a row lacks a metric; both are named.
     """
-    first = max(len(title) for title in rows)
-    widths = [max(len(title), len(_HALVES)) for title in columns]
-    titles, halves = [' ' * first], [' ' * first]
-    for title, width in zip(columns, widths, strict=True):
-        titles.append(title.rjust(width))
-        halves.append(_HALVES.rjust(width))
-    lines = ['   '.join(titles), '   '.join(halves)]
+    table = Table('', box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for title in columns:
+        table.add_column(f'{title}\n seen  unseen', justify='right')
     for title, metrics in rows.items():
-        cells = [title.ljust(first)]
-        for key, width in zip(columns.values(), widths, strict=True):
+        cells = []
+        for key in columns.values():
             pair = []
             for name in (f'{key}_seen', f'{key}_unseen'):
                 if name not in metrics:
                     raise KeyError(f'{title}: no metric {name!r}')
                 pair.append(_percent(metrics[name]))
-            cells.append(f'{pair[0]:>5}  {pair[1]:>6}'.rjust(width))
-        lines.append('   '.join(cells))
-    return '\n'.join(lines)
+            cells.append(f'{pair[0]:>5}  {pair[1]:>6}')
+        table.add_row(title, *cells)
+    return render_table(table)
 
 
 def _percent(value: float | None) -> str:

@@ -13,11 +13,11 @@ def count_class_pixels(
         gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
-        ignore_index: The value of ``truth`` that does not count.
+        ignore_index: Value of ``gt`` that does not count.
 
     Returns:
         Pixels per class, (3, C) int64: in both maps, in the prediction, in
-        the truth. Counts of several images can be added.
+        the ground truth. Counts of several images can be added.
 
     Raises:
         ValueError: If the maps differ in shape or hold other values.
@@ -41,7 +41,7 @@ def counted_classes(
         gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
-        ignore_index: The value of ``truth`` that does not count.
+        ignore_index: Value of ``gt`` that does not count.
 
     Returns:
         Predicted and true class of the pixels that count, (P,) each.
@@ -51,12 +51,12 @@ def counted_classes(
     """
     if pred.shape != gt.shape:
         raise ValueError(
-            f'the prediction has shape {pred.shape}, the truth {gt.shape}; '
-            'resize the prediction to the original image'
+            f'the prediction has shape {pred.shape}, the ground truth '
+            f'{gt.shape}; resize the prediction to the original image'
         )
     counted = gt != ignore_index
     gt = gt[counted]
-    for name, values in (('prediction', pred), ('truth', gt)):
+    for name, values in (('prediction', pred), ('ground truth', gt)):
         if values.size and (values.min() < 0 or values.max() >= num_classes):
             raise ValueError(
                 f'the {name} holds classes {values.min()} to {values.max()}; '
@@ -74,7 +74,7 @@ def iou_per_class(counts: np.ndarray) -> np.ndarray:
 
     Returns:
         IoU in [0, 1], (C,) float64, NaN where neither the prediction nor the
-        truth holds the class.
+        ground truth holds the class.
     """
     both, pred, gt = counts.astype(np.float64)
     union = pred + gt - both

@@ -30,7 +30,7 @@ def split_means(
     A set in which no class has a value gives NaN and is logged as a warning,
     once for all quantities. A vocabulary without seen classes (the
     cross-dataset protocol) or without unseen ones has one set only: the
-    other gives NaN without a word.
+    other gives NaN without a warning.
 
     Args:
         values: Per quantity, one value per class, (C,) float, NaN where the

@@ -1,32 +1,111 @@
-"""A tool in a process of its own."""
+"""Commands in processes of their own, each on its share of the machine."""
 
 import os
 import re
 import subprocess
-import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
 
 import torch
 from tqdm import tqdm
 
+from freeseg_mm.utils.parallel import available_cores
+
 _FIRST_PORT = 29500
+# Lines of a failed command's log that the error shows.
+_SHOWN = 15
+_ITERATION = re.compile(r'Iter\(train\) *\[ *(\d+)/\d+\].*\bloss: *(\S+)')
 
 
-@dataclass(frozen=True)
+class RunFailedError(RuntimeError):
+    """Failure of a command; the message names its log."""
+
+
+@dataclass(eq=False)
 class Slot:
-    """What one run at a time has to itself.
+    """A share of this machine, for one command at a time.
 
     Attributes:
-        environment: Variables that keep its processes to that.
+        environment: Variables that keep a command to this share.
         devices: Number of GPUs; 0 for the CPU.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
     devices: int = 0
+
+    def __post_init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._is_closed = False
+
+    def run(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        max_iters: int | None = None,
+    ) -> None:
+        """Run a command to its end; an exception on the way ends it.
+
+        Args:
+            name: Name of the command, for its bar and its error.
+            command: The program and its arguments.
+            log: File that gets all that the command prints.
+            max_iters: Iterations of a training of mmengine, whose log is
+                shown as a bar; ``None`` shows nothing.
+
+        Raises:
+            RunFailedError: If the command fails; the message has its last
+                lines.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        last: deque[str] = deque(maxlen=_SHOWN)
+        is_quiet = max_iters is None
+        with (
+            log.open('w', encoding='utf-8') as file,
+            tqdm(
+                total=max_iters, desc=name, unit='iter', disable=is_quiet
+            ) as bar,
+            subprocess.Popen(
+                command,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding='utf-8',
+                errors='replace',
+            ) as process,
+        ):
+            self._process = process
+            assert process.stdout is not None
+            try:
+                if self._is_closed:
+                    process.terminate()
+                for line in process.stdout:
+                    file.write(line)
+                    file.flush()
+                    last.append(line)
+                    if found := _ITERATION.search(line):
+                        bar.set_postfix(loss=found[2], refresh=False)
+                        bar.update(int(found[1]) - bar.n)
+            except BaseException:
+                process.terminate()
+                raise
+        if process.returncode:
+            raise RunFailedError(
+                f'{name} ended with exit status {process.returncode}, see '
+                f'{log}:\n  {"  ".join(last).rstrip()}'
+            )
+
+    def close(self) -> None:
+        """End the command that runs, and any that is started later."""
+        self._is_closed = True
+        if self._process is not None:
+            self._process.terminate()
 
 
 def find_slots(jobs: int | None = None, gpus_per_run: int = 1) -> list[Slot]:
@@ -51,7 +130,7 @@ def find_slots(jobs: int | None = None, gpus_per_run: int = 1) -> list[Slot]:
         raise ValueError(f'--gpus-per-run {gpus_per_run}: expected at least 1')
     count = torch.cuda.device_count()
     if not count:
-        cores = len(os.sched_getaffinity(0))
+        cores = available_cores()
         jobs = jobs or cores
         threads = str(max(1, cores // jobs))
         variables = {'OMP_NUM_THREADS': threads, 'MKL_NUM_THREADS': threads}
@@ -79,112 +158,46 @@ def find_slots(jobs: int | None = None, gpus_per_run: int = 1) -> list[Slot]:
     ]
 
 
-_SHOWN = 5
+def run_on_slots(
+    jobs: Sequence[Callable[[Slot], None]],
+    slots: Sequence[Slot],
+    say: Callable[[str], None],
+) -> list[str]:
+    """Run jobs in order, as many at once as there are slots.
 
-
-class RunFailedError(RuntimeError):
-    """A run ended with an error; the message names its log."""
-
-
-def run_tool(
-    tool: Path,
-    subject: Sequence[str],
-    arguments: Sequence[str],
-    slot: Slot,
-    log: Path,
-) -> None:
-    """Run a tool, on several GPUs if the slot has them.
+    A job that fails leaves the others; an interrupt closes all slots.
 
     Args:
-        tool: The script, as ``tools/train.py``; a run on several GPUs is
-            that of ``dist_train.sh`` beside it.
-        subject: What it takes before the number of GPUs.
-        arguments: What it takes after that.
-        slot: Where to run.
-        log: File for all that it prints.
+        jobs: Functions that run commands on a slot.
+        slots: The slots.
+        say: Function that is called with each failure.
 
-    Raises:
-        RunFailedError: If it ends with an error.
+    Returns:
+        What failed, a message each; the other jobs are done.
     """
-    if slot.devices > 1:
-        script = tool.with_name(f'dist_{tool.stem}.sh')
-        start = ['bash', str(script), *subject, str(slot.devices)]
-    else:
-        start = [sys.executable, str(tool), *subject]
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('w') as output:
-        code = subprocess.run(
-            [*start, *arguments],
-            env={**os.environ, **slot.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        ).returncode
-    if code:
-        last = log.read_text(errors='replace').splitlines()[-_SHOWN:]
-        raise RunFailedError(
-            f'{tool.name} ended with exit status {code}, see {log}:\n  '
-            + '\n  '.join(last)
-        )
+    free: SimpleQueue[Slot] = SimpleQueue()
+    for slot in slots:
+        free.put(slot)
 
-
-def option_arguments(options: Mapping[str, Any]) -> list[str]:
-    """Options of configs as the tools take them."""
-    pairs = [f'{key}={_text(value)}' for key, value in options.items()]
-    return ['--cfg-options', *pairs] if pairs else []
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f'[{",".join(map(_text, value))}]'
-    return str(value)
-
-
-_ITERATION = re.compile(r'Iter\(train\) *\[ *(\d+)/\d+\].*\bloss: *(\S+)')
-_TAIL = 15
-
-
-def train_subprocess(
-    command: Sequence[str], *, max_iters: int, log: Path
-) -> None:
-    """Run a training of mmengine with a bar instead of its log.
-
-    Args:
-        command: The program and its arguments.
-        max_iters: Number of iterations in all.
-        log: File that gets all that the command writes.
-
-    Raises:
-        RuntimeError: If the command fails; the message has its last lines
-            and the name of the log.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    tail: deque[str] = deque(maxlen=_TAIL)
-    with (
-        log.open('w', encoding='utf-8') as file,
-        tqdm(total=max_iters, desc='training', unit='iter') as bar,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding='utf-8',
-            errors='replace',
-        ) as process,
-    ):
-        assert process.stdout is not None
+    def run(job: Callable[[Slot], None]) -> None:
+        slot = free.get()
         try:
-            for line in process.stdout:
-                file.write(line)
-                file.flush()
-                tail.append(line)
-                if found := _ITERATION.search(line):
-                    bar.set_postfix(loss=found[2], refresh=False)
-                    bar.update(int(found[1]) - bar.n)
+            job(slot)
+        finally:
+            free.put(slot)
+
+    failures = []
+    with ThreadPoolExecutor(len(slots)) as pool:
+        try:
+            for done in as_completed([pool.submit(run, job) for job in jobs]):
+                try:
+                    done.result()
+                except (RunFailedError, OSError) as error:
+                    failures.append(str(error))
+                    say(failures[-1])
         except BaseException:
-            process.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for slot in slots:
+                slot.close()
             raise
-    if process.returncode:
-        raise RuntimeError(
-            f'training ended with status {process.returncode}; its last lines '
-            f'(all of them are in {log}):\n{"".join(tail)}'
-        )
+    return failures

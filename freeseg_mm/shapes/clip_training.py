@@ -78,7 +78,7 @@ def train_shapes_clip(
     where ``<name>`` is the config's file name; existing ones are replaced.
 
     Args:
-        data: Folder that ``tools/make_shapes.py`` wrote; its split ``clip``
+        data: Folder that ``freeseg-mm shapes make`` wrote; its split ``clip``
             is learned from, ``val`` is tested on.
         out: Folder to write; made when absent.
         model_config: An open_clip model config, ``.json``.
@@ -96,7 +96,7 @@ def train_shapes_clip(
     if not (data / 'annotations' / 'panoptic_clip.json').is_file():
         raise FileNotFoundError(
             f'{data} holds no generated scenes; write them with '
-            f'tools/make_shapes.py {data}'
+            f'freeseg-mm shapes make {data}'
         )
     out.mkdir(parents=True, exist_ok=True)
     previous_threads = torch.get_num_threads()

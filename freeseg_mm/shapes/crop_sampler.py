@@ -65,7 +65,8 @@ class CropSampler:
         if absent:
             raise ValueError(
                 f'no segment of {absent} among the {len(crops)} that CLIP '
-                'shall learn from; generate more scenes (make_shapes --clip)'
+                'shall learn from; generate more scenes (freeseg-mm shapes '
+                'make --clip)'
             )
         self._crops = crops
         self._mean = mean

@@ -49,7 +49,7 @@ class SegmentCrops:
 
     @classmethod
     def load(cls, root: str | Path, split: str) -> 'SegmentCrops':
-        """Read a split of a folder that ``tools/make_shapes.py`` wrote.
+        """Read a split of a folder that ``freeseg-mm shapes make`` wrote.
 
         Raises:
             FileNotFoundError: If the folder lacks a file.

@@ -5,20 +5,19 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
-from freeseg_mm.recipes.processes import train_subprocess
-from freeseg_mm.recipes.resume import RunStamp, StampState, file_digest
+from freeseg_mm.recipes.processes import Slot
+from freeseg_mm.recipes.run_stamp import RunStamp, StampState, file_digest
 from freeseg_mm.utils.files import read_json, write_json
 
 from .clip_training import ClipTraining, train_shapes_clip
@@ -113,28 +112,27 @@ class ShapesDemo:
             FileExistsError: If another CLIP is there and may not be
                 replaced.
         """
-        record = RunStamp(self.clip / '.made_by_demo', [self.clip_weights])
         inputs = {
             'world': self._world_digest,
             'training': asdict(self.clip_training),
             'model': file_digest(self.clip_config),
         }
-        unknown = (StampState.FOREIGN, StampState.OTHER)
-        if record.state(inputs) in unknown and not self.overwrite:
+        stamp = RunStamp(
+            self.clip / '.made_by_demo', inputs, [self.clip_weights]
+        )
+        if stamp.state() is StampState.OTHER and not self.overwrite:
             raise FileExistsError(
                 f'{self.clip} holds a CLIP that the demo did not train, or '
                 'with other options; name another folder with --clip, or '
                 'give --overwrite to replace it'
             )
-        return _run_unless_finished(
-            record,
-            inputs,
-            lambda _: train_shapes_clip(
+        return stamp.run(
+            lambda: train_shapes_clip(
                 self.data,
                 self.clip,
                 model_config=self.clip_config,
                 training=self.clip_training,
-            ),
+            )
         )
 
     def train(self) -> bool:
@@ -147,32 +145,32 @@ class ShapesDemo:
         folder.mkdir(parents=True, exist_ok=True)
         self._config.dump(self.config_used)
 
-        def train(state: StampState) -> None:
-            if state is not StampState.STARTED:
-                # what --resume goes by
-                (folder / 'last_checkpoint').unlink(missing_ok=True)
-            train_subprocess(
-                [
-                    *(sys.executable, str(self.train_script)),
-                    *(str(self.config_used), '--work-dir', str(folder)),
-                    '--resume',
-                ],
-                max_iters=self._config.train_cfg.max_iters,
-                log=self.work_dir / 'train.log',
-            )
-
         inputs = {
             'world': self._world_digest,
             'clip': file_digest(self.clip_weights),
             'config': file_digest(self.config_used),
         }
-        record = RunStamp(folder / '.step.json', [self.checkpoint])
-        return _run_unless_finished(record, inputs, train)
+        stamp = RunStamp(folder / '.step.json', inputs, [self.checkpoint])
+        if stamp.state() in (StampState.ABSENT, StampState.OTHER):
+            # what --resume goes by
+            (folder / 'last_checkpoint').unlink(missing_ok=True)
+        command = [
+            *(sys.executable, str(self.train_script)),
+            *(str(self.config_used), '--work-dir', str(folder), '--resume'),
+        ]
+        return stamp.run(
+            lambda: Slot().run(
+                'training',
+                command,
+                self.work_dir / 'train.log',
+                max_iters=self._config.train_cfg.max_iters,
+            )
+        )
 
     def measure(self) -> bool:
         """Test with the scores of the queries, of CLIP and of both."""
 
-        def measure(_: StampState) -> None:
+        def measure() -> None:
             scores = score_modes(
                 self._runner.model, self._runner.test_loop, ENSEMBLE_MODES
             )
@@ -190,7 +188,7 @@ class ShapesDemo:
     def draw_pictures(self) -> bool:
         """Draw images that show unseen classes, chosen by their truth."""
 
-        def draw(_: StampState) -> None:
+        def draw() -> None:
             self.pictures[0].parent.mkdir(exist_ok=True)
             model = self._runner.model
             dataset = self._runner.test_loop.dataloader.dataset
@@ -262,31 +260,17 @@ class ShapesDemo:
         self,
         name: str,
         outputs: list[Path],
-        action: Callable[[StampState], object],
+        action: Callable[[], object],
     ) -> bool:
         inputs = {
             'checkpoint': file_digest(self.checkpoint),
             'config': file_digest(self.config_used),
         }
-        record = RunStamp(self.work_dir / f'.{name}.json', outputs)
+        stamp = RunStamp(self.work_dir / f'.{name}.json', inputs, outputs)
         # pycocotools and others talk about each of their steps.
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            return _run_unless_finished(record, inputs, action)
-
-
-def _run_unless_finished(
-    record: RunStamp,
-    inputs: Mapping[str, Any],
-    action: Callable[[StampState], object],
-) -> bool:
-    state = record.state(inputs)
-    if state is StampState.FINISHED:
-        return False
-    record.start(inputs)
-    action(state)
-    record.finish(inputs)
-    return True
+            return stamp.run(action)
 
 
 def _coarse(picture: np.ndarray) -> np.ndarray:

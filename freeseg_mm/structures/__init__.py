@@ -1,13 +1,12 @@
-from .negatives import check_num_negatives, with_negatives
 from .targets import (
     FIRST_SEGMENT_ID,
     Segment,
+    Task,
     TaskTargets,
     task_targets,
     teaches,
 )
-from .task import Task
-from .vocabulary import Vocabulary
+from .vocabulary import Vocabulary, check_num_negatives, with_negatives
 
 __all__ = [
     'FIRST_SEGMENT_ID',

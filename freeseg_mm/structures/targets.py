@@ -1,13 +1,18 @@
-"""From one panoptic truth to the masks each task supervises (Sec. 3.1)."""
+"""Tasks, segments, and the masks that each task supervises (Sec. 3.1).
 
-from collections.abc import Sequence
+A training sample carries its segment map in ``gt_sem_seg``. That is mmdet's
+field for class maps, and its transforms and ``PackDetInputs`` handle it as a
+label map; here it holds the ids of the sample's ``segments``, not classes.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from .task import Task
 from .vocabulary import Vocabulary
 
 FIRST_SEGMENT_ID = 256
@@ -16,6 +21,43 @@ FIRST_SEGMENT_ID = 256
 Transforms pad label maps with 0 or 255 by default; neither may name a
 segment, so that padding is always ignored.
 """
+
+
+class Task(str, Enum):
+    """A segmentation task.
+
+    Members compare equal to their plain string, so configs and results can
+    hold ``'semantic'``.
+    """
+
+    SEMANTIC = 'semantic'
+    INSTANCE = 'instance'
+    PANOPTIC = 'panoptic'
+
+    @property
+    def text(self) -> str:
+        """The task name given to CLIP (paper, Sec. 3.2), period included."""
+        return f'{self.value} segmentation.'
+
+    @classmethod
+    def parse_many(cls, tasks: 'Iterable[str | Task]') -> 'tuple[Task, ...]':
+        """Turn task names into members, order kept.
+
+        Raises:
+            ValueError: If a name is unknown, given twice, or none is given.
+        """
+        given = [tasks] if isinstance(tasks, str) else list(tasks)
+        known = [task.value for task in cls]
+        unknown = [str(task) for task in given if task not in known]
+        if unknown:
+            raise ValueError(f'unknown task {unknown}; the tasks are {known}')
+        members = tuple(cls(task) for task in given)
+        if not members or len(set(members)) != len(members):
+            raise ValueError(
+                f'expected one to three different tasks of {known}, '
+                f'got {[task.value for task in members]}'
+            )
+        return members
 
 
 class _Region(TypedDict):
@@ -28,7 +70,7 @@ class Segment(_Region, total=False):
     """One labelled region of an image.
 
     ``label`` is an index of the sample's vocabulary; ``iscrowd`` is 1 for a
-    region that holds several objects that were not told apart. COCO's crowds
+    region of several objects that were not told apart. COCO's crowds
     are drawn roughly, so no task uses them; where ``exact`` is 1, every
     pixel of the crowd belongs to the class and semantic segmentation may.
     """
@@ -38,7 +80,7 @@ class Segment(_Region, total=False):
 
 @dataclass
 class TaskTargets:
-    """What one image asks of the mask proposals for one task.
+    """Ground truth of one image for the mask proposals of one task.
 
     Attributes:
         labels: Class index of each mask, (G,), int64.
@@ -54,7 +96,7 @@ class TaskTargets:
 
 
 def teaches(segment: Segment, task: Task) -> bool:
-    """Whether a task may be trained on the pixels of a segment."""
+    """Tell whether a task may be trained on the pixels of a segment."""
     if not segment['iscrowd']:
         return True
     return task is Task.SEMANTIC and bool(segment.get('exact', 0))
@@ -66,7 +108,7 @@ def task_targets(
     vocabulary: Vocabulary,
     task: Task,
 ) -> TaskTargets:
-    """Build the masks of one task from the one panoptic truth.
+    """Build the masks of one task from the one panoptic ground truth.
 
     Semantic gives one mask a class, instance one mask a thing object,
     panoptic one mask a thing object or stuff segment. Pixels of stuff are
@@ -77,7 +119,7 @@ def task_targets(
             not in ``segments`` are ignored.
         segments: The segments that may be used; crowds among them are
             ignored regions, but for semantic segmentation if exact.
-        vocabulary: Names the labels refer to.
+        vocabulary: Classes that the labels refer to.
         task: The task drawn for this iteration.
 
     Returns:

@@ -1,4 +1,4 @@
-"""An ordered list of category names: what the model is asked to find."""
+"""Vocabulary: an ordered list of class names to predict."""
 
 import hashlib
 import json
@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import compress
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from .vocabulary_file import parse_vocabulary_file
 
@@ -16,7 +19,7 @@ _PACKAGE_DATA = resources.files('freeseg_mm') / 'structures' / 'vocabularies'
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Category names with what is known about each.
+    """Category names, whether each is a thing and seen, and its synonyms.
 
     The vocabulary travels with every data sample; no model, metric or config
     holds class names. Class indices everywhere are positions in ``names``.
@@ -27,7 +30,7 @@ class Vocabulary:
         is_seen: Per class, whether training may use its labels.
         synonyms: Per class, further names that mean the same class. A class
             scores as high as the best of its names.
-        name: What to call the vocabulary in messages.
+        name: Name of the vocabulary in messages.
 
     Raises:
         TypeError: If a name or synonym is no string.
@@ -79,29 +82,29 @@ class Vocabulary:
         synonyms: dict[str, Sequence[str]] | None = None,
         name: str = 'custom',
     ) -> 'Vocabulary':
-        """Build a vocabulary from a list of words.
+        """Build a vocabulary from a list of names.
 
         Args:
             names: Category names in order.
             things: The names that are countable; ``None`` for all of them.
             unseen: The names training had no labels of; ``None`` for all.
             synonyms: Further names by class name.
-            name: What to call the vocabulary in messages.
+            name: Name of the vocabulary in messages.
 
         Raises:
             TypeError: If one string stands where a list of them is expected,
                 or a name is no string.
-            ValueError: If a marked name is not among ``names``, and for all
-                that the class itself refuses.
+            ValueError: If a marked name is not among ``names``, or the class
+                itself refuses one.
         """
         synonyms = synonyms or {}
         lists = {'names': names, 'things': things, 'unseen': unseen}
-        lists |= {f'synonyms of {word!r}': synonyms[word] for word in synonyms}
-        for field, words in lists.items():
-            if isinstance(words, str):
+        lists |= {f'synonyms of {key!r}': synonyms[key] for key in synonyms}
+        for field, given in lists.items():
+            if isinstance(given, str):
                 raise TypeError(
                     f'vocabulary {name!r}: expected a list of strings as '
-                    f'{field}, got the string {words!r}'
+                    f'{field}, got the string {given!r}'
                 )
         names = tuple(names)
         _require_strings(names, name)
@@ -112,7 +115,7 @@ class Vocabulary:
             'synonyms': tuple(synonyms),
         }
         for field, members in marked.items():
-            unknown = [word for word in members if word not in known]
+            unknown = [member for member in members if member not in known]
             if unknown:
                 raise ValueError(
                     f'vocabulary {name!r}: {field!r} names unknown classes '
@@ -122,9 +125,9 @@ class Vocabulary:
         unseen_names = set(marked['unseen'])
         return cls(
             names=names,
-            is_thing=tuple(word in thing_names for word in names),
-            is_seen=tuple(word not in unseen_names for word in names),
-            synonyms=tuple(tuple(synonyms.get(word, ())) for word in names),
+            is_thing=tuple(each in thing_names for each in names),
+            is_seen=tuple(each not in unseen_names for each in names),
+            synonyms=tuple(tuple(synonyms.get(each, ())) for each in names),
             name=name,
         )
 
@@ -143,8 +146,7 @@ class Vocabulary:
         Raises:
             FileNotFoundError: If there is no such name or file.
             ValueError: If the file is no such object or its content is
-                refused; the message names the file and all that is wrong
-                with it.
+                refused; the message names the file and all its mistakes.
         """
         if isinstance(source, Vocabulary):
             return source
@@ -191,7 +193,7 @@ class Vocabulary:
             names=tuple(content['names']),
             is_thing=tuple(content['is_thing']),
             is_seen=tuple(content['is_seen']),
-            synonyms=tuple(tuple(words) for words in content['synonyms']),
+            synonyms=tuple(tuple(names) for names in content['synonyms']),
             name=content['name'],
         )
 
@@ -201,7 +203,7 @@ class Vocabulary:
             'names': list(self.names),
             'is_thing': list(self.is_thing),
             'is_seen': list(self.is_seen),
-            'synonyms': [list(words) for words in self.synonyms],
+            'synonyms': [list(names) for names in self.synonyms],
             'name': self.name,
         }
 
@@ -209,12 +211,23 @@ class Vocabulary:
         return len(self.names)
 
     @property
+    def things(self) -> tuple[str, ...]:
+        """Names of the countable classes, in order."""
+        return tuple(compress(self.names, self.is_thing))
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Names of the classes that training may not use, in order."""
+        seen = set(compress(self.names, self.is_seen))
+        return tuple(name for name in self.names if name not in seen)
+
+    @property
     def prompts(self) -> tuple[str, ...]:
         """All texts to encode, P >= C: each name, then its synonyms."""
         return tuple(
             text
-            for name, words in zip(self.names, self.synonyms, strict=True)
-            for text in (name, *words)
+            for name, synonyms in zip(self.names, self.synonyms, strict=True)
+            for text in (name, *synonyms)
         )
 
     @property
@@ -222,8 +235,8 @@ class Vocabulary:
         """Class index of each of :attr:`prompts`, ascending."""
         return tuple(
             index
-            for index, words in enumerate(self.synonyms)
-            for _ in range(1 + len(words))
+            for index, synonyms in enumerate(self.synonyms)
+            for _ in range(1 + len(synonyms))
         )
 
     @property
@@ -274,12 +287,54 @@ class Vocabulary:
         return self.subset(indices, f'{self.name}/seen')
 
     def all_unseen(self) -> 'Vocabulary':
-        """The same classes, all unseen: names of another data set."""
+        """The same classes, all unseen: names of another dataset."""
         return replace(self, is_seen=(False,) * len(self))
 
 
-def _require_strings(words: Iterable[Any], vocabulary: str) -> None:
-    wrong = [word for word in words if not isinstance(word, str)]
+def with_negatives(
+    vocabulary: Vocabulary, labels: Iterable[int], num_negatives: int
+) -> tuple[Vocabulary, dict[int, int]]:
+    """Keep a batch's classes and a few others, drawn anew each time.
+
+    Training against a part of a vocabulary bounds the text of a step. The
+    draw comes from PyTorch's generator of the CPU.
+
+    Args:
+        vocabulary: All classes of the training, C of them.
+        labels: Classes that occur in the batch, indices of ``vocabulary``.
+        num_negatives: Number of the other classes to keep, at most.
+
+    Returns:
+        The smaller vocabulary, order kept, and the place in it of each
+        class that occurs.
+
+    Raises:
+        ValueError: If ``num_negatives`` is not positive.
+    """
+    check_num_negatives(num_negatives)
+    occurring = set(labels)
+    others = [i for i in range(len(vocabulary)) if i not in occurring]
+    drawn = torch.randperm(len(others))[:num_negatives].tolist()
+    kept = sorted([*occurring, *(others[i] for i in drawn)])
+    place = {index: i for i, index in enumerate(kept) if index in occurring}
+    return vocabulary.subset(kept, f'{vocabulary.name}/{len(kept)}'), place
+
+
+def check_num_negatives(num_negatives: int) -> None:
+    """Refuse a number that leaves an unlabelled batch without a class.
+
+    Raises:
+        ValueError: If it is not positive.
+    """
+    if num_negatives < 1:
+        raise ValueError(
+            'expected num_negative_classes >= 1 (or None for all classes), '
+            f'got {num_negatives}'
+        )
+
+
+def _require_strings(names: Iterable[Any], vocabulary: str) -> None:
+    wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
         raise TypeError(
             f'vocabulary {vocabulary!r}: expected names that are strings, got '

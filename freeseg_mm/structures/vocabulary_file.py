@@ -1,4 +1,4 @@
-"""What a vocabulary file may hold, and everything that is wrong with one."""
+"""Format of a vocabulary file, and all mistakes in one."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ def parse_vocabulary_file(text: bytes) -> dict[str, Any]:
         The object, as ``Vocabulary.from_names`` can take its entries.
 
     Raises:
-        ValueError: With everything that is wrong, if anything is.
+        ValueError: If anything is wrong, with all of it.
     """
     content = json.loads(
         text.decode('utf-8-sig'), object_pairs_hook=_refuse_repeated_keys
@@ -33,13 +33,13 @@ def parse_vocabulary_file(text: bytes) -> dict[str, Any]:
 
 
 def vocabulary_problems(content: Any) -> Iterator[str]:
-    """Find all that is wrong with the content of a vocabulary file.
+    """Find all mistakes in the content of a vocabulary file.
 
     Args:
-        content: What JSON gave.
+        content: The decoded JSON.
 
     Yields:
-        One sentence a problem.
+        One sentence a mistake.
     """
     if not isinstance(content, dict) or 'classes' not in content:
         yield "expected an object with a 'classes' list"
@@ -78,14 +78,14 @@ def _problems_of_names(
     if not names:
         yield "'classes' is empty; give at least one category name"
     texts = list(names)
-    for name, words in synonyms.items():
-        if isinstance(words, list):
-            texts += words
+    for name, also in synonyms.items():
+        if isinstance(also, list):
+            texts += also
         else:
-            kind = 'string ' if isinstance(words, str) else ''
+            kind = 'string ' if isinstance(also, str) else ''
             yield (
                 f'expected a list of strings as synonyms of {name!r}, got '
-                f'the {kind}{words!r}'
+                f'the {kind}{also!r}'
             )
     wrong = [text for text in texts if not isinstance(text, str)]
     if wrong:
@@ -112,12 +112,12 @@ def _problems_of_marks(
     key: str, marked: Iterable[Any], names: Sequence[Any]
 ) -> Iterator[str]:
     marked = list(marked)
-    wrong = [word for word in marked if not isinstance(word, str)]
+    wrong = [name for name in marked if not isinstance(name, str)]
     if wrong:
         yield f'expected class names under {key!r}, got {wrong}'
-    words = [word for word in marked if isinstance(word, str)]
+    strings = [name for name in marked if isinstance(name, str)]
     known = {name for name in names if isinstance(name, str)}
-    unknown = [word for word in words if word not in known]
+    unknown = [name for name in strings if name not in known]
     if unknown:
         close = get_close_matches(unknown[0], known, n=1)
         hint = f' (did you mean {close[0]!r}?)' if close else ''
@@ -125,13 +125,13 @@ def _problems_of_marks(
             f'{key!r} names unknown classes {unknown}{hint}; they are not in '
             f'its {len(names)} classes'
         )
-    twice = _repeated(words)
+    twice = _repeated(strings)
     if twice:
         yield f'{key!r} lists {twice} more than once'
 
 
-def _repeated(words: Iterable[str]) -> list[str]:
-    return sorted(word for word, n in Counter(words).items() if n > 1)
+def _repeated(texts: Iterable[str]) -> list[str]:
+    return sorted(text for text, n in Counter(texts).items() if n > 1)
 
 
 def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

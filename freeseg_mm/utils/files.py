@@ -3,14 +3,12 @@
 import json
 import os
 import shutil
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .parallel import parallel_map
+from tqdm import tqdm
 
 
 @contextmanager
@@ -33,7 +31,7 @@ def write_json(content: Any, path: Path, indent: int | None = None) -> None:
     """Write an object as JSON, whole or not at all.
 
     Args:
-        content: What :func:`json.dump` takes; key order is kept.
+        content: Object for :func:`json.dump`; key order is kept.
         path: File to write, in a folder that exists.
         indent: Spaces per level for human readers; ``None`` is compact.
     """
@@ -43,12 +41,17 @@ def write_json(content: Any, path: Path, indent: int | None = None) -> None:
         file.write('\n')
 
 
-def read_json(path: Path, lists: Sequence[str] = ()) -> dict[str, Any]:
+def read_json(
+    path: Path,
+    lists: Sequence[str] = (),
+    remedy: str = 'download or unpack it again',
+) -> dict[str, Any]:
     """Read a JSON object.
 
     Args:
         path: The file.
         lists: Keys it must have, each with a list.
+        remedy: Advice for a damaged file, for the message.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -59,8 +62,7 @@ def read_json(path: Path, lists: Sequence[str] = ()) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(
-            f'{path} is not JSON ({error}); is it complete? download or '
-            'unpack it again'
+            f'{path} is not JSON ({error}); is it complete? {remedy}'
         ) from error
     if not isinstance(content, dict):
         raise ValueError(
@@ -73,6 +75,21 @@ def read_json(path: Path, lists: Sequence[str] = ()) -> dict[str, Any]:
             f'under {missing}; is it the right file?'
         )
     return content
+
+
+@contextmanager
+def naming_errors(path: Path) -> Iterator[None]:
+    """Name a file in the errors that its content raises.
+
+    Raises:
+        ValueError: If an entry lacks a key, or the block refuses a value.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f'{path}: an entry lacks the key {error}') from error
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
 
 def require_file(path: Path) -> None:
@@ -100,7 +117,7 @@ def require_files(
 
     Args:
         names: File names that are needed.
-        present: What is there, see :func:`file_sizes`.
+        present: Files that are there, see :func:`file_sizes`.
         where: The folder, for the message.
     """
     missing = [name for name in names if name not in present]
@@ -132,8 +149,8 @@ def link(source: Path, target: Path) -> None:
         return
     if target.is_symlink() or target.exists():
         raise FileExistsError(
-            f'{target} exists and is no link to {source}; remove it, or ask '
-            'for a copy'
+            f'{target} exists and is no link to {source}; remove it, or '
+            'copy instead'
         )
     try:
         name = os.path.relpath(source, target.parent.resolve())
@@ -146,18 +163,17 @@ def place(
     source: Path,
     target: Path,
     copy: bool,
-    workers: int,
     names: Sequence[str] | None = None,
 ) -> None:
     """Link a file or folder to where it belongs, or copy it there.
 
     Args:
-        source: What to place.
-        target: Where.
-        copy: Whether to copy rather than link.
-        workers: How many processes copy a folder.
-        names: Which files of a folder to copy; all that lie in it directly
-            if not given.
+        source: File or folder to place.
+        target: Its new path.
+        copy: Whether to copy rather than link; files that are there in the
+            same length are left alone.
+        names: Files of a folder to copy; default all that lie directly in
+            it.
 
     Raises:
         FileExistsError: If the target is there and is something else.
@@ -165,27 +181,13 @@ def place(
     if not copy:
         link(source, target)
     elif source.is_dir():
-        copy_folder(source, target, workers, names)
+        copy_folder(source, target, names)
     else:
         copy_file(source, target)
 
 
-def bytes_to_copy(
-    source: Path, target: Path, names: Sequence[str] | None = None
-) -> int:
-    """Bytes of a folder's files that :func:`copy_folder` would copy."""
-    names = list(file_sizes(source)) if names is None else names
-    return sum(
-        (source / name).stat().st_size
-        for name in _not_copied(source, target, names)
-    )
-
-
 def copy_folder(
-    source: Path,
-    target: Path,
-    workers: int,
-    names: Sequence[str] | None = None,
+    source: Path, target: Path, names: Sequence[str] | None = None
 ) -> None:
     """Copy the files of a folder; those already there are left alone.
 
@@ -198,25 +200,21 @@ def copy_folder(
         )
     target.mkdir(parents=True, exist_ok=True)
     names = sorted(file_sizes(source)) if names is None else names
-    for folder in {(target / name).parent for name in names}:
-        folder.mkdir(parents=True, exist_ok=True)
-    copying = parallel_map(
-        partial(_copy_named, source, target),
-        _not_copied(source, target, names),
-        workers=workers,
-        description=f'copying {target.name}',
-    )
-    deque(copying, maxlen=0)  # it is done as it is asked for
+    for name in tqdm(names, f'copying {target.name}', unit='file'):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        copy_file(source / name, target / name)
 
 
-def _not_copied(source: Path, target: Path, names: Sequence[str]) -> list[str]:
-    """The files that the target lacks, or has in another length."""
-    return [
-        name
+def bytes_to_copy(
+    source: Path, target: Path, names: Sequence[str] | None = None
+) -> int:
+    """Bytes of a folder's files that :func:`copy_folder` would copy."""
+    names = list(file_sizes(source)) if names is None else names
+    return sum(
+        (source / name).stat().st_size
         for name in names
-        if not (target / name).is_file()
-        or (target / name).stat().st_size != (source / name).stat().st_size
-    ]
+        if not _is_copied(source / name, target / name)
+    )
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -227,11 +225,12 @@ def copy_file(source: Path, target: Path) -> None:
     """
     if target.is_symlink():
         raise FileExistsError(f'{target} exists and is a link; remove it')
-    if target.exists() and target.stat().st_size == source.stat().st_size:
-        return
-    with atomic_path(target) as name:
-        shutil.copy2(source, name)
+    if not _is_copied(source, target):
+        with atomic_path(target) as name:
+            shutil.copy2(source, name)
 
 
-def _copy_named(source: Path, target: Path, name: str) -> None:
-    copy_file(source / name, target / name)
+def _is_copied(source: Path, target: Path) -> bool:
+    return target.is_file() and (
+        target.stat().st_size == source.stat().st_size
+    )

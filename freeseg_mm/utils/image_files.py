@@ -1,4 +1,4 @@
-"""Reading and writing the image files a preparation works on."""
+"""Images and 8-bit label maps, read with checks and written whole."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from .files import atomic_path
+from .panoptic_png import decode_png
 
 IGNORE_INDEX = 255
 
@@ -22,7 +23,7 @@ def check_image_file(path: Path, size: tuple[int, int]) -> None:
 
     Args:
         path: The image.
-        size: What the annotation says, (H, W).
+        size: Size in the annotation, (H, W).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -43,11 +44,12 @@ def check_image_file(path: Path, size: tuple[int, int]) -> None:
     require_size(path, found, size)
 
 
-def read_label_map(path: Path) -> np.ndarray:
+def read_label_map(path: Path, kind: str = 'label map') -> np.ndarray:
     """Read an 8-bit label image.
 
     Args:
         path: A grey or palette PNG; a palette's indices are the labels.
+        kind: Kind of file for messages.
 
     Returns:
         Labels, (H, W) uint8.
@@ -56,22 +58,39 @@ def read_label_map(path: Path) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be decoded or is not one 8-bit channel.
     """
-    try:
-        with Image.open(path) as image:
-            mode = image.mode
-            labels = np.array(image)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'missing file {path}') from None
-    except (OSError, SyntaxError, ValueError) as error:
+    return decode_png(path, ('L', 'P'), kind)
+
+
+def read_class_map(path: Path, num_classes: int) -> np.ndarray:
+    """Read a semantic PNG of positions in a vocabulary.
+
+    Args:
+        path: A grey or palette PNG.
+        num_classes: Size of the vocabulary, C.
+
+    Returns:
+        Classes, (H, W) uint8, in [0, C) or ``IGNORE_INDEX``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is unusable, holds a class beyond the vocabulary,
+            or 8 bits are too few for the vocabulary; it is named.
+    """
+    if num_classes > IGNORE_INDEX:
         raise ValueError(
-            f'cannot decode label map {path}: {error}; unpack or download it '
-            'again'
-        ) from error
-    if mode not in ('L', 'P'):
-        raise ValueError(
-            f'label map {path}: expected one 8-bit channel, got mode {mode!r}'
+            f'semantic PNG {path}: 8 bits cannot tell the {num_classes} '
+            f'classes of the vocabulary from {IGNORE_INDEX} (ignored); '
+            'leave the semantic PNGs out, the panoptic ones serve'
         )
-    return labels
+    classes = read_label_map(path, 'semantic PNG')
+    beyond = classes[(classes >= num_classes) & (classes != IGNORE_INDEX)]
+    if beyond.size:
+        raise ValueError(
+            f'semantic PNG {path} holds classes {np.unique(beyond).tolist()}; '
+            f'expected 0 to {num_classes - 1}, the positions in the '
+            f'vocabulary, or {IGNORE_INDEX} (ignored)'
+        )
+    return classes
 
 
 def write_label_map(labels: np.ndarray, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A record of finished work, so that an interrupted run can go on."""
+"""Journal of finished work, so that an interrupted run can go on."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ class Journal:
     Use as a context manager; :attr:`records` holds those of earlier runs.
 
     Attributes:
-        records: What was in the file when it was opened, in order.
+        records: Records in the file when it was opened, in order.
     """
 
     def __init__(self, path: Path, subject: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ class Journal:
     def __enter__(self) -> 'Journal':
         self.records = self._read()
         with atomic_path(self._path) as name:
-            lines = [json.dumps(line) for line in self._lines()]
+            lines = [json.dumps(x) for x in (self._subject, *self.records)]
             name.write_text('\n'.join([*lines, '']), 'utf-8')
         self._file = open(self._path, 'a', encoding='utf-8')
         return self
@@ -52,14 +52,11 @@ class Journal:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
-    def _lines(self) -> list[dict[str, Any]]:
-        return [self._subject, *self.records]
-
     def _read(self) -> list[dict[str, Any]]:
         if not self._path.is_file():
             return []
         text = self._path.read_text('utf-8')
-        # What follows the last line break was cut short.
+        # Text after the last line break was cut short.
         whole, _, _ = text.rpartition('\n')
         lines = [json.loads(line) for line in whole.splitlines()]
         return lines[1:] if lines[:1] == [self._subject] else []

@@ -22,7 +22,7 @@ def decode_png(
     Args:
         path: The file.
         modes: Pillow's names of the pixel layouts that make sense here.
-        kind: What the file should be, for messages, as 'panoptic PNG'.
+        kind: Kind of file for messages, as 'panoptic PNG'.
 
     Returns:
         Stored values, palette indices included, (H, W) or (H, W, 3) uint8.

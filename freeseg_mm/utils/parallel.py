@@ -1,15 +1,14 @@
-"""Work through many files with several processes and a progress bar."""
+"""Map a function over many files with processes and a progress bar."""
 
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -18,13 +17,9 @@ from tqdm import tqdm
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 
-# Few enough that an interruption loses little, enough that passing messages
-# costs nothing beside decoding images.
-_ITEMS_PER_MESSAGE = 4
-
 
 def available_cores() -> int:
-    """How many CPU cores this process may use."""
+    """Count the CPU cores that this process may use."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -43,16 +38,16 @@ def parallel_map(
     The order and the first error do not depend on the number of workers.
 
     Args:
-        function: What to call; sent once to each worker, so that it may be
+        function: The function; sent once to each worker, so that it may be
             a partial that holds much.
-        items: What to call it with; sent to the workers.
-        workers: How many processes; 1 stays in this one.
-        description: What the progress bar says.
-        name: How messages call an item; any function, it stays in this
+        items: Its arguments; sent to the workers.
+        workers: Number of processes; 1 stays in this one.
+        description: Title of the progress bar.
+        name: Name of an item in messages; any function, it stays in this
             process.
 
     Yields:
-        What the function returned.
+        The results of the function.
 
     Raises:
         TypeError: If an item cannot be sent to another process.
@@ -65,59 +60,47 @@ def parallel_map(
         raise ValueError(f'expected at least 1 worker, got {workers}')
     if not items:
         return
-    with tqdm(total=len(items), desc=description, unit='file') as bar:
-        if workers == 1 or len(items) < 2:
-            for item in items:
-                yield _result(_call(function, item), name, item)
-                bar.update()
-            return
+    if len(items) == 1:
+        workers = 1
+    if workers > 1:
         _check_sendable(items, description)
-        pool = ProcessPoolExecutor(
-            workers, initializer=_start_worker, initargs=(function,)
-        )
-        try:
-            outcomes = pool.map(
-                _call_in_worker, items, chunksize=_ITEMS_PER_MESSAGE
-            )
-            for item, outcome in zip(items, outcomes, strict=True):
-                yield _result(outcome, name, item)
-                bar.update()
-        except BrokenProcessPool:
-            raise ChildProcessError(
-                f'{description}: a worker process was killed, perhaps for '
-                f'lack of memory; run again with fewer than {workers} workers'
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with (
+        tqdm(total=len(items), desc=description, unit='file') as bar,
+        _mapped(function, items, workers) as results,
+    ):
+        for item in items:
+            try:
+                result = next(results)
+            except BrokenProcessPool:
+                raise ChildProcessError(
+                    f'{description}: a worker process was killed, perhaps '
+                    'for lack of memory; run again with fewer than '
+                    f'{workers} workers'
+                ) from None
+            except (OSError, ValueError) as error:
+                raise ValueError(f'{name(item)}: {error}') from error
+            except Exception as error:
+                raise RuntimeError(
+                    f'{name(item)}: {type(error).__name__}: {error}'
+                ) from error
+            yield result
+            bar.update()
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """An error on its way to the parent, which knows how to name the item."""
-
-    is_of_data: bool
-    message: str
-    trace: str
-
-
-def _call(function: Callable[[Item], Result], item: Item) -> Result | _Failure:
+@contextmanager
+def _mapped(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Iterator[Result]]:
+    if workers == 1:
+        yield map(function, items)
+        return
+    pool = ProcessPoolExecutor(
+        workers, initializer=_start_worker, initargs=(function,)
+    )
     try:
-        return function(item)
-    except (OSError, ValueError) as error:
-        return _Failure(True, str(error), traceback.format_exc())
-    except Exception as error:
-        message = f'{type(error).__name__}: {error}'
-        return _Failure(False, message, traceback.format_exc())
-
-
-def _result(
-    outcome: Result | _Failure, name: Callable[[Item], str], item: Item
-) -> Result:
-    if not isinstance(outcome, _Failure):
-        return outcome
-    kind = ValueError if outcome.is_of_data else RuntimeError
-    cause = RuntimeError(f'\n{outcome.trace}')
-    raise kind(f'{name(item)}: {outcome.message}') from cause
+        yield pool.map(_call_in_worker, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _check_sendable(items: Sequence[Any], description: str) -> None:
@@ -132,24 +115,20 @@ def _check_sendable(items: Sequence[Any], description: str) -> None:
 
 
 _worker_function: Callable[[Any], Any]
-"""What a worker calls on each item, set when it starts."""
+"""Function that a worker calls on each item, set when it starts."""
 
 
 def _call_in_worker(item: Any) -> Any:
-    return _call(_worker_function, item)
+    return _worker_function(item)
 
 
 def _start_worker(function: Callable[[Any], Any]) -> None:
-    global _worker_function
-    _worker_function = function
-    _obey_parent()
-
-
-def _obey_parent() -> None:
     """Leave Ctrl-C to the parent, and exit when it is killed.
 
     A pool's workers otherwise wait for ever for the next item.
     """
+    global _worker_function
+    _worker_function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:

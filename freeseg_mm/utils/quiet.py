@@ -1,4 +1,4 @@
-"""Keep mmengine's logger from telling what nobody asked for."""
+"""Quiet mmengine's logger for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ def quiet_logger(level: str = 'ERROR') -> Iterator[None]:
     """Let the current logger say nothing below ``level`` for a while.
 
     mmengine logs, for instance, a paragraph for each parameter that it
-    initialises. The logger's own level is back afterwards, in a program
+    initializes. The logger's own level is back afterwards, in a program
     that goes on with it.
 
     Args:

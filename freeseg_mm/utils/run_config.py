@@ -1,38 +1,68 @@
-"""From a command line to a runner: what train and test share."""
+"""Configs of runs: their arguments on a command line, and how they are read.
+
+mmengine and torch are imported by the functions that use them, so that a
+parser can be laid out without.
+"""
 
 import argparse
 import inspect
 import os
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
-
-# What a runner takes as an argument, and what it reads from the config itself.
-RUN_SETTINGS = {
-    *inspect.signature(Runner).parameters,
-    'activation_checkpointing',
-    'compile',
-    'efficient_conv_bn_eval',
-    'find_unused_parameters',
-    'model_wrapper_cfg',
-    'sync_bn',
-} - {'cfg'}
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add OpenMMLab's arguments of every run."""
+class KeyValues(argparse.Action):
+    """Read ``KEY=VALUE ...`` as mmengine does, which is imported then."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store a dictionary."""
+        from mmengine.config import DictAction
+
+        action = DictAction(self.option_strings, self.dest, nargs='+')
+        wrong = [value for value in values if '=' not in value]
+        if wrong:
+            parser.error(f'{option_string}: expected KEY=VALUE, got {wrong}')
+        action(parser, namespace, values, option_string)
+
+
+def add_options(parser: argparse.ArgumentParser, name: str, what: str) -> None:
+    """Add an argument that overrides config entries."""
+    parser.add_argument(
+        name,
+        nargs='+',
+        action=KeyValues,
+        default={},
+        metavar='KEY=VALUE',
+        help=f'override {what}',
+    )
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``config`` and ``--cfg-options``, for :func:`read_config`."""
     parser.add_argument('config', help='config file')
+    add_options(
+        parser,
+        '--cfg-options',
+        'config entries, e.g. train_dataloader.dataset.data_root=/data/coco',
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add OpenMMLab's arguments of every run, for :func:`read_run_config`."""
+    add_config_arguments(parser)
     parser.add_argument(
         '--work-dir', help='folder of logs and results; default work_dirs/NAME'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override config entries, e.g. model.clip.pretrained=random',
     )
     parser.add_argument(
         '--launcher',
@@ -44,20 +74,42 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local-rank', type=int, default=0)
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the common arguments to it.
+def read_config(
+    path: str | Path, options: Mapping[str, Any] | None = None
+) -> 'Config':
+    """Read a config, apply ``--cfg-options`` and set the default scope.
 
     Raises:
-        FileNotFoundError: If the config file does not exist.
+        FileNotFoundError: If there is no such file.
         KeyError: If an option could have no effect; see
             :func:`check_options`.
     """
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no config file {str(path)!r}')
+    config = Config.fromfile(path)
+    if options:
+        check_options(config, options)
+        config.merge_from_dict(dict(options))
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    return config
+
+
+def read_run_config(args: argparse.Namespace) -> 'Config':
+    """Read the config of a run and apply the common arguments to it.
+
+    Args:
+        args: Of :func:`add_run_arguments`.
+
+    Raises:
+        FileNotFoundError: If the config file does not exist.
+        KeyError: If an option could have no effect.
+    """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    config = Config.fromfile(args.config)
+    config = read_config(args.config, args.cfg_options)
     config.launcher = args.launcher
-    if args.cfg_options:
-        check_options(config, args.cfg_options)
-        config.merge_from_dict(args.cfg_options)
     if args.work_dir:
         config.work_dir = args.work_dir
     elif config.get('work_dir') is None:
@@ -65,7 +117,7 @@ def load_config(args: argparse.Namespace) -> Config:
     return config
 
 
-def init_distributed_on_cpu(config: Config) -> None:
+def init_distributed_on_cpu(config: 'Config') -> None:
     """Set up processes without GPUs; mmengine's own way asks for CUDA.
 
     Does nothing for a single process or where there is a GPU.
@@ -73,6 +125,8 @@ def init_distributed_on_cpu(config: Config) -> None:
     Raises:
         ValueError: If a launcher other than ``pytorch`` is asked for.
     """
+    import torch
+
     if config.launcher == 'none' or torch.cuda.is_available():
         return
     if config.launcher != 'pytorch':
@@ -90,7 +144,26 @@ def init_distributed_on_cpu(config: Config) -> None:
     }
 
 
-def check_options(config: Config, options: dict) -> None:
+@cache
+def run_settings() -> frozenset[str]:
+    """Names a runner takes as arguments, or reads from the config itself."""
+    from mmengine.runner import Runner
+
+    return frozenset(
+        {
+            *inspect.signature(Runner).parameters,
+            'activation_checkpointing',
+            'compile',
+            'efficient_conv_bn_eval',
+            'find_unused_parameters',
+            'model_wrapper_cfg',
+            'sync_bn',
+        }
+        - {'cfg'}
+    )
+
+
+def check_options(config: 'Config', options: Mapping[str, Any]) -> None:
     """Refuse options that cannot have an effect.
 
     The first part must be a setting of a run: variables that config files
@@ -105,7 +178,7 @@ def check_options(config: Config, options: dict) -> None:
         node = config
         *parents, last = option.split('.')
         top = (parents or [last])[0]
-        if top not in RUN_SETTINGS:
+        if top not in run_settings():
             raise KeyError(
                 f'--cfg-options {option}: {top!r} is no setting of a run; is '
                 'it mistyped? A variable that config files share has to be '

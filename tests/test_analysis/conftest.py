@@ -19,10 +19,10 @@ def vocabulary():
 
 @pytest.fixture
 def make_tested(tmp_path):
-    """Write an image with its truth and give the sample as tested.
+    """Write an image with its ground truth and give the sample as tested.
 
-    Truth and answer are maps of labels, -1 for none; each label is one
-    segment, with its label plus 1 as its id.
+    Ground truth and prediction are maps of labels, -1 for none; each label
+    is one segment, with its label plus 1 as its id.
     """
 
     def segments(labels):

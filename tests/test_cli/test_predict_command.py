@@ -82,7 +82,7 @@ def test_json_lines(predict, photo, tmp_path):
     assert 'broken.png: not an image' in second['error']
     assert third == first
     assert second['error'] in errors
-    assert 'freeseg-mm: 1 of 3 images failed' in errors
+    assert 'freeseg-mm predict: 1 of 3 images failed' in errors
 
 
 def test_prompts_are_tuned_on_demand(predict, photo):
@@ -178,7 +178,7 @@ def test_mistakes_are_one_sentence_before_weights(
     named = [str(photo) if word == 'PHOTO' else word for word in arguments]
     assert main(['predict', *named]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('freeseg-mm: ')
+    assert line.startswith('freeseg-mm predict: ')
     assert message in line
 
 

@@ -125,7 +125,7 @@ def test_a_video_that_is_cut_short(video, make_video, noise, tmp_path):
     assert last == {'source': str(whole), 'error': last['error']}
     assert 'clip.avi: ' in last['error']
     assert 'cut short or damaged' in last['error']
-    assert f'freeseg-mm: {last["error"]}' in errors
+    assert f'freeseg-mm video: {last["error"]}' in errors
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_mistakes_are_one_sentence_before_weights(
     before = clip.read_bytes()
     assert main(['video', *named, '--classes', 'a']) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('freeseg-mm: ')
+    assert line.startswith('freeseg-mm video: ')
     assert message in line
     assert clip.read_bytes() == before
     assert [path.name for path in empty.iterdir()] == ['FOLDER.mp4']
@@ -188,7 +188,7 @@ def test_the_decoder_adds_nothing_to_the_sentence(tmp_path):
     assert done.returncode == 1
     assert done.stdout == ''
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f'freeseg-mm: {text}: not a video')
+    assert line.startswith(f'freeseg-mm video: {text}: not a video')
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,8 @@ from freeseg_mm.cli import main
 
 
 @pytest.fixture
-def vocab(capsys):
-    def run(*arguments):
-        status = main(['vocab', *map(str, arguments)])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def vocab(run):
+    return lambda *arguments: run('vocab', *arguments)
 
 
 def test_list(vocab):
@@ -87,17 +82,25 @@ def test_check_of_a_file(vocab, tmp_path):
         ('stuff', 'mine'),
         ('thing', 'mine'),
     ]
-    path.write_text('{"classes": ["cat", "cat"]}')
+    path.write_text('{"classes": ["cat", "Cat"], "unseen": ["dog"]}')
     status, out, errors = vocab('check', '--vocab', path)
     assert (status, out) == (1, '')
     assert 'mine.json' in errors
-    assert "more than once: ['cat']" in errors
+    assert 'more than once' in errors
+    assert "'unseen' names unknown classes ['dog']" in errors
+
+
+def test_unseen_classes_of_a_file(vocab, tmp_path):
+    path = tmp_path / 'mine.json'
+    path.write_text('{"classes": ["cat", "grass"], "unseen": ["grass"]}')
+    _, out, _ = vocab('show', path, '--json')
+    assert [r['training'] for r in json.loads(out)] == ['seen', 'unseen']
 
 
 def test_an_unknown_vocabulary(vocab):
     status, _, errors = vocab('show', 'lvis')
     assert status == 1
-    assert errors.startswith("freeseg-mm: no vocabulary 'lvis'")
+    assert errors.startswith("freeseg-mm vocab show: no vocabulary 'lvis'")
 
 
 def test_an_action_is_needed(capsys):

@@ -93,7 +93,7 @@ def test_mistakes_are_one_sentence_before_weights(
     pytest.importorskip('gradio')
     assert main(['webdemo', *arguments]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('freeseg-mm: ')
+    assert line.startswith('freeseg-mm webdemo: ')
     assert message in line
 
 
@@ -112,7 +112,7 @@ def test_no_model_is_one_sentence(capsys):
     arguments = ['webdemo', '--port', '0', '--config', 'no/such.py']
     assert main(arguments) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "freeseg-mm: no config file 'no/such.py'"
+    assert line == "freeseg-mm webdemo: no config file 'no/such.py'"
 
 
 def test_wrong_usage_exits_with_2(capsys):

@@ -328,7 +328,7 @@ def test_pseudo_labels_come_with_their_command(name, load_row):
     docstring = (TABLES_FOLDER / f'{name}.py').read_text().split('"""')[1]
     words = ' '.join(docstring.split())
     command = re.search(
-        r'tools/make_pseudo_labels.py (\S+) \S+ --out (\S+)', words
+        r'freeseg-mm pseudo-labels make (\S+) \S+ --out (\S+)', words
     )
     # a row that tests the weights of another takes its labels' name along
     trained = config.get('weights', name)
@@ -346,7 +346,7 @@ def test_missing_pseudo_labels_name_the_command(load_row, tmp_path):
     dataset.pseudo_labels = str(missing)
     with pytest.raises(FileNotFoundError) as caught:
         DATASETS.build(dataset)
-    assert f'make_pseudo_labels.py CONFIG CHECKPOINT --out {missing}' in str(
+    assert f'pseudo-labels make CONFIG CHECKPOINT --out {missing}' in str(
         caught.value
     )
 

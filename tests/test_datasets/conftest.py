@@ -1,4 +1,4 @@
-"""A data set of four hand-made images of pets."""
+"""A dataset of four hand-made images of pets."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ SEGMENTS = {
 
 
 class Pets:
-    """Writes the data set and makes what tests need from it."""
+    """Writes the dataset and makes what tests need from it."""
 
     def __init__(self, root: Path, cell: int = 1) -> None:
         self.root = root

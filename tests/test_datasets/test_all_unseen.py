@@ -1,4 +1,4 @@
-"""Testing on another data set: all its classes are unseen."""
+"""Testing on another dataset: all its classes are unseen."""
 
 import math
 

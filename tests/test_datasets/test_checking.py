@@ -57,7 +57,7 @@ def damage(path, byte=None):
     path.write_bytes(content)
 
 
-def test_whole_data_set_has_no_findings_and_is_counted(pets):
+def test_whole_dataset_has_no_findings_and_is_counted(pets):
     outcome = check(pets)
     assert outcome.findings == []
     assert (outcome.num_images, outcome.num_unused) == (4, 2)
@@ -152,7 +152,7 @@ def test_image_of_another_size_than_the_json_says(pets):
 
 
 def test_exif_orientation_is_noticed(pets):
-    """The pipeline turns the image, its truth stays."""
+    """The pipeline turns the image, its ground truth stays."""
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(pets.image(1)).save(pets.image(1), exif=exif)
@@ -169,7 +169,7 @@ def test_semantic_pngs_are_compared(pets):
     folder = pets.root / 'sem'
     folder.mkdir()
     for number in (1, 2, 3, 4):
-        # 3 is sky, 2 grass: the truth of image 4; 0 is dog, as in image 2
+        # 3 is sky, 2 grass as in image 4; 0 is dog, as in image 2
         classes = np.array([[3] * 6, [3] * 6, [2] * 6, [2] * 6], np.uint8)
         if number == 2:
             classes[:2] = 5
@@ -189,8 +189,8 @@ def test_semantic_pngs_are_compared(pets):
     found = findings(outcome)
     assert [file for file, _ in found] == ['2.png', '3.png']
     assert found[0][1] == (
-        'values [5]; expected 0 to 4, the positions in the vocabulary, or 255 '
-        '(ignored)'
+        f'semantic PNG {folder}/2.png holds classes [5]; expected 0 to 4, '
+        'the positions in the vocabulary, or 255 (ignored)'
     )
     assert 'is (3, 6) but' in found[1][1]
     # image 4 all of 24; of image 1, 7 sky, 6 cat and 6 dog pixels have a
@@ -295,7 +295,7 @@ def test_missing_vocabulary_is_a_finding(pets):
     assert summarize(outcome)[-1] == '  0 images read'
 
 
-def test_wrapped_data_sets_are_found_and_none_is_read_twice(pets):
+def test_wrapped_datasets_are_found_and_none_is_read_twice(pets):
     config = config_of(pets)
     dataset = config.train_dataloader.dataset
     other = {**dataset, 'split': 'all'}

@@ -1,4 +1,4 @@
-"""Pseudo labels beside the truth of the four pets images."""
+"""Pseudo labels beside the ground truth of the four pets images."""
 
 import json
 
@@ -17,7 +17,7 @@ LOAD = [
     {'type': 'LoadImageFromFile'},
     {'type': 'freeseg_mm.LoadPanopticSegments'},
 ]
-DOG = 300  # its id in the truth
+DOG = 300  # its id in the ground truth
 # By image: a dog found on four of the seven pixels of the real one and on one
 # that is void; a bit of one on an image of unseen classes alone.
 FOUND = {
@@ -177,13 +177,23 @@ def test_needs_hidden_labels_and_training(pets, found, options):
 def test_missing_folder_names_the_tool(pets, tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         pets.dataset(pseudo_labels=str(tmp_path / 'gone'))
-    assert 'make_pseudo_labels.py CONFIG CHECKPOINT --out' in str(caught.value)
+    assert 'pseudo-labels make CONFIG CHECKPOINT --out' in str(caught.value)
     assert 'gone' in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ('text', 'message'),
-    [('{', 'not readable as JSON'), ('[]', 'not written by tools/make')],
+    [
+        (
+            '{',
+            'is not JSON .* make it anew with freeseg-mm ps',
+        ),
+        ('[]', 'expected a JSON object, got list'),
+        (
+            '{"images": [], "annotations": [], "categories": []}',
+            'not written by freeseg-mm pseudo-labels make',
+        ),
+    ],
 )
 def test_other_files_are_refused(pets, found, text, message):
     root = found.write()
@@ -206,7 +216,7 @@ def test_no_segment_at_all_is_refused(pets, found):
         pets.dataset(pseudo_labels=found.write())
 
 
-def test_images_of_another_data_set_are_refused(pets, found):
+def test_images_of_another_dataset_are_refused(pets, found):
     found.content['annotations'][0]['image_id'] = 77
     dataset = pets.dataset(pseudo_labels=found.write(), lazy_init=True)
     with pytest.raises(ValueError, match='as image id 77; the pseudo labels'):
@@ -222,7 +232,7 @@ def pasted(tmp_path, ids, listed=(1,)):
     return paste_pseudo_segments(gt, known, str(path), segments)
 
 
-def test_paste_numbers_on_from_the_truth(tmp_path):
+def test_paste_numbers_on_from_the_gt(tmp_path):
     ids, segments = pasted(tmp_path, [[0, 1]])
     assert ids.tolist() == [[FIRST_SEGMENT_ID, FIRST_SEGMENT_ID + 1]]
     assert [s['label'] for s in segments] == [1, 0]
@@ -231,7 +241,10 @@ def test_paste_numbers_on_from_the_truth(tmp_path):
 @pytest.mark.parametrize(
     ('ids', 'message'),
     [
-        ([[0], [1]], r'pseudo labels are \(2, 1\) .* the truth \(1, 2\)'),
+        (
+            [[0], [1]],
+            r'pseudo labels are \(2, 1\) .* the ground truth \(1, 2\)',
+        ),
         ([[0, 5]], r'segment ids \[5\] are not listed'),
         ([[1, 1]], '1 pixels have a pseudo label and a true one'),
     ],
@@ -241,4 +254,4 @@ def test_labels_of_another_version_of_the_data_are_refused(
 ):
     with pytest.raises(ValueError, match=message) as caught:
         pasted(tmp_path, ids)
-    assert 'make them anew with tools/make_pseudo' in str(caught.value)
+    assert 'anew with freeseg-mm pseudo-labels make' in str(caught.value)

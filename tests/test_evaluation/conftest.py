@@ -34,7 +34,7 @@ def dataset_meta(vocabulary):
 def write_gt(tmp_path):
     """Write an id map and give the sample that points at it."""
 
-    def write(ids, segments, name='truth'):
+    def write(ids, segments, name='gt'):
         path = tmp_path / f'{name}.png'
         ids = np.asarray(ids)
         encode_panoptic_png(ids, path)

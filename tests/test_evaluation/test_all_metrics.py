@@ -53,7 +53,7 @@ def evaluator(coco, vocabulary):
 
 
 def samples_of(folder, vocabulary):
-    """Test samples as the data set would make them."""
+    """Test samples as the dataset would make them."""
     content = json.loads((folder / 'panoptic_val2017.json').read_text())
     label_of = {
         category['id']: vocabulary.index(category['name'])
@@ -118,7 +118,7 @@ def gt_as_prediction(sample, instances, vocabulary):
     return result
 
 
-def test_truth_as_prediction_is_perfect(coco, vocabulary, evaluator):
+def test_gt_as_prediction_is_perfect(coco, vocabulary, evaluator):
     instances = COCO(coco / 'instances_val2017.json')
     samples = list(samples_of(coco, vocabulary))
     assert any(s['iscrowd'] for sample in samples for s in sample['segments'])

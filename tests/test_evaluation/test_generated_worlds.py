@@ -1,6 +1,6 @@
-"""The three metrics against other implementations, on generated data sets.
+"""The three metrics against other implementations, on generated datasets.
 
-Each world has truth files on disk and predictions; what it is made to hold
+Each world has label files on disk and predictions; what it is made to hold
 is checked, so that no case is easier than its name says.
 """
 
@@ -61,9 +61,9 @@ KINDS = {
 
 @dataclass
 class World:
-    """A data set on disk with predictions.
+    """A dataset on disk with predictions.
 
-    ``samples`` have the truth and, as a model gives them, the predictions;
+    ``samples`` have ground truth and, as a model gives them, predictions;
     ``objects`` are the predicted ones as COCO results.
     """
 

@@ -89,12 +89,12 @@ def evaluate(path, samples, meta=META):
 
 
 def random_scene(seed, num_images=12):
-    """Truth and shaken, false and doubled predictions."""
+    """Ground truth and perturbed, false and doubled predictions."""
     rng = np.random.default_rng(seed)
     annotations, samples = [], []
     for image_id in range(1, num_images + 1):
         found = []
-        # the first image has no truth
+        # the first image has no ground truth
         for _ in range(rng.integers(2, 8) if image_id > 1 else 0):
             name = str(rng.choice(['ant', 'bee', 'cat', 'dog']))
             box = [*rng.integers(0, 30, 2), *rng.integers(4, 20, 2)]
@@ -344,7 +344,7 @@ def test_only_the_images_tested_count(tmp_path, warned):
 def test_predictions_can_be_kept(tmp_path):
     mask = rectangle(0, 0, 9, 9)
     path = write_file(
-        tmp_path / 'truth.json', [annotation(1, 'bee', mask)], num_images=1
+        tmp_path / 'gt.json', [annotation(1, 'bee', mask)], num_images=1
     )
     metric = OpenVocabInsMetric(
         ann_file=path, outfile_prefix=str(tmp_path / 'kept')

@@ -92,11 +92,11 @@ def test_keeps_one_small_result_per_image(metric, write_gt):
 def test_wrong_prediction_names_the_image(metric, write_gt):
     sample = write_gt([[1, 1]], [(1, 0, 0)])
     with pytest.raises(
-        ValueError, match=r'image truth, pred_panoptic_seg: .*labels \[4\]'
+        ValueError, match=r'image gt, pred_panoptic_seg: .*labels \[4\]'
     ):
         metric.process(None, [predict(sample, [[1, 1]], 4)])
 
 
 def test_missing_prediction_names_the_image(metric, write_gt):
-    with pytest.raises(ValueError, match="image truth: .*no 'pred_panoptic"):
+    with pytest.raises(ValueError, match="image gt: .*no 'pred_panoptic"):
         metric.process(None, [write_gt([[1]], [(1, 0, 0)])])

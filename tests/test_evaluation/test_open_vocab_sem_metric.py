@@ -90,11 +90,11 @@ def test_keeps_one_small_result_per_image(metric, write_gt):
 def test_prediction_of_another_size_names_the_image(metric, write_gt):
     sample = write_gt([[1, 1]], [(1, 0, 0)])
     with pytest.raises(
-        ValueError, match=r'image truth, pred_sem_seg: .*shape \(1, 3\)'
+        ValueError, match=r'image gt, pred_sem_seg: .*shape \(1, 3\)'
     ):
         metric.process(None, [predict(sample, [[0, 0, 0]])])
 
 
 def test_missing_prediction_names_the_image(metric, write_gt):
-    with pytest.raises(ValueError, match="image truth: .*no 'pred_sem_seg'"):
+    with pytest.raises(ValueError, match="image gt: .*no 'pred_sem_seg'"):
         metric.process(None, [write_gt([[1]], [(1, 0, 0)])])

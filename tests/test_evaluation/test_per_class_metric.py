@@ -56,14 +56,14 @@ def test_logs_one_table(metric, logged):
     ]
 
 
-def test_other_data_set_forgets_the_results(metric, dataset_meta):
+def test_other_dataset_forgets_the_results(metric, dataset_meta):
     metric.report_classes('Test', {'PQ': np.array([1.0])}, classes=[0])
     metric.dataset_meta = dataset_meta
     assert metric.per_class_results == {}
     assert metric.dataset_meta is dataset_meta
 
 
-def test_data_set_without_vocabulary_is_refused():
+def test_dataset_without_vocabulary_is_refused():
     with pytest.raises(
         ValueError, match=r"no 'vocabulary', only \['classes'\]; evaluate on"
     ):

@@ -1,7 +1,6 @@
-import runpy
-
 import pytest
 
+from freeseg_mm.cli import main
 from freeseg_mm.shapes import WorldOptions, generate_shapes
 
 TINY = WorldOptions(train=6, val=3, clip=16, size=64, seed=3)
@@ -21,20 +20,11 @@ def tiny_world(tmp_path_factory):
 
 
 @pytest.fixture
-def run_tool(repo, monkeypatch, capsys):
-    """Run a command of tools/; give what it printed and its exit message.
+def run(capsys):
+    """Run freeseg-mm shapes; gives exit status, output and errors."""
 
-    In this process: importing torch once more takes longer than the test.
-    """
-
-    def run(name, *arguments):
-        path = str(repo / 'tools' / name)
-        monkeypatch.setattr('sys.argv', [path, *map(str, arguments)])
-        message = None
-        try:
-            runpy.run_path(path, run_name='__main__')
-        except SystemExit as stop:
-            message = stop.code
-        return capsys.readouterr(), message
+    def run(*words):
+        status = main(['shapes', *map(str, words)])
+        return status, *capsys.readouterr()
 
     return run

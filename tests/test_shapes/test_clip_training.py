@@ -212,15 +212,14 @@ def test_rate_and_seed_out_of_range_are_refused(wrong):
 
 
 def test_command_trains_and_explains_errors(
-    run_tool, tiny_world, model_config, tmp_path
+    run, tiny_world, model_config, tmp_path
 ):
-    _, error = run_tool('pretrain_clip.py', tmp_path, tmp_path / 'out')
+    status, _, error = run('clip', tmp_path, tmp_path / 'out')
+    assert status == 1
     assert 'holds no generated scenes; write them with' in error
     options = ['--model', model_config, '--steps', 1, '--groups', 1]
-    printed, error = run_tool(
-        'pretrain_clip.py', tiny_world, tmp_path, *options
-    )
-    assert error is None
-    assert 'zero-shot accuracy on val crops, percent: all ' in printed.out
-    assert 'training CLIP: 100%' in printed.err
+    status, out, told = run('clip', tiny_world, tmp_path, *options)
+    assert status == 0
+    assert 'zero-shot accuracy on val crops, percent: all ' in out
+    assert 'training CLIP: 100%' in told
     assert (tmp_path / 'tiny_shapes_clip.pt').is_file()

@@ -222,16 +222,18 @@ def test_no_worker_is_refused(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
-def test_command_writes_once_and_explains_errors(run_tool, tmp_path):
+def test_command_writes_once_and_explains_errors(run, tmp_path):
     options = [
         *('--train', 1, '--val', 1, '--clip', 1),
         *('--size', 64, '--workers', 1),
     ]
-    printed, error = run_tool('make_shapes.py', tmp_path, *options)
-    assert error is None
-    assert printed.out == f'shapes data is in {tmp_path}\n'
-    assert 'drawing train: 100%' in printed.err
-    printed, _ = run_tool('make_shapes.py', tmp_path, *options)
-    assert printed.out.startswith('nothing to do: ')
-    _, error = run_tool('make_shapes.py', tmp_path, *options, '--size', 8)
-    assert error == 'error: size is 8, expected at least 64'
+    status, out, told = run('make', tmp_path, *options)
+    assert (status, out) == (0, f'shapes data is in {tmp_path}\n')
+    assert 'drawing train: 100%' in told
+    _, out, _ = run('make', tmp_path, *options)
+    assert out.startswith('nothing to do: ')
+    status, _, told = run('make', tmp_path, *options, '--size', 8)
+    assert status == 1
+    assert told == (
+        'freeseg-mm shapes make: size is 8, expected at least 64\n'
+    )

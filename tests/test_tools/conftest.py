@@ -6,16 +6,9 @@ import sys
 
 import pytest
 import torch
+from inference_fixtures import *  # noqa: F403
 
 from freeseg_mm.registry import MODELS
-
-
-@pytest.fixture
-def config_file(tiny_run_config, tmp_path):
-    """The tiny run's config as one file."""
-    path = tmp_path / 'tiny_run.py'
-    tiny_run_config.dump(path)
-    return path
 
 
 @pytest.fixture

@@ -1,8 +1,13 @@
 import re
+import runpy
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
+
+from freeseg_mm.structures import Vocabulary
 
 NAMES = {
     'answer',
@@ -17,15 +22,19 @@ NAMES = {
 }
 
 
+@pytest.fixture(scope='module')
+def script(repo):
+    """Functions of the script, by name."""
+    return runpy.run_path(str(repo / 'tools/make_docs_pictures.py'))
+
+
 def test_all_forms_are_drawn(run_tool, config_file, checkpoint, tmp_path):
     out = tmp_path / 'images'
-    with pytest.raises(SystemExit) as exit_:
-        run_tool(
-            'make_docs_pictures.py',
-            *('--config', config_file, '--checkpoint', checkpoint),
-            *('--out', out),
-        )
-    assert exit_.value.code == 0
+    run_tool(
+        'make_docs_pictures.py',
+        *('--config', config_file, '--checkpoint', checkpoint),
+        *('--out', out),
+    )
     assert {path.stem for path in out.iterdir()} == NAMES
     sizes = {}
     for path in out.iterdir():
@@ -75,3 +84,47 @@ def test_weights_are_needed(run_tool, config_file, tmp_path, capsys):
     assert line == (
         f'make_docs_pictures: no file {tmp_path / "gone.pth"}; run make demo'
     )
+
+
+def test_data_without_unseen_classes_are_refused(script):
+    record = {'segments': [{'label': 0}]}
+
+    class Seen:
+        vocabulary = Vocabulary.from_names(['cat'], unseen=())
+        get_data_info = staticmethod(lambda index: record)
+        __len__ = staticmethod(lambda: 2)
+
+    with pytest.raises(ValueError, match='no test image shows an unseen'):
+        next(script['docs_pictures'](SimpleNamespace(), Seen(), Seen()))
+
+
+def test_three_visions_stand_side_by_side(script):
+    picture = np.full((4, 5, 3), [255, 0, 0], np.uint8)
+    seen = script['as_seen'](picture)
+    assert seen.shape == (4, 3 * 5 + 2 * 6, 3)
+    np.testing.assert_array_equal(seen[:, :5], picture)
+    assert (seen[:, 5:11] == 0).all()
+    # red, to who lacks green cones, then red ones: 0.367 and 0.280 of it,
+    # 0.152 and 0.115 as linear light, on the curve of sRGB
+    np.testing.assert_allclose(seen[0, 11], [163, 144, 0], atol=1)
+    np.testing.assert_allclose(seen[0, 22], [109, 95, 0], atol=1)
+
+
+def test_few_colours_are_kept_exactly(script, tmp_path):
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[:4] = [250, 10, 120]
+    script['write_small_png'](picture, tmp_path / 'a.png')
+    with Image.open(tmp_path / 'a.png') as file:
+        assert file.mode == 'P'
+        np.testing.assert_array_equal(np.asarray(file.convert('RGB')), picture)
+
+
+def test_many_colours_become_few_and_near(script, tmp_path):
+    ramp = np.linspace(0, 255, 64).round().astype(np.uint8)
+    picture = np.stack(np.broadcast_arrays(ramp[:, None], ramp, 128), axis=-1)
+    picture = picture.astype(np.uint8)
+    script['write_small_png'](picture, tmp_path / 'a.png')
+    with Image.open(tmp_path / 'a.png') as file:
+        found = np.asarray(file.convert('RGB')).astype(int)
+    assert len(np.unique(found.reshape(-1, 3), axis=0)) <= 256
+    assert np.abs(found - picture).mean() < 32

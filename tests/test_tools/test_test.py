@@ -116,17 +116,21 @@ def test_options_reach_the_test(config_file, checkpoint, run_tool, tmp_path):
     assert set(results['metrics']) == METRICS
 
 
-def test_missing_checkpoint_is_named(config_file, run_tool, tmp_path):
+def test_missing_checkpoint_is_named(config_file, run_tool, tmp_path, capsys):
     path = tmp_path / 'absent.pth'
     with pytest.raises(SystemExit) as caught:
         run_tool('test.py', config_file, path)
-    assert caught.value.code == f'no checkpoint {path}'
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == f'test: no checkpoint {path}\n'
 
 
 @pytest.mark.parametrize('name', ['results.pkl', 'results'])
-def test_results_are_json(config_file, checkpoint, run_tool, tmp_path, name):
+def test_results_are_json(
+    config_file, checkpoint, run_tool, tmp_path, name, capsys
+):
     with pytest.raises(SystemExit) as caught:
         run_tool('test.py', config_file, checkpoint, '--out', tmp_path / name)
-    assert caught.value.code == (
-        f'--out {tmp_path / name}: expected a name ending in .json'
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == (
+        f'test: --out {tmp_path / name}: expected a name ending in .json\n'
     )

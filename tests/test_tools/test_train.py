@@ -67,10 +67,15 @@ def built(monkeypatch):
     return configs, Built
 
 
-def test_mixed_precision_without_gpu_is_refused(config_file, run_tool, built):
+def test_mixed_precision_without_gpu_is_refused(
+    config_file, run_tool, built, capsys
+):
     with pytest.raises(SystemExit) as caught:
         run_tool('train.py', config_file, '--amp')
-    assert caught.value.code == ('--amp: mixed precision training needs a GPU')
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == (
+        'train: --amp: mixed precision training needs a GPU\n'
+    )
     assert built[0] == []
 
 
@@ -98,12 +103,33 @@ def test_options_reach_the_config(config_file, run_tool, built, monkeypatch):
     assert not plain.auto_scale_lr.enable
 
 
-def test_mistyped_option_ends_the_run(config_file, run_tool, built):
-    with pytest.raises(KeyError, match="config has no 'optimiser_' there"):
+def test_mistyped_option_ends_the_run(config_file, run_tool, built, capsys):
+    with pytest.raises(SystemExit) as caught:
         run_tool(
             'train.py',
             config_file,
             '--cfg-options',
             'optim_wrapper.optimiser_.lr=1',
         )
+    assert caught.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith('train: --cfg-options optim_wrapper.optimiser_')
+    assert "config has no 'optimiser_' there" in line
     assert built[0] == []
+
+
+def test_missing_data_ends_in_a_sentence(
+    config_file, run_tool, tmp_path, capsys
+):
+    with pytest.raises(SystemExit) as caught:
+        run_tool(
+            'train.py',
+            config_file,
+            *(
+                '--cfg-options',
+                f'train_dataloader.dataset.data_root={tmp_path}',
+            ),
+        )
+    assert caught.value.code == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith('train: no ')

@@ -178,16 +178,13 @@ class TestLink:
 
 
 class TestCopy:
-    @pytest.mark.parametrize('workers', [1, 2])
-    def test_copies_what_is_missing_or_shorter(
-        self, two_files, tmp_path, workers
-    ):
+    def test_copies_what_is_missing_or_shorter(self, two_files, tmp_path):
         target = tmp_path / 'target'
         target.mkdir()
         (target / 'a.txt').write_text('xxx')  # as long: taken for a copy
         (target / 'b.txt').write_text('b')
         (two_files / 'c.txt').write_text('c')
-        files.copy_folder(two_files, target, workers)
+        files.copy_folder(two_files, target)
         assert {path.name: path.read_text() for path in target.iterdir()} == {
             'a.txt': 'xxx',
             'b.txt': 'bbbbb',
@@ -195,7 +192,7 @@ class TestCopy:
         }
 
     def test_makes_the_folder(self, two_files, tmp_path):
-        files.copy_folder(two_files, tmp_path / 'x' / 'y', workers=1)
+        files.copy_folder(two_files, tmp_path / 'x' / 'y')
         assert (tmp_path / 'x' / 'y' / 'a.txt').read_text() == 'aaa'
 
     @pytest.mark.parametrize('kind', ['file', 'link'])
@@ -208,7 +205,7 @@ class TestCopy:
             FileExistsError,
             match=f'{re.escape(str(target))} exists and is no folder to copy',
         ):
-            files.copy_folder(two_files, target, workers=1)
+            files.copy_folder(two_files, target)
 
     def test_file(self, two_files, tmp_path):
         target = tmp_path / 'a.txt'

@@ -1,7 +1,9 @@
+import numpy as np
+import pytest
 import torch
 from mmdet.structures.mask import mask2bbox
 
-from freeseg_mm.utils.mask_boxes import mask_boxes
+from freeseg_mm.utils.mask_boxes import mask_boxes, segment_box
 
 
 def test_by_hand():
@@ -24,3 +26,25 @@ def test_equals_mmdet():
 
 def test_no_mask():
     assert mask_boxes(torch.zeros(0, 3, 4, dtype=torch.bool)).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ('pixels', 'box'),
+    [
+        ([(2, 3)], [3, 2, 1, 1]),
+        ([(0, 0), (4, 1)], [0, 0, 2, 5]),
+        ([(1, 6), (3, 2), (2, 4)], [2, 1, 5, 3]),
+    ],
+)
+def test_box_is_xywh_in_whole_pixels(pixels, box):
+    mask = np.zeros((5, 7), bool)
+    for row, column in pixels:
+        mask[row, column] = True
+    found = segment_box(mask)
+    assert found == box
+    assert all(type(number) is int for number in found)
+
+
+def test_empty_mask():
+    with pytest.raises(ValueError, match='an empty mask has no box'):
+        segment_box(np.zeros((2, 2), bool))

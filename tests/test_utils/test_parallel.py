@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 
@@ -165,7 +166,8 @@ def test_where_an_error_came_from_is_kept(workers):
     )
     with pytest.raises(RuntimeError) as caught:
         list(results)
-    assert 'in fail' in str(caught.value.__cause__)
+    text = ''.join(traceback.format_exception(caught.value))
+    assert 'in fail\n' in text
 
 
 def test_killed_worker():

@@ -12,7 +12,7 @@ from freeseg_mm.utils import run_config
 def parse():
     """Parse arguments of a run."""
     parser = argparse.ArgumentParser()
-    run_config.add_common_arguments(parser)
+    run_config.add_run_arguments(parser)
     return lambda *words: parser.parse_args([str(word) for word in words])
 
 
@@ -44,14 +44,14 @@ def started(monkeypatch):
 
 
 def test_work_dir_is_named_after_the_config(parse, config_file):
-    config = run_config.load_config(parse(config_file))
+    config = run_config.read_run_config(parse(config_file))
     assert config.work_dir == 'work_dirs/little'
     assert config.launcher == 'none'
 
 
 def test_work_dir_of_the_config_is_kept(parse, config_file):
     config_file.write_text("work_dir = 'there'")
-    assert run_config.load_config(parse(config_file)).work_dir == 'there'
+    assert run_config.read_run_config(parse(config_file)).work_dir == 'there'
 
 
 def test_work_dir_of_the_command_line_comes_first(parse, config_file):
@@ -59,13 +59,13 @@ def test_work_dir_of_the_command_line_comes_first(parse, config_file):
     args = parse(
         config_file, '--work-dir', 'here', '--cfg-options', 'work_dir=no'
     )
-    assert run_config.load_config(args).work_dir == 'here'
+    assert run_config.read_run_config(args).work_dir == 'here'
 
 
 def test_missing_config_is_named(parse, tmp_path):
     path = tmp_path / 'absent.py'
     with pytest.raises(FileNotFoundError) as caught:
-        run_config.load_config(parse(path))
+        run_config.read_run_config(parse(path))
     assert str(path) in str(caught.value)
 
 
@@ -79,7 +79,7 @@ def test_options_change_the_config(parse, config_file):
         'model.clip.quick_gelu=True',  # an argument the config leaves out
         'load_from=weights.pth',
     )
-    config = run_config.load_config(args)
+    config = run_config.read_run_config(args)
     assert config.model.clip == {'pretrained': 'random', 'quick_gelu': True}
     assert config.model.type == 'A'
     assert config.train_cfg.max_iters == 3
@@ -102,7 +102,7 @@ def test_mistyped_parents_are_named(parse, config_file, option, part):
     if part == 'tag':  # the last part is free, all before it must exist
         option = 'model.clip.pretrained.tag.name=random'
     with pytest.raises(KeyError) as caught:
-        run_config.load_config(parse(config_file, '--cfg-options', option))
+        run_config.read_run_config(parse(config_file, '--cfg-options', option))
     assert (
         f'--cfg-options {option.split("=")[0]}: the config has no {part!r} '
         'there; is it mistyped?' in str(caught.value)
@@ -122,7 +122,7 @@ def test_options_that_are_no_setting_of_a_run_are_named(
     parse, config_file, option, part
 ):
     with pytest.raises(KeyError) as caught:
-        run_config.load_config(parse(config_file, '--cfg-options', option))
+        run_config.read_run_config(parse(config_file, '--cfg-options', option))
     message = str(caught.value)
     assert f'{part!r} is no setting of a run; is it mistyped?' in message
     assert 'has to be changed in a config file' in message
@@ -131,10 +131,10 @@ def test_options_that_are_no_setting_of_a_run_are_named(
 def test_every_entry_of_the_configs_is_a_setting_or_a_shared_variable(repo):
     for path in (repo / 'configs/freeseg').glob('*.py'):
         config = Config.fromfile(path)
-        others = set(config) - run_config.RUN_SETTINGS
+        others = set(config) - run_config.run_settings()
         # what mmengine itself has read by then, and a value we pass on
         others -= {'custom_imports', 'vis_backends'}
-        # the transforms that data sets share
+        # the transforms that datasets share
         others -= {'load_gt', 'pack_gt', 'pack_test'}
         plain = (int, str, tuple, list)
         assert all(isinstance(config[name], plain) for name in others), others
@@ -159,10 +159,10 @@ def test_local_rank_comes_from_the_environment_or_the_argument(
     parse, config_file, monkeypatch
 ):
     monkeypatch.setenv('LOCAL_RANK', '3')
-    run_config.load_config(parse(config_file, '--local-rank', '1'))
+    run_config.read_run_config(parse(config_file, '--local-rank', '1'))
     assert run_config.os.environ['LOCAL_RANK'] == '3'
     monkeypatch.delenv('LOCAL_RANK')
-    run_config.load_config(parse(config_file, '--local-rank', '1'))
+    run_config.read_run_config(parse(config_file, '--local-rank', '1'))
     assert run_config.os.environ['LOCAL_RANK'] == '1'
 
 

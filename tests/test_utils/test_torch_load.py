@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
+import freeseg_mm.registry  # noqa: F401 - lets torch load them
 import freeseg_mm.utils.torch_load as torch_load
 
 

@@ -1,6 +1,6 @@
 """ADE20K with 150 classes, 135 of them seen (Sec. 4.1), at 512 x 512.
 
-Prepare it with ``tools/prepare_ade20k.py SRC data/ade20k150``.
+Prepare it with ``freeseg-mm prepare ade20k SRC data/ade20k150``.
 """
 
 _base_ = 'open_vocab.py'

@@ -1,6 +1,6 @@
 """COCO with 171 classes, 156 of them seen (Sec. 4.1.1).
 
-Prepare it with ``tools/prepare_coco.py SRC data/coco_stuff171``.
+Prepare it with ``freeseg-mm prepare coco SRC data/coco_stuff171``.
 """
 
 _base_ = 'open_vocab.py'

@@ -1,4 +1,4 @@
-"""Your own data set, as ``tools/import_dataset.py`` writes it.
+"""Your own dataset, as ``freeseg-mm import`` writes it.
 
 Give your ``data_root`` to the three data sets and to the instance metric,
 or import to ``data/custom``. Recipes: ``docs/own_data.md``.

@@ -83,7 +83,7 @@ train_dataloader = dict(
         type='freeseg_mm.OpenVocabPanopticDataset',
         split='seen',
         tasks=('semantic', 'instance', 'panoptic'),
-        pseudo_labels=None,  # folder of tools/make_pseudo_labels.py
+        pseudo_labels=None,  # folder of freeseg-mm pseudo-labels make
         pipeline=train_pipeline,
     ),
 )

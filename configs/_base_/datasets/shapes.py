@@ -1,6 +1,6 @@
 """The shapes benchmark: generated scenes, unseen combinations.
 
-Make it with ``tools/make_shapes.py data/shapes``.
+Make it with ``freeseg-mm shapes make data/shapes``.
 """
 
 _base_ = 'open_vocab.py'

@@ -1,7 +1,7 @@
 """PASCAL VOC 2012, 20 classes, 15 of them seen (Sec. 4.1), at 512 x 512.
 
 Semantic segmentation only; background is ignored.
-Prepare it with ``tools/prepare_voc.py SRC data/voc20``.
+Prepare it with ``freeseg-mm prepare voc SRC data/voc20``.
 """
 
 _base_ = 'open_vocab.py'

@@ -2,7 +2,7 @@
 
 Self-training, and prompt tuning in tests. First train the config without:
 configs/freeseg/ade20k.py, and predict the unseen classes with its weights:
-    tools/make_pseudo_labels.py configs/freeseg/ade20k.py CKPT
+    freeseg-mm pseudo-labels make configs/freeseg/ade20k.py CKPT
         --out work_dirs/ade20k/pseudo_labels
 Train: tools/dist_train.sh configs/tables/table1/semantic_ade_ours.py 8
 """

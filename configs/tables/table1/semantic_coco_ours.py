@@ -2,7 +2,7 @@
 
 Self-training, and prompt tuning in tests. First train the config without:
 configs/freeseg/coco.py, and predict the unseen classes with its weights:
-    tools/make_pseudo_labels.py configs/freeseg/coco.py CKPT
+    freeseg-mm pseudo-labels make configs/freeseg/coco.py CKPT
         --out work_dirs/coco/pseudo_labels
 Train: tools/dist_train.sh configs/tables/table1/semantic_coco_ours.py 8
 """

@@ -2,7 +2,7 @@
 
 Self-training, and prompt tuning in tests. First train the config without:
 configs/freeseg/voc.py, and predict the unseen classes with its weights:
-    tools/make_pseudo_labels.py configs/freeseg/voc.py CKPT
+    freeseg-mm pseudo-labels make configs/freeseg/voc.py CKPT
         --out work_dirs/voc/pseudo_labels
 Train: tools/dist_train.sh configs/tables/table1/semantic_voc_ours.py 8
 """

@@ -1,8 +1,8 @@
 """Table 1, VOC2012, ZSSeg: semantic labels, class prompt, self-training.
 
 An approximation: docs/reproduction.md. First train it with --work-dir W
---cfg-options train_dataloader.dataset.pseudo_labels=None, then label:
-tools/make_pseudo_labels.py THIS CKPT --out work_dirs/zsseg_voc/pseudo_labels
+--cfg-options train_dataloader.dataset.pseudo_labels=None, then freeseg-mm
+pseudo-labels make THIS CKPT --out work_dirs/zsseg_voc/pseudo_labels
 Train: tools/dist_train.sh configs/tables/table1/semantic_voc_zsseg.py 8
 """
 

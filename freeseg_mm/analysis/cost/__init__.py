@@ -1,1 +1,1 @@
-"""What a model costs: counts, MACs, seconds and bytes of its parts."""
+"""Costs of a model by part: counts, multiply-adds, seconds and bytes."""

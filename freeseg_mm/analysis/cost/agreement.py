@@ -1,8 +1,9 @@
-"""How far two ways of computing the same thing agree."""
+"""Agreement of two ways to predict the same."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -16,11 +17,11 @@ from .meter import replaced
 
 
 @dataclass
-class PagePrediction:
-    """What a model made of a batch.
+class BatchPrediction:
+    """Prediction of a batch.
 
     Attributes:
-        class_probs: What post-processing was given, (B, T, N, C) each call.
+        class_probs: Input of post-processing, (B, T, N, C) each call.
         mask_logits: Likewise, (B, T or 1, N, h, w) each call.
         samples: The results.
     """
@@ -31,9 +32,9 @@ class PagePrediction:
 
 
 @contextmanager
-def recorded(model: FreeSeg) -> Iterator[PagePrediction]:
-    """Keep what the model's post-processing is given meanwhile."""
-    prediction = PagePrediction()
+def recorded(model: FreeSeg) -> Iterator[BatchPrediction]:
+    """Keep the inputs of the model's post-processing meanwhile."""
+    prediction = BatchPrediction()
 
     def keep(original: Callable) -> Callable:
         def predict(
@@ -45,20 +46,20 @@ def recorded(model: FreeSeg) -> Iterator[PagePrediction]:
 
         return predict
 
-    with replaced(model.panoptic_fusion_head, 'predict', keep):
+    with replaced(model.panoptic_fusion_head.predict, keep):
         yield prediction
 
 
 def of_tasks(
-    predictions: Sequence[PagePrediction],
+    predictions: Sequence[BatchPrediction],
     tasks: Sequence[Task],
     wanted: Sequence[Task],
-) -> list[PagePrediction]:
-    """Leave out what answers say of other tasks.
+) -> list[BatchPrediction]:
+    """Leave out the predictions of other tasks.
 
     Args:
-        predictions: To ``tasks``, or masks that all of them share.
-        tasks: The tasks that were asked.
+        predictions: Predictions of ``tasks``, or masks that all share.
+        tasks: The predicted tasks.
         wanted: Some of them.
     """
     places = [list(tasks).index(task) for task in wanted]
@@ -67,7 +68,7 @@ def of_tasks(
         return x[:, places] if x.shape[1] == len(tasks) else x
 
     return [
-        PagePrediction(
+        BatchPrediction(
             class_probs=[chosen(x) for x in prediction.class_probs],
             mask_logits=[chosen(x) for x in prediction.mask_logits],
             samples=prediction.samples,
@@ -77,11 +78,11 @@ def of_tasks(
 
 
 def agreement(
-    ones: Sequence[PagePrediction],
-    others: Sequence[PagePrediction],
+    ones: Sequence[BatchPrediction],
+    others: Sequence[BatchPrediction],
     tasks: Sequence[Task],
 ) -> dict[str, Any]:
-    """Compare the answers of two sides to the same batches.
+    """Compare the predictions of two sides for the same batches.
 
     Returns:
         ``class_probs`` and ``mask_logits``: the largest difference as a
@@ -94,47 +95,38 @@ def agreement(
         lacks is all unequal.
     """
     pairs = list(zip(ones, others, strict=True))
-    found = [_compare(one, other) for one, other in pairs]
-    combined: dict[str, Any] = {
-        key: (
-            None
-            if any(batch[key] is None for batch in found)
-            else combine(batch[key] for batch in found)
-        )
-        for key, combine in (
-            ('class_probs', max),
-            ('left_out', _mean),
-            ('mask_logits', max),
-        )
-    }
-    combined['pixels'] = {
-        task.value: _mean(
+    compared = [_compare(one, other) for one, other in pairs]
+    found: dict[str, Any] = {}
+    for key, combine in (
+        ('class_probs', max),
+        ('left_out', fmean),
+        ('mask_logits', max),
+    ):
+        values = [batch[key] for batch in compared]
+        found[key] = None if None in values else combine(values)
+    found['pixels'] = {
+        task.value: fmean(
             _equal_pixels(ours, theirs, task)
             for one, other in pairs
             for ours, theirs in zip(one.samples, other.samples, strict=True)
         )
         for task in tasks
     }
-    return combined
+    return found
 
 
-def _compare(one: PagePrediction, other: PagePrediction) -> dict[str, Any]:
-    """What :func:`sameness` says of one batch, but for the pixels."""
+def _compare(one: BatchPrediction, other: BatchPrediction) -> dict[str, Any]:
+    """Compare one batch, but for the pixels; see :func:`agreement`."""
     ours, theirs = _common(one.class_probs, other.class_probs)
     kept, kept_there = ours.any(-1), theirs.any(-1)
-    alike = kept.shape == kept_there.shape
-    both = kept & kept_there if alike else None
-    return {
-        'class_probs': (
-            None if both is None else _difference(ours[both], theirs[both])
-        ),
-        'left_out': (
-            (kept != kept_there).float().mean().item() if alike else None
-        ),
-        'mask_logits': _difference(
-            *_common(one.mask_logits, other.mask_logits)
-        ),
-    }
+    masks = _common(one.mask_logits, other.mask_logits)
+    found = dict.fromkeys(('class_probs', 'left_out'))
+    found['mask_logits'] = _difference(*masks)
+    if kept.shape == kept_there.shape:
+        both = kept & kept_there
+        found['class_probs'] = _difference(ours[both], theirs[both])
+        found['left_out'] = (kept != kept_there).float().mean().item()
+    return found
 
 
 def _common(one: list[Tensor], other: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -166,23 +158,18 @@ def _equal_pixels(ours: Any, theirs: Any, task: Task) -> float:
         )
     one, other = ours.pred_instances, theirs.pred_instances
     count = max(len(one.labels), len(other.labels))
+    ranks = zip(
+        *(one.masks, other.masks),
+        *(one.labels.tolist(), other.labels.tolist()),
+        strict=False,
+    )
     shares = [
-        _share(a, b) if label == other_label else 0.0
-        for a, b, label, other_label in zip(
-            one.masks,
-            other.masks,
-            one.labels.tolist(),
-            other.labels.tolist(),
-            strict=False,
-        )
+        _share(mask, other_mask)
+        for mask, other_mask, label, other_label in ranks
+        if label == other_label
     ]
     return sum(shares) / count if count else 1.0
 
 
 def _share(one: Tensor, other: Tensor) -> float:
     return (one == other).float().mean().item()
-
-
-def _mean(values: Any) -> float:
-    listed = list(values)
-    return sum(listed) / len(listed)

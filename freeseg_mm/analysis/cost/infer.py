@@ -1,8 +1,7 @@
-"""``freeseg-mm bench infer``: what answering one batch costs, part by part."""
+"""``freeseg-mm bench infer``: the cost of one prediction, part by part."""
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from mmdet.structures import SampleList
@@ -10,73 +9,62 @@ from torch import Tensor
 
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.run_config import read_config
 
-from .agreement import PagePrediction, agreement, of_tasks, recorded
-from .parts import PREDICT_PARTS, predict_places, released_places
-from .passes import KINDS, Contender, measure_sides
+from .agreement import BatchPrediction, agreement, of_tasks, recorded
+from .meter import Hotspot
+from .options import InferOptions
+from .passes import Contender
 from .released import ReleasedFlow
-from .report import agreement_lines, ratio_lines, ratios, table
+from .report import agreement_lines, measure_and_show, print_now
 from .settings import (
-    BenchOptions,
     build_model,
-    check_against,
-    check_least,
     make_images,
     make_samples,
     make_vocabulary,
-    other_config,
     prepare_device,
-    print_now,
-    read_config,
-    settings,
 )
 
-PRESETS = ('reference',)
 
+def predict_hotspots(model: FreeSeg) -> list[Hotspot]:
+    """List the parts of a prediction.
 
-@dataclass(frozen=True)
-class InferOptions(BenchOptions):
-    """What to measure; all files are answered in each run.
-
-    Attributes:
-        against: A preset of :data:`PRESETS`, another config file, or
-            ``None``. ``reference`` is :class:`ReleasedFlow` on the same
-            weights.
-        checkpoint: Weights of both sides; ``None`` for random ones.
-        queries: Mask proposals; ``None`` as configured.
-        tasks: Tasks to answer; ``None`` as configured.
-        images: Image files, or ``random``.
-        measure: What to measure, of :data:`KINDS`.
+    Text that the model remembers, and the ensemble of scores, are in no
+    part.
     """
-
-    checkpoint: str | None = None
-    queries: int | None = None
-    tasks: Sequence[str] | None = None
-    images: Sequence[str] = ('random',)
-    measure: Sequence[str] = KINDS
+    head = model.panoptic_head
+    parts = {
+        'backbone': [model.extract_feat],
+        'pixel decoder': [head.pixel_decoder],
+        'interaction': [head.context_interaction],
+        'decoder': [head.propose],
+        'query classifier': [head.cls_embed],
+        'text': [model.prompt_learner, model.clip_prompt],
+        'CLIP images': [model.mask_classifier],
+        'post-processing': [model.panoptic_fusion_head.predict],
+    }
+    return [
+        Hotspot(part, target)
+        for part, targets in parts.items()
+        for target in targets
+        if target is not None
+    ]
 
 
 class InferBenchmark:
     """Measure one or two sides in one run.
 
     Args:
-        options: What to measure.
+        options: Options of the measurement.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If a number is too small or a preset unknown.
+        ValueError: If an option is out of range.
     """
 
     def __init__(self, options: InferOptions) -> None:
-        check_least(options, runs=1, warmup=0, queries=1, threads=1)
-        check_against(options.against, options.against_options, PRESETS)
-        unknown = sorted(set(options.measure) - set(KINDS))
-        if unknown or not options.measure:
-            raise ValueError(
-                f'--measure {unknown}: expected some of {list(KINDS)}'
-            )
         self.options = options
-        self.device = prepare_device(options.device, options.threads)
+        self.device = prepare_device(options)
         images = make_images(
             options.images, options.image_size, options.batch, options.seed
         )
@@ -87,14 +75,20 @@ class InferBenchmark:
             self._prepare(images[start : start + options.batch])
             for start in range(0, len(images), options.batch)
         ]
-        self.predictions: dict[str, list[PagePrediction]] = {}
-        self.sides = self._build_sides()
-
-    def _prepare(self, images: list[Tensor]) -> dict[str, Any]:
-        samples = make_samples(images, self.vocabulary)
-        return self.model.data_preprocessor(
-            {'inputs': images, 'data_samples': samples}, False
-        )
+        self.predictions: dict[str, list[BatchPrediction]] = {}
+        self.tasks = [self.model.tasks]
+        self.sides = [self._side('this', self.model)]
+        if options.against == 'reference':
+            flow = ReleasedFlow(self.model)
+            self.tasks.append(flow.model.tasks)
+            self.sides.append(
+                self._side('reference', flow.model, flow.predict)
+            )
+        elif options.other_config is not None:
+            other = self._build(*options.other_config)
+            _share_weights(self.model, other)
+            self.tasks.append(other.tasks)
+            self.sides.append(self._side('against', other))
 
     def run(self, show: Callable[[str], None] = print_now) -> dict[str, Any]:
         """Measure counts, multiply-adds, seconds and bytes.
@@ -103,79 +97,45 @@ class InferBenchmark:
             show: Takes each table as soon as it is known.
 
         Returns:
-            ``settings``; ``num_images``, to which the costs of one run
-            belong; ``sides``, the costs of each by name (see
-            :func:`measure_sides`); with two of them ``ratio`` and ``same``
-            (see :func:`sameness`).
+            As :func:`measure_and_show`, with ``num_images``, to which the
+            costs of one run belong; with two sides also ``same`` (see
+            :func:`agreement`).
         """
-        options, sides = self.options, self.sides
-        measure_sides(
-            sides,
-            device=self.device,
-            runs=options.runs,
-            warmup=options.warmup,
-            show=lambda kind: show(table(kind, sides, PREDICT_PARTS) + '\n'),
-            kinds=options.measure,
+        result = measure_and_show(
+            self.sides, self.options, self.device, show, self.options.measure
         )
-        result: dict[str, Any] = {
-            'settings': settings(options, self.device),
-            'num_images': sum(len(x['inputs']) for x in self.batches),
-            'sides': {side.name: side.costs for side in sides},
-        }
-        if len(sides) == 2:
-            this, against = sides
-            result['ratio'] = ratios(this, against)
+        result['num_images'] = sum(len(x['inputs']) for x in self.batches)
+        if len(self.sides) == 2:
             common = [task for task in self.tasks[0] if task in self.tasks[1]]
-            result['same'] = agreement(
-                of_tasks(self.predictions[this.name], self.tasks[0], common),
-                of_tasks(
-                    self.predictions[against.name], self.tasks[1], common
-                ),
-                common,
+            ours, theirs = (
+                of_tasks(self.predictions[side.name], tasks, common)
+                for side, tasks in zip(self.sides, self.tasks, strict=True)
             )
-            if result['ratio']:
-                show(ratio_lines(this, against, result['ratio']))
+            result['same'] = agreement(ours, theirs, common)
             show(agreement_lines(result['same']))
         return result
 
-    def _build_sides(self) -> list[Contender]:
-        options = self.options
-        sides = [self._model_side('this', self.model)]
-        self.tasks = [self.model.tasks, self.model.tasks]
-        if options.against in PRESETS:
-            flow = ReleasedFlow(self.model)
-            sides.append(
-                Contender(
-                    'reference',
-                    self._predicting('reference', self.model, flow.predict),
-                    released_places(flow),
-                    clip=self.model.clip,
-                )
-            )
-        elif options.against or options.against_options:
-            other = self._build(*other_config(options))
-            _share_weights(self.model, other)
-            self.tasks[1] = other.tasks
-            sides.append(self._model_side('against', other))
-        return sides
-
-    def _model_side(self, name: str, model: FreeSeg) -> Contender:
-        return Contender(
-            name,
-            self._predicting(name, model, model.predict),
-            predict_places(model),
-            clip=model.clip,
-            # setting a mode makes a model forget its text embeddings
-            forget=model.eval,
+    def _prepare(self, images: list[Tensor]) -> dict[str, Any]:
+        samples = make_samples(images, self.vocabulary)
+        return self.model.data_preprocessor(
+            {'inputs': images, 'data_samples': samples}, False
         )
 
-    def _predicting(
+    def _side(
         self,
         name: str,
         model: FreeSeg,
-        predict: Callable[[Tensor, SampleList], SampleList],
-    ) -> Callable[[], None]:
-        """A run of a side; the answers of the first one are kept."""
+        released: Callable[[Tensor, SampleList], SampleList] | None = None,
+    ) -> Contender:
+        """Make a side, whose first predictions are kept.
+
+        Args:
+            name: Name of the side.
+            model: Its model.
+            released: The release's way to predict, which remembers nothing,
+                in place of the model's own.
+        """
+        predict = released or model.predict
 
         def run() -> None:
             predictions = []
@@ -189,7 +149,10 @@ class InferBenchmark:
             # kept again and again, they would count as memory in use
             self.predictions.setdefault(name, predictions)
 
-        return run
+        hotspots = predict_hotspots(model)
+        # setting a mode makes a model forget its text embeddings
+        forget = None if released else model.eval
+        return Contender(name, run, hotspots, model.clip, forget)
 
     def _build(self, path: str, changes: dict[str, Any]) -> FreeSeg:
         options = self.options

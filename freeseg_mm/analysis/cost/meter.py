@@ -1,62 +1,69 @@
-"""What each part of a model costs, without what runs inside it."""
+"""Cost of each part of a run, without the parts that run inside it."""
 
+import operator
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
-from types import TracebackType
-from typing import Any, Protocol
+from types import MethodType
+from typing import Any
 
-
-@contextmanager
-def replaced(
-    owner: Any, attribute: str, make: Callable[[Callable], Callable]
-) -> Iterator[None]:
-    """Replace a method or function of one object, not of its class.
-
-    Args:
-        owner: A module, object or Python module.
-        attribute: Name of what is replaced.
-        make: Makes the replacement out of the original.
-    """
-    original = getattr(owner, attribute)
-    is_own = attribute in vars(owner)
-    setattr(owner, attribute, wraps(original)(make(original)))
-    try:
-        yield
-    finally:
-        if is_own:
-            setattr(owner, attribute, original)
-        else:
-            delattr(owner, attribute)
-
+from torch import nn
 
 OTHER = 'other'
 """Part of all that runs in no named part."""
 
 
-class Probe(Protocol):
+@contextmanager
+def replaced(
+    method: Callable, make: Callable[[Callable], Callable]
+) -> Iterator[None]:
+    """Replace a method of one object, not of its class.
+
+    Args:
+        method: The bound method.
+        make: Makes the replacement, which takes the same arguments, out of
+            the method that the object has now.
+    """
+    owner, name = method.__self__, method.__name__  # type: ignore
+    before = getattr(owner, name)
+    is_own = name in vars(owner)
+    new = make(before)
+
+    @wraps(before)
+    def call(_: Any, *args: Any, **kwargs: Any) -> Any:
+        return new(*args, **kwargs)
+
+    setattr(owner, name, MethodType(call, owner))
+    try:
+        yield
+    finally:
+        if is_own:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)
+
+
+class Probe(ABC):
     """Measures what happened between two calls of :meth:`lap`."""
+
+    combine: Callable[[Any, Any], Any] = staticmethod(operator.add)
+    """Amount of two stretches together."""
 
     def __enter__(self) -> Any:
         """Begin to measure."""
+        self.lap()
+        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Stop measuring; by default there is nothing to stop."""
         return None
 
+    @abstractmethod
     def lap(self) -> Any:
         """Amount since the last call, or since the beginning."""
-
-    @staticmethod
-    def combine(one: Any, other: Any) -> Any:
-        """Amount of two stretches together."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +72,21 @@ class Hotspot:
 
     Attributes:
         part: Name of the part.
-        owner: A module, object or Python module; only this very object is
-            touched, not its class.
-        attribute: Name of the method or function.
+        target: A module, whose forward pass is meant, or a bound method.
+
+    Raises:
+        TypeError: If the target is neither.
     """
 
     part: str
-    owner: Any
-    attribute: str
+    target: nn.Module | Callable
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.target, nn.Module | MethodType):
+            raise TypeError(
+                f'{self.part}: expected a module or a bound method, got '
+                f'{self.target!r}'
+            )
 
 
 class Meter:
@@ -82,7 +96,7 @@ class Meter:
     all parts together are the whole. A part inside itself is one call.
 
     Args:
-        probe: What to measure.
+        probe: The measure to take.
 
     Attributes:
         amounts: Amount by part.
@@ -96,46 +110,55 @@ class Meter:
         self._running = [OTHER]
 
     @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Credit what runs inside to a part."""
-        self._credit()
-        if name not in self._running:
-            self.calls[name] += 1
-        self._running.append(name)
-        try:
-            yield
-        finally:
-            self._credit()
-            self._running.pop()
+    def watch(self, hotspots: Iterable[Hotspot]) -> Iterator[None]:
+        """Measure while these callables are watched.
 
-    @contextmanager
-    def watch(self, places: Iterable[Hotspot]) -> Iterator[None]:
-        """Measure while the callables at these places are watched.
-
-        They are replaced on their owners and put back in the end.
+        Modules get hooks, methods are replaced on their objects; in the end
+        all are as they were.
         """
         with ExitStack() as undo:
-            for place in places:
-                undo.enter_context(
-                    replaced(
-                        place.owner,
-                        place.attribute,
-                        partial(self._watched, place.part),
-                    )
-                )
+            for hotspot in hotspots:
+                part, target = hotspot.part, hotspot.target
+                if isinstance(target, nn.Module):
+                    for hook in self._hooks(part, target):
+                        undo.callback(hook.remove)
+                else:
+                    wrap = partial(self._watched, part)
+                    undo.enter_context(replaced(target, wrap))
             undo.enter_context(self.probe)
             yield
             self._credit()
+
+    def _hooks(self, part: str, module: nn.Module) -> tuple[Any, Any]:
+        return (
+            module.register_forward_pre_hook(lambda *_: self._begin(part)),
+            module.register_forward_hook(
+                lambda *_: self._end(), always_call=True
+            ),
+        )
+
+    def _watched(self, part: str, method: Callable) -> Callable:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self._begin(part)
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self._end()
+
+        return watched
+
+    def _begin(self, part: str) -> None:
+        self._credit()
+        if part not in self._running:
+            self.calls[part] += 1
+        self._running.append(part)
+
+    def _end(self) -> None:
+        self._credit()
+        self._running.pop()
 
     def _credit(self) -> None:
         name, amount = self._running[-1], self.probe.lap()
         if name in self.amounts:
             amount = self.probe.combine(self.amounts[name], amount)
         self.amounts[name] = amount
-
-    def _watched(self, part: str, original: Callable) -> Callable:
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            with self.part(part):
-                return original(*args, **kwargs)
-
-        return watched

@@ -1,15 +1,16 @@
-"""Measure sides: counts, then multiply-adds, seconds and bytes.
+"""Measuring passes: counts, then multiply-adds, seconds and bytes.
 
-Each is a pass of its own, for what counts also slows down. All sides are
-measured in one process, and timed in turn, so that a ratio compares like
+Each is a pass of its own, for what counts also slows down. All contenders
+are measured in one process, and timed in turn, so that a ratio compares like
 with like.
 """
 
 import gc
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from freeseg_mm.models.clip import FrozenCLIP
 
 from .meter import Hotspot, Meter, Probe
+from .options import KINDS
 from .probes import (
     HostSyncCounter,
     MacCounter,
@@ -27,7 +29,6 @@ from .probes import (
 )
 
 TOTAL = 'total'
-KINDS = ('counts', 'macs', 'seconds', 'peak_bytes')
 
 
 @dataclass
@@ -35,25 +36,70 @@ class Contender:
     """One way to do the work.
 
     Attributes:
-        name: What to call it.
+        name: Its name in tables and files.
         run: Does the work once.
-        places: Its parts.
+        hotspots: Its parts.
         clip: The CLIP whose traffic is counted, if it has one.
         forget: Empties what it remembers between images; ``None`` if it
             remembers nothing. With it the first image is measured apart.
-        costs: Filled in by :func:`measure_sides`; see there.
+        costs: Filled in by :func:`measure`; see there.
     """
 
     name: str
     run: Callable[[], Any]
-    places: Sequence[Hotspot]
+    hotspots: Sequence[Hotspot]
     clip: FrozenCLIP | None = None
     forget: Callable[[], Any] | None = None
     costs: dict[str, Any] = field(default_factory=dict)
 
+    def states(self) -> list['_State']:
+        """List the states to measure: one that has forgotten, and this."""
+        state = _State(self, self.costs)
+        if self.forget is None:
+            return [state]
+        return [_State(self, self.costs.setdefault('first', {}), True), state]
 
-def measure_sides(
-    sides: Sequence[Contender],
+
+@dataclass(frozen=True)
+class _State:
+    """A contender that does or does not remember the run before."""
+
+    contender: Contender
+    costs: dict[str, Any]
+    forgets: bool = False
+
+    def measure(self, kind: str, device: torch.device) -> Any:
+        """Cost of one run, see :func:`measure`."""
+        contender = self.contender
+        probe: Probe
+        if kind == 'counts':
+            probe = HostSyncCounter(device)
+        elif kind == 'macs':
+            probe = MacCounter()
+        elif kind == 'seconds':
+            probe = Stopwatch(device)
+        else:
+            probe = PeakMemory(device)
+            if not probe.is_available:
+                return None
+        if self.forgets and contender.forget is not None:
+            contender.forget()
+        meter = Meter(probe)
+        traffic: dict[str, int] = {}
+        with ExitStack() as stack:
+            if kind == 'counts' and contender.clip is not None:
+                traffic = stack.enter_context(count_traffic(contender.clip))
+            stack.enter_context(meter.watch(contender.hotspots))
+            contender.run()
+        total = reduce(probe.combine, meter.amounts.values())
+        amounts = {**meter.amounts, TOTAL: total}
+        if kind != 'counts':
+            return amounts
+        return {'calls': dict(meter.calls), 'host_syncs': amounts, **traffic}
+
+
+def measure(
+    contenders: Sequence[Contender],
     *,
     device: torch.device,
     runs: int,
@@ -61,118 +107,47 @@ def measure_sides(
     show: Callable[[str], None],
     kinds: Sequence[str] = KINDS,
 ) -> None:
-    """Fill in the costs of all sides.
+    """Fill in the costs of all contenders.
 
     ``costs`` has an entry for each of ``kinds``: ``counts`` with ``calls``
     and ``host_syncs`` by part and the traffic of CLIP; ``macs``, ``seconds``
     (medians) and ``peak_bytes`` by part, all with a ``total``. ``first``
-    holds the same for a side that has forgotten everything. Bytes are
+    holds the same for a contender that has forgotten everything. Bytes are
     ``None`` on a system that cannot tell.
 
     Args:
-        sides: What to measure.
-        device: Where they run.
-        runs: Timed runs of each side.
+        contenders: Whose costs to measure.
+        device: Device that they run on.
+        runs: Timed runs of each contender.
         warmup: Runs before these.
-        show: Is given the name of each kind as soon as all sides have it.
-        kinds: What to measure, of :data:`KINDS`.
+        show: Called with the name of each kind as soon as all have it.
+        kinds: Kinds of cost, of :data:`KINDS`.
     """
-    measures = {
-        'counts': lambda states: _counts(states, device),
-        'macs': _macs,
-        'seconds': lambda states: _seconds(states, device, runs, warmup),
-        'peak_bytes': lambda states: _peak_bytes(states, device),
-    }
-    states = [
-        _State(side, forget)
-        for side in sides
-        for forget in ([True, False] if side.forget else [False])
-    ]
-    amount = {'counts': 1, 'macs': 1, 'seconds': runs + warmup}
-    total = len(states) * sum(amount.get(kind, 1) for kind in kinds)
+    states = [state for each in contenders for state in each.states()]
+    rounds = dict.fromkeys(kinds, 1)
+    if 'seconds' in rounds:
+        rounds['seconds'] = warmup + runs
     if kinds[0] == 'peak_bytes':
         # in their first run libraries take memory for good
-        for side in sides:
-            side.run()
+        for contender in contenders:
+            contender.run()
+    total = len(states) * sum(rounds.values())
     with tqdm(total=total, desc='passes', leave=False, disable=None) as bar:
         for kind in kinds:
-            for _ in measures[kind](states):
-                bar.update()
+            if kind == 'peak_bytes':
+                # or what earlier runs left may be freed in between
+                gc.collect()
+            found: list[list[Any]] = [[] for _ in states]
+            for _ in range(rounds[kind]):
+                for state, costs in zip(states, found, strict=True):
+                    costs.append(state.measure(kind, device))
+                    bar.update()
+            for state, costs in zip(states, found, strict=True):
+                state.costs[kind] = costs[-1]
+                if kind == 'seconds':
+                    state.costs[kind] = {
+                        part: statistics.median(x[part] for x in costs[-runs:])
+                        for part in costs[-1]
+                    }
             bar.clear()
             show(kind)
-
-
-@dataclass(frozen=True)
-class _State:
-    """A side that does or does not remember the run before."""
-
-    side: Contender
-    forgets: bool
-
-    @property
-    def costs(self) -> dict[str, Any]:
-        costs = self.side.costs
-        return costs.setdefault('first', {}) if self.forgets else costs
-
-    def measure(self, probe: Probe) -> tuple[dict[str, Any], dict[str, int]]:
-        """Amounts by part with their total, and calls by part."""
-        if self.forgets and self.side.forget is not None:
-            self.side.forget()
-        meter = Meter(probe)
-        with meter.watch(self.side.places):
-            self.side.run()
-        amounts = dict(meter.amounts)
-        total = None
-        for amount in amounts.values():
-            total = amount if total is None else probe.combine(total, amount)
-        return {**amounts, TOTAL: total}, dict(meter.calls)
-
-
-def _counts(states: Sequence[_State], device: torch.device) -> Iterator[None]:
-    for state in states:
-        with ExitStack() as stack:
-            traffic: dict[str, int] = {}
-            if state.side.clip is not None:
-                traffic = stack.enter_context(count_traffic(state.side.clip))
-            host_syncs, calls = state.measure(HostSyncCounter(device))
-        state.costs['counts'] = {
-            'calls': calls,
-            'host_syncs': host_syncs,
-            **traffic,
-        }
-        yield
-
-
-def _macs(states: Sequence[_State]) -> Iterator[None]:
-    for state in states:
-        state.costs['macs'], _ = state.measure(MacCounter())
-        yield
-
-
-def _seconds(
-    states: Sequence[_State], device: torch.device, runs: int, warmup: int
-) -> Iterator[None]:
-    timed: dict[int, list[dict[str, float]]] = {}
-    for run in range(warmup + runs):
-        for index, state in enumerate(states):
-            seconds, _ = state.measure(Stopwatch(device))
-            if run >= warmup:
-                timed.setdefault(index, []).append(seconds)
-            yield
-    for index, state in enumerate(states):
-        state.costs['seconds'] = {
-            part: statistics.median(run[part] for run in timed[index])
-            for part in timed[index][0]
-        }
-
-
-def _peak_bytes(
-    states: Sequence[_State], device: torch.device
-) -> Iterator[None]:
-    gc.collect()  # or what earlier runs left may be freed in between
-    for state in states:
-        probe = PeakMemory(device)
-        state.costs['peak_bytes'] = None
-        if probe.is_available:
-            state.costs['peak_bytes'], _ = state.measure(probe)
-        yield

@@ -1,17 +1,10 @@
-"""Multiply-adds of whatever runs, by PyTorch's own counter.
-
-Counted are matrix products (also inside attention), convolutions and what
-the backward pass makes of both. Not counted are element-wise operations,
-norms, softmax, and bilinear sampling: resizing, crops, and the few points at
-which deformable attention looks up its values (below one percent of the pixel
-decoder's work; its linear layers do count).
-"""
+"""Probes: multiply-adds, host syncs, memory, seconds, and CLIP's traffic."""
 
 import ctypes
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -35,8 +28,14 @@ from .meter import Probe
 aten = torch.ops.aten
 
 
-class MacCounter:
-    """Count multiply-adds between laps.
+class MacCounter(Probe):
+    """Count multiply-adds between laps, by PyTorch's own counter.
+
+    Counted are matrix products (also inside attention), convolutions and
+    what the backward pass makes of both. Not counted are element-wise
+    operations, norms, softmax, and bilinear sampling: resizing, crops, and
+    the few points at which deformable attention looks up its values (below
+    one percent of the pixel decoder's work; its linear layers do count).
 
     PyTorch's counter does not know the operators that a CPU takes for
     attention, nor the fused attention of ``nn.MultiheadAttention`` in eval
@@ -64,14 +63,9 @@ class MacCounter:
         since, self._last = flops - self._last, flops
         return since // 2
 
-    @staticmethod
-    def combine(one: int, other: int) -> int:
-        """Multiply-adds add up."""
-        return one + other
-
 
 class _NoModules(nullcontext):
-    """Tells PyTorch's counter that no module runs, whichever does.
+    """Tells PyTorch's counter that no module runs.
 
     Its own tracker hooks all modules, and fails without gradients on views
     of parameters.
@@ -80,14 +74,12 @@ class _NoModules(nullcontext):
     parents = frozenset({'Global'})
 
 
-def _attention(
-    query: Any, key: Any, value: Any, *args: Any, **kwargs: Any
-) -> int:
+def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     return sdpa_flop_count(query, key, value)
 
 
 def _attention_backward(
-    grad: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any
+    grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any
 ) -> int:
     return sdpa_backward_flop_count(grad, query, key, value)
 
@@ -96,45 +88,20 @@ def _self_attention(
     query: Any,
     key: Any,
     value: Any,
-    embed_dim: int,
-    num_heads: int,
-    *args: Any,
-    **kwargs: Any,
+    width: int,
+    heads: int,
+    *_: Any,
+    **__: Any,
 ) -> int:
-    """The projections in and out, and the attention between them."""
+    """Three projections in, one out, and the attention between them."""
     batch, length = query[:2]
-    heads = (batch, num_heads, length, embed_dim // num_heads)
-    return (
-        # three projections in, one out
-        4 * mm_flop((batch * length, embed_dim), (embed_dim, embed_dim))
-        + sdpa_flop_count(heads, heads, heads)
-    )
+    of_head = (batch, heads, length, width // heads)
+    projection = mm_flop((batch * length, width), (width, width))
+    return 4 * projection + sdpa_flop_count(of_head, of_head, of_head)
 
 
-def _matrix_vector(matrix: Any, vector: Any, *args: Any, **kwargs: Any) -> int:
+def _matrix_vector(matrix: Any, vector: Any, *_: Any, **__: Any) -> int:
     return mm_flop(matrix, (*vector, 1))
-
-
-def _add_matrix_vector(
-    start: Any, matrix: Any, vector: Any, *args: Any, **kwargs: Any
-) -> int:
-    return mm_flop(matrix, (*vector, 1))
-
-
-def _dot(one: Any, other: Any, *args: Any, **kwargs: Any) -> int:
-    return mm_flop((1, *one), (*other, 1))
-
-
-def _add_products(
-    start: Any, one: Any, other: Any, *args: Any, **kwargs: Any
-) -> int:
-    return bmm_flop(one, other)
-
-
-def _add_product(
-    start: Any, one: Any, other: Any, *args: Any, **kwargs: Any
-) -> int:
-    return mm_flop(one, other)
 
 
 _FORMULAS = {
@@ -143,11 +110,12 @@ _FORMULAS = {
         _attention_backward
     ),
     aten._native_multi_head_attention: _self_attention,
-    aten._addmm_activation: _add_product,
-    aten.addbmm: _add_products,
+    # a first argument that is added to the product
+    aten._addmm_activation: lambda _, *args, **__: mm_flop(*args[:2]),
+    aten.addbmm: lambda _, *args, **__: bmm_flop(*args[:2]),
+    aten.addmv: lambda _, *args, **__: _matrix_vector(*args[:2]),
     aten.mv: _matrix_vector,
-    aten.addmv: _add_matrix_vector,
-    aten.dot: _dot,
+    aten.dot: lambda one, *args, **__: _matrix_vector((1, *one), args[0]),
 }
 
 
@@ -172,11 +140,18 @@ WHOLE_TENSOR = {
 }
 
 
-class HostSyncCounter:
-    """Count host syncs between laps; see the module for what is one.
+class HostSyncCounter(Probe):
+    """Count host syncs between laps: waits of the host for the device.
+
+    A GPU has to finish its work before the host knows a value, the length
+    of a result that depends on values, or the content of a tensor. On a CPU
+    the same operations are counted, though nothing waits.
 
     Args:
-        device: Where the model runs; tensors elsewhere are not waited for.
+        device: Device of the model; tensors elsewhere are not waited for.
+
+    Attributes:
+        by_kind: Syncs by the operation that caused them.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -185,19 +160,18 @@ class HostSyncCounter:
         self._on_host: weakref.WeakValueDictionary[int, Tensor] = (
             weakref.WeakValueDictionary()
         )
-        self._modes = (_Operators(self), _Methods(self))
+        self._modes = ExitStack()
         self._last = 0
 
     def __enter__(self) -> 'HostSyncCounter':
         self.by_kind.clear()
         self._last = 0
-        for mode in self._modes:
-            mode.__enter__()
+        self._modes.enter_context(_Operators(self))
+        self._modes.enter_context(_Methods(self))
         return self
 
     def __exit__(self, *error: Any) -> None:
-        for mode in reversed(self._modes):
-            mode.__exit__(*error)
+        self._modes.close()
 
     def lap(self) -> int:
         """Host syncs since the last call."""
@@ -205,13 +179,8 @@ class HostSyncCounter:
         since, self._last = total - self._last, total
         return since
 
-    @staticmethod
-    def combine(one: int, other: int) -> int:
-        """Host syncs add up."""
-        return one + other
-
     def add(self, kind: str, tensor: Tensor) -> None:
-        """Count a question about a tensor, unless the host has it."""
+        """Count a read of a tensor, unless the host has it."""
         on_device = tensor.device.type == self.device.type
         if on_device and self._on_host.get(id(tensor)) is not tensor:
             self.by_kind[kind] += 1
@@ -243,7 +212,7 @@ class _Operators(TorchDispatchMode):
 
 
 class _Methods(TorchFunctionMode):
-    """What reads a tensor's memory without an operator, or moves it."""
+    """Methods that read a tensor's memory without an operator, or move it."""
 
     def __init__(self, counter: HostSyncCounter) -> None:
         super().__init__()
@@ -279,9 +248,9 @@ def _kind(func: Callable, args: Sequence, kwargs: dict) -> str | None:
 
 
 def _depends_on_mask(indices: Sequence, value: Tensor | None = None) -> bool:
-    """Whether indexing asks where a mask is true."""
+    """Tell if indexing looks for the places where a mask is true."""
     if value is not None and value.numel() == 1:
-        return False  # PyTorch fills such a mask without asking
+        return False  # PyTorch fills such a mask without looking
     return any(
         index is not None and index.dtype in (torch.bool, torch.uint8)
         for index in indices
@@ -300,91 +269,67 @@ class PeakMemory(Probe):
     keeps its largest resident size, which includes what libraries hold.
 
     Args:
-        device: Where the model runs.
+        device: Device of the model.
     """
 
+    combine = staticmethod(max)
+
     def __init__(self, device: torch.device) -> None:
-        self._probe = _Cuda(device) if device.type == 'cuda' else _Process()
+        self.device = device
+        self._on_cuda = device.type == 'cuda'
         self._start = 0
 
     @property
     def is_available(self) -> bool:
-        """Whether this system can tell."""
-        return self._probe.is_available
+        """This system tells the peak."""
+        if self._on_cuda:
+            return True
+        try:
+            RESET.write_text(RESET_PEAK)
+            return 'VmHWM:' in STATUS.read_text()
+        except OSError:
+            return False
 
     def __enter__(self) -> 'PeakMemory':
-        self._start = self._probe.reset()
+        self._reset()
+        self._start = self._peak()
         return self
 
     def lap(self) -> int:
         """Peak since the last call, in bytes above the start."""
-        peak = self._probe.peak()
-        self._probe.reset()
+        peak = self._peak()
+        self._reset()
         return max(0, peak - self._start)
 
-    @staticmethod
-    def combine(one: int, other: int) -> int:
-        """Of several peaks the highest counts."""
-        return max(one, other)
-
-
-class _Cuda:
-    is_available = True
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def reset(self) -> int:
-        torch.cuda.synchronize(self.device)
-        torch.cuda.reset_peak_memory_stats(self.device)
-        return torch.cuda.memory_allocated(self.device)
-
-    def peak(self) -> int:
-        torch.cuda.synchronize(self.device)
-        return torch.cuda.max_memory_allocated(self.device)
-
-
-class _Process:
-    def __init__(self) -> None:
-        self.is_available = _can_reset()
-
-    def reset(self) -> int:
+    def _reset(self) -> None:
+        if self._on_cuda:
+            torch.cuda.synchronize(self.device)
+            torch.cuda.reset_peak_memory_stats(self.device)
+            return
         # what the allocator keeps for later would hide the next peak
         trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
         if trim is not None:
             trim(0)
         RESET.write_text(RESET_PEAK)
-        return self.peak()
 
-    def peak(self) -> int:
-        for line in STATUS.read_text().splitlines():
-            if line.startswith('VmHWM:'):
-                return 1024 * int(line.split()[1])
-        raise AssertionError('checked by is_available')
-
-
-def _can_reset() -> bool:
-    try:
-        RESET.write_text(RESET_PEAK)
-        return 'VmHWM:' in STATUS.read_text()
-    except OSError:
-        return False
+    def _peak(self) -> int:
+        if self._on_cuda:
+            torch.cuda.synchronize(self.device)
+            return torch.cuda.max_memory_allocated(self.device)
+        _, _, rest = STATUS.read_text().partition('VmHWM:')
+        return 1024 * int(rest.split()[0])
 
 
 class Stopwatch(Probe):
     """Seconds between laps; a GPU finishes its work before each.
 
     Args:
-        device: Where the model runs.
+        device: Device of the model.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._last = 0.0
-
-    def __enter__(self) -> 'Stopwatch':
-        self.lap()
-        return self
 
     def lap(self) -> float:
         """Seconds since the last call."""
@@ -393,11 +338,6 @@ class Stopwatch(Probe):
         now = perf_counter()
         since, self._last = now - self._last, now
         return since
-
-    @staticmethod
-    def combine(one: float, other: float) -> float:
-        """Seconds add up."""
-        return one + other
 
 
 TRAFFIC = ('CLIP images', 'text prompts', 'text tokens')
@@ -411,43 +351,28 @@ def count_traffic(clip: FrozenCLIP) -> Iterator[Counter[str]]:
     to the length of the batch counts, what comes out of a cache does not.
     """
     counts: Counter[str] = Counter(dict.fromkeys(TRAFFIC, 0))
-    visual = clip.clip.visual
     text = getattr(clip.clip, 'text', clip.clip)
     width = clip.text.width
-    hooks = [
-        # the entry of the tower, which one-pass classifiers use, too
-        _count(_first_layer(visual), counts, 'CLIP images', len),
-        _count(text.ln_final, counts, 'text prompts', len),
-        _count(
-            text.transformer.resblocks[0].mlp,
-            counts,
-            'text tokens',
-            lambda x: x.numel() // width,
-        ),
-    ]
-    try:
+
+    def count(module: nn.Module, what: str, unit: int = 0) -> None:
+        """Count the rows of what a module takes, or its units of numbers."""
+
+        def add(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+            counts[what] += args[0].numel() // unit if unit else len(args[0])
+
+        undo.callback(module.register_forward_pre_hook(add).remove)
+
+    with ExitStack() as undo:
+        # the layer all images enter by, also where a part of them leaves
+        # early: a convolution in open_clip's ViTs and ResNets and in timm's
+        count(
+            next(
+                module
+                for module in clip.clip.visual.modules()
+                if isinstance(module, nn.Conv2d)
+            ),
+            'CLIP images',
+        )
+        count(text.ln_final, 'text prompts')
+        count(text.transformer.resblocks[0].mlp, 'text tokens', width)
         yield counts
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _first_layer(visual: nn.Module) -> nn.Module:
-    """The layer all images enter by, also where a part of them leaves early.
-
-    It is the first convolution of open_clip's ViTs and ResNets and of timm's
-    trunks.
-    """
-    return next(x for x in visual.modules() if isinstance(x, nn.Conv2d))
-
-
-def _count(
-    module: nn.Module,
-    counts: Counter[str],
-    what: str,
-    amount: Callable[[Tensor], int],
-) -> Any:
-    def add(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        counts[what] += amount(args[0])
-
-    return module.register_forward_pre_hook(add)

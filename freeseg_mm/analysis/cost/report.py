@@ -1,11 +1,19 @@
 """Costs as tables for people and as ratios."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import torch
+from rich.console import Console
+from rich.table import Table
+
 from .meter import OTHER
-from .passes import TOTAL, Contender
+from .options import KINDS, BenchOptions
+from .passes import TOTAL, Contender, measure
 from .probes import TRAFFIC
+from .settings import settings
 
 TITLES = {
     'counts': 'Counts',
@@ -14,35 +22,93 @@ TITLES = {
     'peak_bytes': 'Peak memory above the start (MiB)',
 }
 UNITS = {'macs': 1e9, 'seconds': 1.0, 'peak_bytes': 2.0**20}
+print_now = partial(print, flush=True)
+"""Print so that a long measurement may be watched."""
 
 
-def table(kind: str, sides: Sequence[Contender], parts: Sequence[str]) -> str:
-    """One kind of cost, a row a part and a column a side.
+def measure_and_show(
+    contenders: Sequence[Contender],
+    options: BenchOptions,
+    device: torch.device,
+    show: Callable[[str], None],
+    kinds: Sequence[str] = KINDS,
+) -> dict[str, Any]:
+    """Measure, show a table of each kind of cost and the ratios of totals.
+
+    Args:
+        contenders: One or two of them.
+        options: Options of the measurement.
+        device: Device that they run on.
+        show: Called with each table as soon as it is known.
+        kinds: Kinds of cost, of :data:`KINDS`.
+
+    Returns:
+        ``settings``; ``sides``, the costs of each contender by name (see
+        :func:`measure`); with two of them ``ratio`` (see :func:`ratios`).
+    """
+    measure(
+        contenders,
+        device=device,
+        runs=options.runs,
+        warmup=options.warmup,
+        show=lambda kind: show(cost_table(kind, contenders) + '\n'),
+        kinds=kinds,
+    )
+    result: dict[str, Any] = {
+        'settings': settings(options, device),
+        'sides': {each.name: each.costs for each in contenders},
+    }
+    if len(contenders) == 2:
+        this, against = contenders
+        result['ratio'] = ratios(this, against)
+        if result['ratio']:
+            show(ratio_lines(this, against, result['ratio']))
+    return result
+
+
+def cost_table(kind: str, contenders: Sequence[Contender]) -> str:
+    """Lay out one kind of cost, a row a part and a column a contender.
 
     Args:
         kind: One of ``counts``, ``macs``, ``seconds``, ``peak_bytes``.
-        sides: Measured sides. One that remembers things has a column more
-            for its first image.
-        parts: Order of the parts; those that no side has are left out.
+        contenders: Measured ones. One that remembers things has a column
+            more for its first image.
     """
-    columns = []
-    for side in sides:
-        if 'first' in side.costs:
-            columns.append((f'{side.name}, first', side.costs['first']))
-        columns.append((side.name, side.costs))
-    costs = [column.get(kind) for _, column in columns]
+    columns = {}
+    for each in contenders:
+        if 'first' in each.costs:
+            columns[f'{each.name}, first'] = each.costs['first'].get(kind)
+        columns[each.name] = each.costs.get(kind)
+    costs = list(columns.values())
     if all(cost is None for cost in costs):
         return f'{TITLES[kind]}: this system cannot tell'
-    rows = (
-        _count_rows(costs, parts)
-        if kind == 'counts'
-        else _amount_rows(costs, parts, UNITS[kind])
+    parts = dict.fromkeys(
+        hotspot.part for each in contenders for hotspot in each.hotspots
     )
-    return _layout(TITLES[kind], [name for name, _ in columns], rows)
+    table = Table(TITLES[kind], box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify='right')
+    for title, values in (
+        _count_rows(costs, list(parts))
+        if kind == 'counts'
+        else _amount_rows(costs, list(parts), UNITS[kind])
+    ):
+        if any(value is not None for value in values):
+            table.add_row(title, *map(_number, values))
+    console = Console(file=io.StringIO(), width=1000, color_system=None)
+    with console.capture() as text:
+        console.print(table)
+    return '\n'.join(line.rstrip() for line in text.get().splitlines())
 
 
 def ratios(this: Contender, against: Contender) -> dict[str, Any]:
-    """How many times cheaper the first side is; by part and in total."""
+    """Divide the costs of the second by those of the first.
+
+    Returns:
+        Of ``macs`` and ``seconds``, as far as they were measured, the ratio
+        of totals under that name, and ``..._by_part`` and ``..._first`` (of
+        the first image) beside it; ``None`` where the first takes nothing.
+    """
     found: dict[str, Any] = {}
     for kind in ('macs', 'seconds'):
         if kind not in this.costs:
@@ -63,22 +129,22 @@ def ratios(this: Contender, against: Contender) -> dict[str, Any]:
 def ratio_lines(
     this: Contender, against: Contender, found: dict[str, Any]
 ) -> str:
-    """The ratios of totals as a sentence each."""
+    """Say the ratios of totals in a sentence each."""
     lines = []
-    for kind, what in (('macs', 'multiply-adds'), ('seconds', 'time')):
+    for kind, noun in (('macs', 'multiply-adds'), ('seconds', 'time')):
         if kind not in found:
             continue
         first = found.get(f'{kind}_first')
         note = '' if first is None else f' (first image {_number(first)} x)'
         lines.append(
-            f'{against.name} takes {_number(found[kind])} x the {what} of '
+            f'{against.name} takes {_number(found[kind])} x the {noun} of '
             f'{this.name}{note}'
         )
     return '\n'.join(lines)
 
 
 def agreement_lines(found: dict[str, Any]) -> str:
-    """What :func:`sameness` found, as a sentence each."""
+    """Say the findings of :func:`agreement` in a sentence each."""
     lines = [
         f'{name}: largest difference {_number(found[key])} of the largest '
         'magnitude'
@@ -107,39 +173,28 @@ def _ratio(theirs: float, ours: float) -> float | None:
 
 def _count_rows(
     costs: Sequence[dict[str, Any]], parts: Sequence[str]
-) -> list[list[str]]:
-    rows = []
-    for part in parts:
-        values = [cost['calls'].get(part, 0) for cost in costs]
-        if any(values):
-            rows.append([f'{part}, passes', *map(_number, values)])
-    for what in TRAFFIC:
-        values = [cost.get(what) for cost in costs]
-        if any(value is not None for value in values):
-            rows.append([what, *map(_number, values)])
-    rows.append(
-        ['host syncs', *(_number(cost['host_syncs'][TOTAL]) for cost in costs)]
-    )
-    return rows
+) -> list[tuple[str, list]]:
+    return [
+        *(
+            (f'{part}, passes', [cost['calls'].get(part, 0) for cost in costs])
+            for part in parts
+            if any(part in cost['calls'] for cost in costs)
+        ),
+        *((what, [cost.get(what) for cost in costs]) for what in TRAFFIC),
+        ('host syncs', [cost['host_syncs'][TOTAL] for cost in costs]),
+    ]
 
 
 def _amount_rows(
     costs: Sequence[dict[str, Any]], parts: Sequence[str], unit: float
-) -> list[list[str]]:
-    rows = []
-    for part in (*parts, OTHER, TOTAL):
-        values = [cost.get(part) for cost in costs]
-        if any(value is not None for value in values):
-            rows.append(
-                [
-                    part,
-                    *(
-                        _number(None if value is None else value / unit)
-                        for value in values
-                    ),
-                ]
-            )
-    return rows
+) -> list[tuple[str, list]]:
+    return [
+        (
+            part,
+            [x / unit if (x := c.get(part)) is not None else x for c in costs],
+        )
+        for part in (*parts, OTHER, TOTAL)
+    ]
 
 
 def _number(value: float | None) -> str:
@@ -148,22 +203,3 @@ def _number(value: float | None) -> str:
     if isinstance(value, int):
         return f'{value:,}'
     return f'{value:,.1f}' if abs(value) >= 100 else f'{value:.3g}'
-
-
-def _layout(
-    title: str, names: Sequence[str], rows: Sequence[Sequence[str]]
-) -> str:
-    cells = [[title, *names], *rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return '\n'.join(
-        '  '.join(
-            [
-                row[0].ljust(widths[0]),
-                *(
-                    cell.rjust(width)
-                    for cell, width in zip(row[1:], widths[1:], strict=True)
-                ),
-            ]
-        ).rstrip()
-        for row in cells
-    )

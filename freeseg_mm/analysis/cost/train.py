@@ -1,28 +1,22 @@
-"""``freeseg-mm bench train``: what one training step costs, part by part."""
+"""``freeseg-mm bench train``: the cost of one training step, part by part."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.run_config import read_config
 
-from .parts import TRAIN_PARTS, train_places
-from .passes import KINDS, Contender, measure_sides
-from .report import ratio_lines, ratios, table
+from .meter import Hotspot
+from .options import KINDS, TrainOptions
+from .passes import Contender
+from .report import measure_and_show, print_now
 from .settings import (
-    BenchOptions,
     build_model,
-    check_against,
-    check_least,
     make_images,
     make_vocabulary,
-    other_config,
     prepare_device,
-    print_now,
-    read_config,
-    settings,
 )
 from .training import (
     TrainingStep,
@@ -32,52 +26,62 @@ from .training import (
     mask2former_config,
 )
 
-PRESETS = ('mask2former',)
 
+def train_hotspots(step: TrainingStep) -> list[Hotspot]:
+    """List the parts of a step, of a FreeSeg or a Mask2Former.
 
-@dataclass(frozen=True)
-class TrainOptions(BenchOptions):
-    """What to measure; of a vocabulary the seen classes are taken.
-
-    Attributes:
-        against: A preset of :data:`PRESETS`, another config file of a
-            FreeSeg, or ``None``. ``mask2former`` is mmdet's own with the
-            same backbone, pixel decoder, decoder, queries and batch.
-        task: The task the step trains.
-        segments: Segments of each generated image.
-        data: Whether to take the config's own training data instead of
-            generated ones; then its images' size and vocabulary count.
-        count_only: Whether to count multiply-adds and nothing else.
+    The decoder includes the classification of queries; targets are made in
+    no part.
     """
-
-    image_size: int = 128
-    batch: int = 2
-    classes: str = '156'
-    task: str = 'panoptic'
-    segments: int = 10
-    data: bool = False
-    count_only: bool = False
+    model, head = step.model, step.model.panoptic_head
+    parts = {
+        'data': model.data_preprocessor,
+        'text': getattr(model, 'prompt_learner', None),
+        'backbone': model.extract_feat,
+        'pixel decoder': head.pixel_decoder,
+        'interaction': getattr(head, 'context_interaction', None),
+        'decoder': head,
+        'matching': head.assigner.assign,
+        'loss': head.loss_by_feat,
+        'backward': step.backward,
+        'optimizer': step.update,
+    }
+    return [
+        Hotspot(part, target)
+        for part, target in parts.items()
+        if target is not None
+    ]
 
 
 class TrainBenchmark:
     """Measure one or two sides in one run.
 
     Args:
-        options: What to measure.
+        options: Options of the measurement.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If a number is too small or a preset unknown.
+        ValueError: If an option is out of range.
     """
 
     def __init__(self, options: TrainOptions) -> None:
-        check_least(options, runs=1, warmup=0, segments=1, threads=1)
-        check_against(options.against, options.against_options, PRESETS)
         self.options = options
-        self.device = prepare_device(options.device, options.threads)
+        self.device = prepare_device(options)
         config = read_config(options.config, options.cfg_options)
         self.batch = self._make_batch(config)
-        self.sides = self._build_sides(config)
+        self.sides = [self._side('this', config.model, self.batch)]
+        if options.against == 'mask2former':
+            vocabulary = self.batch['data_samples'][0].vocabulary
+            self.sides.append(
+                self._side(
+                    'mask2former',
+                    mask2former_config(config.model, len(vocabulary)),
+                    mask2former_batch(self.batch),
+                )
+            )
+        elif options.other_config is not None:
+            other = read_config(*options.other_config)
+            self.sides.append(self._side('against', other.model, self.batch))
 
     def run(self, show: Callable[[str], None] = print_now) -> dict[str, Any]:
         """Measure counts, multiply-adds, seconds and bytes.
@@ -86,33 +90,17 @@ class TrainBenchmark:
             show: Takes each table as soon as it is known.
 
         Returns:
-            ``settings``; ``sides``, the costs of each by name (see
-            :func:`measure_sides`); with two of them ``ratio``.
+            See :func:`measure_and_show`.
         """
-        options, sides = self.options, self.sides
-        measure_sides(
-            sides,
-            device=self.device,
-            runs=options.runs,
-            warmup=options.warmup,
-            show=lambda kind: show(table(kind, sides, TRAIN_PARTS) + '\n'),
-            kinds=('macs',) if options.count_only else KINDS,
+        kinds = ('macs',) if self.options.count_only else KINDS
+        return measure_and_show(
+            self.sides, self.options, self.device, show, kinds
         )
-        result: dict[str, Any] = {
-            'settings': settings(options, self.device),
-            'sides': {side.name: side.costs for side in sides},
-        }
-        if len(sides) == 2:
-            this, against = sides
-            result['ratio'] = ratios(this, against)
-            show(ratio_lines(this, against, result['ratio']))
-        return result
 
     def _make_batch(self, config: Config) -> dict[str, Any]:
         options = self.options
         (task,) = Task.parse_many([options.task])
         if options.data:
-            check_least(options, batch=1)
             return loaded_batch(config, options.batch, task, options.seed)
         images = make_images(
             ['random'], options.image_size, options.batch, options.seed
@@ -125,23 +113,6 @@ class TrainBenchmark:
             options.seed,
         )
 
-    def _build_sides(self, config: Config) -> list[Contender]:
-        options = self.options
-        sides = [self._side('this', config.model, self.batch)]
-        if options.against == 'mask2former':
-            vocabulary = self.batch['data_samples'][0].vocabulary
-            sides.append(
-                self._side(
-                    'mask2former',
-                    mask2former_config(config.model, len(vocabulary)),
-                    mask2former_batch(self.batch),
-                )
-            )
-        elif options.against or options.against_options:
-            other = read_config(*other_config(options))
-            sides.append(self._side('against', other.model, self.batch))
-        return sides
-
     def _side(
         self, name: str, config: ConfigDict, batch: dict[str, Any]
     ) -> Contender:
@@ -152,7 +123,7 @@ class TrainBenchmark:
         model.train()
         step = TrainingStep(model, batch)
         clip = getattr(model, 'clip', None)
-        return Contender(name, step, train_places(step), clip=clip)
+        return Contender(name, step, train_hotspots(step), clip)
 
 
 def _pad_to(config: ConfigDict, size: int) -> None:

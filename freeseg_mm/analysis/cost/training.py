@@ -1,14 +1,15 @@
-"""A batch with truth, for FreeSeg and for mmdet's Mask2Former."""
+"""A training step and its batch, of FreeSeg and of mmdet's Mask2Former."""
 
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import mmdet
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
@@ -25,14 +26,14 @@ def generated_batch(
     num_segments: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Give images a truth: random points, each with the pixels nearest to it.
+    """Generate segments: random points, each with the pixels nearest to it.
 
     Args:
         images: Each (3, H, W), uint8.
         vocabulary: Classes of the segments.
         task: Task of the batch.
         num_segments: Segments of each image.
-        seed: Of places and classes.
+        seed: Seed of places and classes.
 
     Returns:
         ``inputs`` and ``data_samples`` as a loader gives them.
@@ -66,15 +67,14 @@ def generated_batch(
 def loaded_batch(
     config: Config, batch: int, task: Task, seed: int
 ) -> dict[str, Any]:
-    """The first batch of a config's own training data.
+    """Load the first batch of a config's own training data.
 
     Args:
         config: A whole config.
         batch: Images in the batch.
         task: Task that replaces the drawn one.
-        seed: Of the order of images.
+        seed: Seed of the order of images.
     """
-    init_default_scope('mmdet')
     settings = config.train_dataloader.copy()
     settings.update(batch_size=batch, num_workers=0, persistent_workers=False)
     loader = Runner.build_dataloader(settings, seed=seed)
@@ -85,7 +85,7 @@ def loaded_batch(
 
 
 def mask2former_batch(batch: dict[str, Any]) -> dict[str, Any]:
-    """The same images and masks in the form mmdet's Mask2Former takes.
+    """Convert a batch to the form mmdet's Mask2Former takes.
 
     Every segment but crowds is an instance, things and stuff alike, which is
     how the head sees them in the end.
@@ -143,15 +143,12 @@ class TrainingStep:
 
     def __call__(self) -> None:
         """Do the step once."""
-        data = self.prepare(copy.deepcopy(self.batch))
+        batch = copy.deepcopy(self.batch)
+        data = self.model.data_preprocessor(batch, True)
         losses = self.model.loss(data['inputs'], data['data_samples'])
         total, _ = self.model.parse_losses(losses)
         self.backward(total)
         self.update()
-
-    def prepare(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Bring the batch to the device, normalised and padded."""
-        return self.model.data_preprocessor(batch, True)
 
     def backward(self, total: Tensor) -> None:
         """Compute all gradients."""
@@ -174,88 +171,42 @@ SHARED = (
     'positional_encoding',
 )
 POINTS = ('num_points', 'oversample_ratio', 'importance_sample_ratio')
+STOCK = 'mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py'
 
 
 def mask2former_config(model: ConfigDict, num_classes: int) -> ConfigDict:
-    """Mask2Former with a FreeSeg's backbone, pixel decoder and decoder.
+    """Give mmdet's Mask2Former a FreeSeg's backbone, pixel decoder, decoder.
 
-    Losses and matching are those of mmdet's Mask2Former configs; queries are
-    classified by its linear layer.
+    Losses and matching stay those of mmdet's config; queries are classified
+    by its linear layer.
 
     Args:
         model: Config of a FreeSeg.
         num_classes: Classes of the linear classifier.
     """
-    head = model.panoptic_head
+    configs = Path(mmdet.__file__).parent / '.mim/configs'
+    stock = Config.fromfile(configs / STOCK).model
     preprocessor = model.data_preprocessor.copy()
     preprocessor.pop('pad_seg', None)
     preprocessor.pop('seg_pad_value', None)
     preprocessor.update(pad_mask=True, mask_pad_value=0, batch_augments=[])
-    classes = {'num_things_classes': num_classes, 'num_stuff_classes': 0}
-    return ConfigDict(
-        type='mmdet.Mask2Former',
+    stock.update(
         data_preprocessor=preprocessor,
         backbone=model.backbone,
         neck=model.get('neck'),
-        panoptic_head={
-            'type': 'mmdet.Mask2FormerHead',
-            **{name: head[name] for name in SHARED if name in head},
-            **classes,
-            **_losses(num_classes),
-        },
-        panoptic_fusion_head={
-            'type': 'mmdet.MaskFormerFusionHead',
-            'loss_panoptic': None,
-            **classes,
-        },
-        train_cfg={
-            **{name: model.train_cfg[name] for name in POINTS},
-            'assigner': _ASSIGNER,
-            'sampler': {'type': 'mmdet.MaskPseudoSampler'},
-        },
-        test_cfg={},
     )
-
-
-def _losses(num_classes: int) -> dict[str, dict]:
-    cross_entropy = {'type': 'mmdet.CrossEntropyLoss', 'reduction': 'mean'}
-    return {
-        'loss_cls': {
-            **cross_entropy,
-            'use_sigmoid': False,
-            'loss_weight': 2.0,
-            'class_weight': [1.0] * num_classes + [0.1],
-        },
-        'loss_mask': {
-            **cross_entropy,
-            'use_sigmoid': True,
-            'loss_weight': 5.0,
-        },
-        'loss_dice': {
-            'type': 'mmdet.DiceLoss',
-            'use_sigmoid': True,
-            'activate': True,
-            'naive_dice': True,
-            'eps': 1.0,
-            'loss_weight': 5.0,
-        },
-    }
-
-
-_ASSIGNER = {
-    'type': 'mmdet.HungarianAssigner',
-    'match_costs': [
-        {'type': 'mmdet.ClassificationCost', 'weight': 2.0},
+    head, classes = (
+        stock.panoptic_head,
         {
-            'type': 'mmdet.CrossEntropyLossCost',
-            'weight': 5.0,
-            'use_sigmoid': True,
+            'num_things_classes': num_classes,
+            'num_stuff_classes': 0,
         },
-        {
-            'type': 'mmdet.DiceCost',
-            'weight': 5.0,
-            'pred_act': True,
-            'eps': 1.0,
-        },
-    ],
-}
+    )
+    head.update(
+        {x: model.panoptic_head[x] for x in SHARED if x in model.panoptic_head}
+    )
+    head.update(classes)
+    head.loss_cls.class_weight = [1.0] * num_classes + [0.1]
+    stock.panoptic_fusion_head.update(classes)
+    stock.train_cfg.update({name: model.train_cfg[name] for name in POINTS})
+    return stock

@@ -1,9 +1,8 @@
 """Tables 1-7 of the paper with our results beside them."""
 
-from .csv_report import csv_report
 from .filling import fill_table
-from .markdown import markdown_report
 from .paper_tables import TABLES
+from .reports import csv_report, markdown_report
 from .result_files import Result, read_results
 from .row_configs import RowConfig, load_rows
 

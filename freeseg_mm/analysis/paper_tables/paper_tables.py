@@ -4,137 +4,152 @@ The numbers of what the authors ran themselves stand in the configs of the
 rows, as ``paper``.
 """
 
+from collections.abc import Mapping
+
 from .filling import Column, Row, Table
 
-_CROSS = ('COCO to ADE20K', 'ADE20K to COCO')
-_OURS, _FULL, _CLIP, _ZSSEG = ('Ours',), ('Full Sup.',), ('CLIP',), ('ZSSeg',)
+_SEMANTIC, _INSTANCE, _PANOPTIC = (
+    tuple(
+        Column(f'{name} {split}', f'{task}/{name}_{split}')
+        for split in ('seen', 'unseen')
+        for name in names
+    )
+    for task, names in (
+        ('semantic', ('mIoU',)),
+        ('instance', ('mAP',)),
+        ('panoptic', ('PQ', 'SQ', 'RQ')),
+    )
+)
+_METHOD = ('Method',)
+_STEMS = {
+    'Full Sup.': 'full_sup',
+    'CLIP': 'clip',
+    'ZSSeg': 'zsseg',
+    'Ours': 'ours',
+    'Multi-task': 'multi_task',
+    'Fixed': 'fixed_prompt',
+    'Adaptive': 'adaptive_prompt',
+}
+"""Last part of the names of a method's configs."""
+_METHODS = ('Full Sup.', 'CLIP', 'ZSSeg', 'Ours')
+_Cited = tuple[str, Mapping[str, tuple[float, ...]]]
 
 
-def _columns(task: str, **titles: str) -> tuple[Column, ...]:
+def _rows(
+    section: str, patterns: Mapping[str, str], *methods: str | _Cited
+) -> tuple[Row, ...]:
+    """Describe the rows of one section.
+
+    Args:
+        section: Its heading, may be empty.
+        patterns: By source, names of the configs, with a place for the
+            method.
+        methods: Labels of methods that have configs, and labels of others
+            with the numbers that are cited of them.
+    """
     return tuple(
-        Column(title, f'{task}/{name}') for name, title in titles.items()
+        Row(
+            (method,),
+            section,
+            configs={
+                source: (pattern.format(_STEMS[method]),)
+                for source, pattern in patterns.items()
+            },
+        )
+        if isinstance(method, str)
+        else Row(method[:1], section, cited=method[1])
+        for method in methods
     )
 
 
-_SEMANTIC_PAIR = _columns(
-    'semantic', mIoU_seen='mIoU seen', mIoU_unseen='mIoU unseen'
-)
-_INSTANCE_PAIR = _columns(
-    'instance', mAP_seen='mAP seen', mAP_unseen='mAP unseen'
-)
-_PANOPTIC_SIX = _columns(
-    'panoptic',
-    PQ_seen='PQ seen',
-    SQ_seen='SQ seen',
-    RQ_seen='RQ seen',
-    PQ_unseen='PQ unseen',
-    SQ_unseen='SQ unseen',
-    RQ_unseen='RQ unseen',
-)
-_ALL_TASKS = (*_SEMANTIC_PAIR, *_INSTANCE_PAIR, *_PANOPTIC_SIX)
+def _single_tasks(section: str, label: str, name: str) -> Row:
+    """Describe a row of three models, one for each task."""
+    tasks = ('semantic', 'instance', 'panoptic')
+    configs = tuple(f'{name}_{task}' for task in tasks)
+    return Row((label,), section, configs={'': configs})
 
 
-def _semantic_row(method: str, config: str) -> Row:
-    return Row(
-        (method,),
-        configs={
-            source: (f'table1/semantic_{short}_{config}',)
-            for source, short in _TABLE_1_SOURCES.items()
-        },
-    )
-
-
-def _cited_semantic_row(
-    method: str, coco: tuple[float, ...], voc: tuple[float, ...]
-) -> Row:
-    return Row((method,), cited={'COCO': coco, 'VOC2012': voc})
-
-
-_TABLE_1_SOURCES = {'COCO': 'coco', 'VOC2012': 'voc', 'ADE20K': 'ade'}
+_DATASETS = {
+    'COCO': 'table1/semantic_coco_{}',
+    'VOC2012': 'table1/semantic_voc_{}',
+    'ADE20K': 'table1/semantic_ade_{}',
+}
 _TABLE_1 = Table(
     1,
     'Open-vocabulary semantic segmentation',
-    ('Method',),
+    _METHOD,
     tuple(
         Column(f'{source} {title}', f'semantic/{name}', source)
-        for source in _TABLE_1_SOURCES
+        for source in _DATASETS
         for name, title in (
             ('mIoU_seen', 'mIoU seen'),
             ('mIoU_unseen', 'mIoU unseen'),
             ('hIoU', 'hIoU'),
         )
     ),
-    (
-        _semantic_row('Full Sup.', 'full_sup'),
-        _cited_semantic_row('SPNet', (34.6, 26.9, 30.3), (77.8, 25.8, 38.8)),
-        _cited_semantic_row('ZS5', (34.9, 10.6, 16.2), (78.0, 21.2, 33.3)),
-        _cited_semantic_row('CaGNet', (35.6, 13.4, 19.5), (78.6, 30.3, 43.7)),
-        _cited_semantic_row('STRICT', (35.3, 30.3, 32.6), (82.7, 35.6, 73.3)),
-        _cited_semantic_row(
-            'ZegFormer', (36.6, 33.2, 34.8), (86.4, 63.6, 73.3)
+    _rows(
+        '',
+        _DATASETS,
+        'Full Sup.',
+        *(
+            (label, {'COCO': coco, 'VOC2012': voc})
+            for label, coco, voc in (
+                ('SPNet', (34.6, 26.9, 30.3), (77.8, 25.8, 38.8)),
+                ('ZS5', (34.9, 10.6, 16.2), (78.0, 21.2, 33.3)),
+                ('CaGNet', (35.6, 13.4, 19.5), (78.6, 30.3, 43.7)),
+                ('STRICT', (35.3, 30.3, 32.6), (82.7, 35.6, 73.3)),
+                ('ZegFormer', (36.6, 33.2, 34.8), (86.4, 63.6, 73.3)),
+            )
         ),
-        _semantic_row('ZSSeg', 'zsseg'),
-        _semantic_row('Ours', 'ours'),
+        'ZSSeg',
+        'Ours',
     ),
 )
-
-
-def _row(section: str, labels: tuple[str, ...], *configs: str) -> Row:
-    return Row(labels, section, configs={'': configs})
-
-
-def _cited_row(section: str, method: str, *numbers: float | None) -> Row:
-    return Row((method,), section, cited={'': numbers})
-
-
 _TABLE_2 = Table(
     2,
     'Open-vocabulary instance segmentation',
-    ('Method',),
+    _METHOD,
     (
-        *_INSTANCE_PAIR,
-        *_columns('instance', mAP='mAP', AP50='AP50', AP75='AP75'),
+        *_INSTANCE,
+        *(
+            Column(name, f'instance/{name}')
+            for name in ('mAP', 'AP50', 'AP75')
+        ),
     ),
     (
-        _row('COCO', _FULL, 'table2/instance_coco_full_sup'),
-        _row('COCO', _CLIP, 'table2/instance_coco_clip'),
-        _row('COCO', _ZSSEG, 'table2/instance_coco_zsseg'),
-        _cited_row('COCO', 'PL', 34.0, 12.4, None, None, None),
-        _cited_row('COCO', 'BLC', 36.0, 13.1, None, None, None),
-        _cited_row('COCO', 'ZSI', 38.7, 13.6, None, None, None),
-        _row('COCO', _OURS, 'table2/instance_coco_ours'),
-        _row('ADE20K', _FULL, 'table2/instance_ade_full_sup'),
-        _row('ADE20K', _CLIP, 'table2/instance_ade_clip'),
-        _row('ADE20K', _ZSSEG, 'table2/instance_ade_zsseg'),
-        _row('ADE20K', _OURS, 'table2/instance_ade_ours'),
+        *_rows(
+            'COCO',
+            {'': 'table2/instance_coco_{}'},
+            'Full Sup.',
+            'CLIP',
+            'ZSSeg',
+            ('PL', {'': (34.0, 12.4)}),
+            ('BLC', {'': (36.0, 13.1)}),
+            ('ZSI', {'': (38.7, 13.6)}),
+            'Ours',
+        ),
+        *_rows('ADE20K', {'': 'table2/instance_ade_{}'}, *_METHODS),
     ),
 )
 _TABLE_3 = Table(
     3,
     'Open-vocabulary panoptic segmentation',
-    ('Method',),
-    _PANOPTIC_SIX,
-    tuple(
-        _row(section, labels, f'table3/panoptic_{short}_{config}')
-        for section, short in (('COCO', 'coco'), ('ADE20K', 'ade'))
-        for labels, config in (
-            (_FULL, 'full_sup'),
-            (_CLIP, 'clip'),
-            (_ZSSEG, 'zsseg'),
-            (_OURS, 'ours'),
-        )
+    _METHOD,
+    _PANOPTIC,
+    (
+        *_rows('COCO', {'': 'table3/panoptic_coco_{}'}, *_METHODS),
+        *_rows('ADE20K', {'': 'table3/panoptic_ade_{}'}, *_METHODS),
     ),
 )
 _TABLE_4 = Table(
     4,
     'The proposed modules, on COCO',
     ('Class prompt', 'Task prompt', 'Interaction', 'Prompt tuning'),
-    _ALL_TASKS,
+    (*_SEMANTIC, *_INSTANCE, *_PANOPTIC),
     tuple(
-        _row(
-            '',
+        Row(
             tuple('yes' if number > part else 'no' for part in range(1, 5)),
-            f'table4/ablation_{number}_{name}',
+            configs={'': (f'table4/ablation_{number}_{name}',)},
         )
         for number, name in enumerate(
             (
@@ -150,74 +165,63 @@ _TABLE_4 = Table(
 )
 
 
-def _zsseg_configs(short: str) -> tuple[str, ...]:
-    return tuple(
-        f'table5/{short}_zsseg_{task}'
-        for task in ('semantic', 'instance', 'panoptic')
-    )
-
-
 _TABLE_5 = Table(
     5,
-    'Trained on one data set, tested on another',
-    ('Method',),
-    (
-        *_columns('semantic', mIoU='mIoU'),
-        *_columns('instance', mAP='mAP'),
-        *_columns('panoptic', PQ='PQ', SQ='SQ', RQ='RQ'),
+    'Trained on one dataset, tested on another',
+    _METHOD,
+    tuple(
+        Column(metric.partition('/')[2], metric)
+        for metric in (
+            'semantic/mIoU',
+            'instance/mAP',
+            'panoptic/PQ',
+            'panoptic/SQ',
+            'panoptic/RQ',
+        )
     ),
     (
-        _row(_CROSS[0], _CLIP, 'table5/coco_to_ade_clip'),
-        _cited_row(_CROSS[0], 'LSeg+', 13.0, None, None, None, None),
-        _cited_row(_CROSS[0], 'OpenSeg', 15.3, None, None, None, None),
-        _row(_CROSS[0], _ZSSEG, *_zsseg_configs('coco_to_ade')),
-        _cited_row(_CROSS[0], 'MaskCLIP', 23.7, 5.9, 15.1, 70.4, 19.2),
-        _row(_CROSS[0], _OURS, 'table5/coco_to_ade_ours'),
-        _row(_CROSS[1], _CLIP, 'table5/ade_to_coco_clip'),
-        _row(_CROSS[1], _ZSSEG, *_zsseg_configs('ade_to_coco')),
-        _row(_CROSS[1], _OURS, 'table5/ade_to_coco_ours'),
+        *_rows(
+            'COCO to ADE20K',
+            {'': 'table5/coco_to_ade_{}'},
+            'CLIP',
+            ('LSeg+', {'': (13.0,)}),
+            ('OpenSeg', {'': (15.3,)}),
+        ),
+        _single_tasks('COCO to ADE20K', 'ZSSeg', 'table5/coco_to_ade_zsseg'),
+        *_rows(
+            'COCO to ADE20K',
+            {'': 'table5/coco_to_ade_{}'},
+            ('MaskCLIP', {'': (23.7, 5.9, 15.1, 70.4, 19.2)}),
+            'Ours',
+        ),
+        *_rows('ADE20K to COCO', {'': 'table5/ade_to_coco_{}'}, 'CLIP'),
+        _single_tasks('ADE20K to COCO', 'ZSSeg', 'table5/ade_to_coco_zsseg'),
+        *_rows('ADE20K to COCO', {'': 'table5/ade_to_coco_{}'}, 'Ours'),
     ),
 )
-_TABLE_6_SOURCES = {'COCO to VOC2012': 'coco', 'ADE20K to VOC2012': 'ade'}
+_TRANSFERS = {
+    'COCO to VOC2012': 'table6/coco_to_voc_{}',
+    'ADE20K to VOC2012': 'table6/ade_to_voc_{}',
+}
 _TABLE_6 = Table(
     6,
-    'Trained on one data set, tested on VOC2012',
-    ('Method',),
+    'Trained on one dataset, tested on VOC2012',
+    _METHOD,
     tuple(
         Column(f'{source} mIoU', 'semantic/mIoU', source)
-        for source in _TABLE_6_SOURCES
+        for source in _TRANSFERS
     ),
-    tuple(
-        Row(
-            labels,
-            configs={
-                source: (f'table6/{short}_to_voc_{config}',)
-                for source, short in _TABLE_6_SOURCES.items()
-            },
-        )
-        for labels, config in (
-            (_CLIP, 'clip'),
-            (_ZSSEG, 'zsseg'),
-            (_OURS, 'ours'),
-        )
-    ),
+    _rows('', _TRANSFERS, 'CLIP', 'ZSSeg', 'Ours'),
 )
 _TABLE_7 = Table(
     7,
     'Training paradigms and prompts, on COCO',
-    ('Method',),
-    _ALL_TASKS,
+    _METHOD,
+    _TABLE_4.columns,
     (
-        _row(
-            'Train paradigm',
-            ('Single-task',),
-            'table7/single_semantic',
-            'table7/single_instance',
-            'table7/single_panoptic',
-        ),
-        _row('Train paradigm', ('Multi-task',), 'table7/multi_task'),
-        _row('Prompt', ('Fixed',), 'table7/fixed_prompt'),
-        _row('Prompt', ('Adaptive',), 'table7/adaptive_prompt'),
+        _single_tasks('Train paradigm', 'Single-task', 'table7/single'),
+        *_rows('Train paradigm', {'': 'table7/{}'}, 'Multi-task'),
+        *_rows('Prompt', {'': 'table7/{}'}, 'Fixed', 'Adaptive'),
     ),
 )
 

@@ -1,7 +1,8 @@
-"""The configs of the tables' rows: printed numbers, and what they run."""
+"""Configs of the tables' rows: printed numbers, training and test."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from tqdm import tqdm
 
 from freeseg_mm.structures import Vocabulary
 
-_NOTES = ('paper', 'lacks', 'weights')
 _TEST_HOOK = 'freeseg_mm.TTAPromptHook'
 _TESTED = ('model', 'test_dataloader', 'test_evaluator', 'test_cfg')
 
@@ -23,8 +23,6 @@ class RowConfig:
     Attributes:
         name: Folder and stem, as ``table1/semantic_coco_ours``.
         paper: Printed numbers by metric, percent.
-        lacks: Parts of the paper's method that the row does without, since
-            they are not there yet.
         weights: The row whose training gives the weights; its own name if
             it is trained itself.
         num_things: Number of seen and of unseen thing classes in the test.
@@ -34,7 +32,6 @@ class RowConfig:
 
     name: str
     paper: dict[str, float]
-    lacks: tuple[str, ...]
     weights: str
     num_things: tuple[int, int]
     training: str
@@ -73,15 +70,15 @@ def load_rows(folder: Path) -> dict[str, RowConfig]:
 
 
 def same_results(
-    row: RowConfig, other: RowConfig, rows: dict[str, RowConfig]
+    row: RowConfig, other: RowConfig, rows: Mapping[str, RowConfig]
 ) -> bool:
-    """Whether two rows train alike and test alike."""
+    """Tell if two rows train alike and test alike."""
     first, second = (rows[each.weights].training for each in (row, other))
     return first == second and row.test == other.test
 
 
 def row_name(config_path: str) -> str:
-    """Folder and stem of a config file, which name a row if it is one."""
+    """Name a row by folder and stem of its config file."""
     path = Path(config_path)
     return f'{path.parent.name}/{path.stem}'
 
@@ -92,7 +89,7 @@ def _load_row(path: Path) -> RowConfig:
         raise ValueError(
             f"{path}: no 'paper' with the printed numbers, by metric"
         )
-    notes = {key: content.pop(key, None) for key in _NOTES}
+    paper, weights = content.pop('paper'), content.pop('weights', None)
     vocabulary = Vocabulary.load(
         content['test_dataloader']['dataset']['vocabulary']
     )
@@ -107,9 +104,8 @@ def _load_row(path: Path) -> RowConfig:
     training, test = digests(content)
     return RowConfig(
         name=name,
-        paper=notes['paper'],
-        lacks=tuple(notes['lacks'] or ()),
-        weights=notes['weights'] or name,
+        paper=paper,
+        weights=weights or name,
         num_things=(sum(seen), len(seen) - sum(seen)),
         training=training,
         test=test,
@@ -117,10 +113,13 @@ def _load_row(path: Path) -> RowConfig:
 
 
 def digests(content: dict[str, Any]) -> tuple[str, str]:
-    """Digests of what a training and of what a test depends on.
+    """Digest all that a training and all that a test depends on.
 
     Args:
-        content: Of a config, without what is noted in it for readers.
+        content: Content of a config, without its notes for readers.
+
+    Returns:
+        Digest of the training, and of the test.
     """
     trained = {
         key: value

@@ -26,7 +26,7 @@ _MEAN_STYLES: dict[bool, Any] = {True: '--', False: ':'}
 
 
 def sorted_scores(scores: Sequence[ClassScore]) -> list[ClassScore]:
-    """The classes that occur, best first, equal ones as they came."""
+    """List the classes that occur, best first, equal ones as they came."""
     found = [score for score in scores if score.value is not None]
     return sorted(found, key=lambda score: -(score.value or 0))
 
@@ -38,8 +38,8 @@ def class_bars(
 
     Args:
         scores: The classes of one task.
-        title: What stands over the figure.
-        measure: What the values are, as ``IoU``.
+        title: Title of the figure.
+        measure: Name of the values, as ``IoU``.
 
     Raises:
         ValueError: If no class occurs.

@@ -1,10 +1,11 @@
-"""What is remembered of each image while a test runs."""
+"""Counts, scores and worst images, collected while a test runs."""
 
-import heapq
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -33,38 +34,26 @@ class Worst(Generic[Item]):
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._offered = 0
-        # the best of those kept comes first, and goes first
-        self._kept: list[tuple[float, int, Item]] = []
+        self._kept: list[tuple[float, Item]] = []
 
     def offer(self, score: float, make_item: Callable[[], Item]) -> None:
         """Keep an item if it is among the worst so far.
 
         Args:
-            score: How good it is; NaN (nothing to judge) is never kept.
+            score: Score of the item; NaN (nothing to judge) is never kept.
             make_item: Called only if the item is kept.
         """
-        if math.isnan(score) or self._number < 1:
-            return
-        self._offered += 1
-        place = (-score, -self._offered)
-        if len(self._kept) < self._number:
-            heapq.heappush(self._kept, (*place, make_item()))
-        elif place > self._kept[0][:2]:
-            heapq.heapreplace(self._kept, (*place, make_item()))
+        place = bisect_right(self._kept, score, key=itemgetter(0))
+        if place < self._number and not math.isnan(score):
+            self._kept.insert(place, (score, make_item()))
+            del self._kept[self._number :]
 
     def sorted(self) -> list[tuple[float, Item]]:
-        """Score and item, the worst first."""
-        return [
-            (-negative, item)
-            for negative, _, item in sorted(
-                self._kept, key=lambda kept: kept[:2], reverse=True
-            )
-        ]
+        """List score and item, the worst first."""
+        return list(self._kept)
 
 
-# What drawing the truth needs.
-_TRUTH_KEYS = (
+_GT_KEYS = (
     'img_id',
     'img_path',
     'ori_shape',
@@ -72,6 +61,7 @@ _TRUTH_KEYS = (
     'sem_seg_path',
     'segments',
 )
+"""Keys of a sample that drawing its ground truth reads."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +69,7 @@ class Specimen:
     """An image kept to be drawn.
 
     Attributes:
-        sample: Where its image and its label files are.
+        sample: Paths and shape of its image and label files.
         prediction: The prediction of the task it was kept for.
     """
 
@@ -93,21 +83,21 @@ class Specimen:
 
 
 class Collector:
-    """Confusion of classes, scores of images, and the worst answers.
+    """Confusion of classes, scores of images, and the worst predictions.
 
     Memory grows with the number of images by a few numbers each; only the
-    worst answers are held.
+    worst predictions are held.
 
     Args:
-        vocabulary: What labels refer to.
-        num_worst: How many of the worst answers of each task to hold.
+        vocabulary: The classes that labels refer to.
+        num_worst: Number of the worst predictions of each task to hold.
         score_thr: Instances that score lower do not count here.
 
     Attributes:
         confusion: Pixels by true and predicted class, (C, C) int64; ``None``
             until a semantic result comes.
         scores: Per image, its file name and its score by task, percent.
-        worst: By task answered, the worst images.
+        worst: By predicted task, the worst images.
     """
 
     def __init__(
@@ -125,7 +115,7 @@ class Collector:
 
         Args:
             sample: With its predictions, ``img_path``, and what the metrics
-                read the truth from.
+                read the ground truth from.
 
         Raises:
             FileNotFoundError: If a label file does not exist.
@@ -146,16 +136,16 @@ class Collector:
         scores = image_scores(sample, predictions, self.vocabulary, counts)
         self.scores.append((Path(sample['img_path']).name, scores))
         for task, prediction in predictions.items():
-            place = {k: sample[k] for k in _TRUTH_KEYS if k in sample}
+            place = {k: sample[k] for k in _GT_KEYS if k in sample}
             worst = self.worst.setdefault(task, Worst(self._num_worst))
             worst.offer(scores[task], partial(Specimen, place, prediction))
 
 
 class CollectHook(Hook):
-    """Show a collector every answer of a test, and the user how far it is.
+    """Hand every prediction of a test to a collector, with a progress bar.
 
     Args:
-        collector: What takes the answers.
+        collector: The collector.
     """
 
     priority = 'VERY_LOW'
@@ -176,7 +166,7 @@ class CollectHook(Hook):
         data_batch: Any = None,
         outputs: Any = None,
     ) -> None:
-        """Hand over the answers of a batch."""
+        """Hand over the predictions of a batch."""
         for sample in outputs:
             self.collector.add(sample.to_dict())
         if self._bar is not None:

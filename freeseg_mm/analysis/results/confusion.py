@@ -1,4 +1,4 @@
-"""Which classes are taken for which, counted in pixels."""
+"""Confusions of classes, counted in pixels, and their picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def count_confusion(
         gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
-        ignore_index: The value of ``truth`` that does not count.
+        ignore_index: The value of ``gt`` that does not count.
 
     Returns:
         Pixels, (C, C) int64, a row for each true class. Counts of several
@@ -56,7 +56,7 @@ def count_confusion(
 
 
 def row_shares(counts: np.ndarray) -> np.ndarray:
-    """Where the pixels of each true class went.
+    """Divide the pixels of each true class among the predicted ones.
 
     Args:
         counts: (R, C), pixels.
@@ -75,7 +75,7 @@ def row_shares(counts: np.ndarray) -> np.ndarray:
 
 
 def largest_mistakes(counts: np.ndarray, number: int) -> list[Mistake]:
-    """The confusions with the largest share of their true class.
+    """List the confusions with the largest share of their true class.
 
     Args:
         counts: Summed result of :func:`count_confusion`, (C, C).
@@ -100,11 +100,11 @@ def largest_mistakes(counts: np.ndarray, number: int) -> list[Mistake]:
 
 
 def most_confused(counts: np.ndarray, number: int) -> list[int]:
-    """The classes that lose or take most, for a matrix one can still read.
+    """Choose the classes that lose or take most, to keep a matrix readable.
 
-    What a class loses is the wrong share of its own pixels; what it takes is
-    the sum of the shares that other classes lose to it. Classes that neither
-    the truth nor the prediction holds are never chosen.
+    A class loses the wrong share of its own pixels, and takes the sum of the
+    shares that other classes lose to it. Classes that neither the ground
+    truth nor the prediction holds are never chosen.
 
     Args:
         counts: Summed result of :func:`count_confusion`, (C, C).
@@ -124,16 +124,16 @@ def most_confused(counts: np.ndarray, number: int) -> list[int]:
 def split_shares(
     counts: np.ndarray, is_seen: Sequence[bool]
 ) -> dict[str, dict[str, float]]:
-    """Where the pixels of seen and of unseen classes went.
+    """Divide the pixels of seen and of unseen classes by what they became.
 
     Args:
         counts: Summed result of :func:`count_confusion`, (C, C).
         is_seen: Per class, whether it is seen.
 
     Returns:
-        For the truth ``seen`` and ``unseen``, where there is a pixel of it:
-        the share of its pixels that is ``right``, called ``another seen``
-        or ``another unseen`` class. Each sums to 1.
+        For true classes that are ``seen`` and ``unseen``, where there is a
+        pixel of them: the share of their pixels that is ``right``, called
+        ``another seen`` or ``another unseen`` class. Each sums to 1.
     """
     seen = np.asarray(is_seen, dtype=bool)
     wrong = counts - np.diag(np.diag(counts))
@@ -159,12 +159,12 @@ _OTHERS = 'all other classes'
 def confusion_figure(
     counts: np.ndarray, vocabulary: Vocabulary, classes: Sequence[int]
 ) -> Figure:
-    """Draw where the pixels of each true class went, in percent.
+    """Draw the shares of each true class that were predicted as each class.
 
     Args:
         counts: Pixels by true and predicted class, (C, C).
         vocabulary: Names of the classes.
-        classes: Which to draw, in this order; a last column sums up the
+        classes: Positions to draw, in this order; a last column sums up the
             predictions of all others, so that each row holds 100 %.
 
     Returns:
@@ -214,7 +214,7 @@ def confusion_figure(
 
 
 def shown_shares(counts: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """Shares of some classes, with all others in one column.
+    """Compute the shares of some classes, with all others in one column.
 
     Args:
         counts: Pixels by true and predicted class, (C, C).

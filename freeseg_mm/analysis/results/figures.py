@@ -1,4 +1,4 @@
-"""What the figures share: colours, signs, text and files."""
+"""Colours, signs, text and files that all figures share."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How good the answer on one image is, task by task."""
+"""Scores of the predictions on one image, task by task."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,12 @@ from freeseg_mm.evaluation.splits import class_mean
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.visualization import TaskRegions, gt_regions
 
-# What the numbers of `image_scores` are called.
 SCORE_NAMES = {
     Task.SEMANTIC: 'mIoU',
     Task.INSTANCE: 'quality',
     Task.PANOPTIC: 'PQ',
 }
+"""Names of the numbers of :func:`image_scores`."""
 
 
 def image_scores(
@@ -30,22 +30,23 @@ def image_scores(
     vocabulary: Vocabulary,
     confusion: np.ndarray | None,
 ) -> dict[Task, float]:
-    """Score the answers on one image as if it were the whole data set.
+    """Score the predictions on one image as if it were the whole dataset.
 
-    Semantic: mIoU; panoptic: PQ, both the mean over the classes that truth
-    or answer holds. Instance: the quality of :func:`count_instances`, for
-    AP says little of a single image and counts objects that no picture shows.
+    Semantic: mIoU; panoptic: PQ, both the mean over the classes that ground
+    truth or prediction holds. Instance: the quality of
+    :func:`count_instances`, for AP says little of a single image and counts
+    objects that no picture shows.
 
     Args:
         sample: A tested sample with its predictions and label files.
         predictions: Regions of the predicted tasks.
-        vocabulary: What the labels refer to.
+        vocabulary: The classes that the labels refer to.
         confusion: Pixels of the image by true and predicted class, (C, C);
-            ``None`` if the semantic task was not answered.
+            ``None`` if the semantic task was not predicted.
 
     Returns:
-        Percent by task, for the tasks answered; NaN where neither truth nor
-        answer holds anything.
+        Percent by predicted task; NaN where neither ground truth nor
+        prediction holds anything.
 
     Raises:
         FileNotFoundError: If a label file does not exist.
@@ -90,7 +91,7 @@ def count_instances(
 
     Args:
         prediction: Instances, the surest first.
-        gt: Objects, and what is ignored.
+        gt: Objects, and the ignored pixels.
         num_classes: C.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The result file of a test, and whether it belongs to a config."""
+"""Result file of a test, and the check that it belongs to a config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ from typing import Any
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import read_json
 
-# What tools/test.py --out writes; the parts used here.
 _KEYS = ('metrics', 'config', 'checkpoint', 'vocabulary', 'per_class')
-# The measure that the classes of a task are compared by.
 MEASURES = {Task.SEMANTIC: 'IoU', Task.INSTANCE: 'AP', Task.PANOPTIC: 'PQ'}
+"""Measure that the classes of a task are compared by."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class ClassScore:
 
     Attributes:
         name: Of the class.
-        is_seen: Whether training had labels of it.
-        is_thing: Whether it is countable.
+        is_seen: Training had labels of it.
+        is_thing: It is countable.
         value: Percent, ``None`` if the class does not occur.
     """
 
@@ -33,7 +32,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """What one test measured.
+    """Results of one test.
 
     Attributes:
         path: The file.
@@ -84,7 +83,7 @@ def check_belongs(
     Args:
         result: The results.
         config_path: The config that they should be of.
-        vocabulary: What this config is tested with.
+        vocabulary: The vocabulary that this config is tested with.
 
     Raises:
         ValueError: If the config's file name or the vocabulary differs.

@@ -1,4 +1,4 @@
-"""Test a checkpoint once for all that is analysed."""
+"""One test of a checkpoint for all that is analysed."""
 
 import io
 from collections.abc import Mapping
@@ -25,22 +25,22 @@ def run_test(
     num_worst: int,
     score_thr: float,
 ) -> Collector:
-    """Test as ``tools/test.py`` does and look at every answer.
+    """Test as ``tools/test.py`` does and collect every prediction.
 
     Args:
         config: The config, with its options applied; it is changed.
         checkpoint: The weights.
         out: Folder that gets ``results.json``, as ``tools/test.py --out``
             writes it, and mmengine's log under ``run``.
-        config_path: Where the config was read from.
+        config_path: File that the config was read from.
         options: Entries of the config that the command line changed.
         num_worst: See :class:`Collector`.
         score_thr: See :class:`Collector`.
 
     Raises:
-        FileNotFoundError: If the checkpoint or a file of the data set does
+        FileNotFoundError: If the checkpoint or a file of the dataset does
             not exist.
-        ValueError: If weights, data or answers are unusable.
+        ValueError: If weights, data or predictions are unusable.
     """
     if not checkpoint.is_file():
         raise FileNotFoundError(f'no checkpoint {checkpoint}')

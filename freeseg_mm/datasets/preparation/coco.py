@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from freeseg_mm.structures import Vocabulary
+from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import (
     atomic_path,
     bytes_to_copy,
     file_sizes,
+    naming_errors,
     place,
     write_json,
 )
@@ -40,9 +41,307 @@ from .coco_merge import (
     is_thing_id,
     merge_coco_stuff,
 )
-from .coco_source import CocoImage, CocoSource
-from .split_preparation import DatasetLayout, Say, SplitPreparation
-from .target_vocabulary import write_builtin_vocabulary
+from .coco_source import NUM_IMAGES, CocoSource
+from .image_ground_truth import ImageGroundTruth, gt_of_labels
+from .labelled_split import LabelledSplit
+from .split_preparation import (
+    DatasetLayout,
+    PreparedSplit,
+    Say,
+    SourceImage,
+    SplitPreparation,
+    prepare_builtin,
+    refuse_source_as_target,
+)
+
+# Counted up when the same download gives another result, so that the work
+# of an older version is not taken for finished.
+_MERGE_RULE = 1
+# Bytes written for a byte read: 1.24 on 200 images, plus the rounding of the
+# file system per file.
+_GROWTH = 1.3
+_BYTES_PER_BLOCK = 4096
+
+
+def prepare_coco(
+    source: Path,
+    target: Path,
+    *,
+    splits: Sequence[str] = tuple(NUM_IMAGES),
+    workers: int = 1,
+    copy: bool = False,
+    subset: bool = False,
+    say: Say = print,
+) -> list[PreparedSplit]:
+    """Turn the public COCO 2017 download into the package's format.
+
+    Where the download has COCO-Stuff's maps but no folder ``annotations`` at
+    all, the maps alone are prepared, for semantic segmentation only: they
+    tell no objects apart.
+
+    Everything is checked before anything is written. Work that an earlier
+    run finished is not repeated; the result does not depend on that, nor on
+    the number of workers.
+
+    Args:
+        source: Folder of the download: ``train2017/``, ``val2017/``,
+            ``annotations/`` (panoptic JSON and PNGs, instances JSON) and
+            ``stuffthingmaps/``.
+        target: Folder to write, see ``DatasetLayout``.
+        splits: ``train2017``, ``val2017`` or both.
+        workers: Number of processes.
+        copy: Copy images and instances JSON rather than link to them.
+        subset: Accept another number of images than the official one.
+        say: Takes a line about the work and the disk space it needs.
+
+    Raises:
+        FileNotFoundError: If a part of the download is missing.
+        FileExistsError: If the target holds something else already.
+        OSError: If the disk is too small.
+        ValueError: If a file is damaged or does not fit the others.
+    """
+    refuse_source_as_target(source, target)
+    parts = [CocoSource(source, split) for split in splits]
+    layouts = [DatasetLayout(target, split) for split in splits]
+    prepared: list[SplitPreparation] = []
+    if has_maps_alone(source):
+        vocabulary = Vocabulary.load(VOCABULARY_NAME)
+        for part, layout in zip(parts, layouts, strict=True):
+            prepared.append(
+                LabelledSplit(
+                    layout,
+                    part.read_maps(subset),
+                    image_folder=part.images,
+                    read_gt=CocoStuffReader(vocabulary.is_thing),
+                    vocabulary=vocabulary,
+                    tasks=[Task.SEMANTIC],
+                    why='there is no annotations folder, so no objects are '
+                    'known',
+                    source={'dataset': 'coco', 'masks': 'stuffthingmaps'},
+                    copy=copy,
+                )
+            )
+    else:
+        for part in parts:
+            part.require_layout()
+        for part, layout in zip(parts, layouts, strict=True):
+            say(f'reading {part.panoptic_json}')
+            official, images = part.read(subset)
+            prepared.append(
+                CocoPreparation(part, layout, official, images, copy=copy)
+            )
+    return prepare_builtin(VOCABULARY_NAME, target, prepared, workers, say)
+
+
+def has_maps_alone(source: Path) -> bool:
+    """Tell whether a download has maps and no ``annotations``."""
+    return (source / 'stuffthingmaps').is_dir() and not (
+        source / 'annotations'
+    ).exists()
+
+
+@dataclass(frozen=True)
+class CocoStuffReader:
+    """Reads the semantic ground truth of one image.
+
+    Attributes:
+        is_thing: Whether each class of the vocabulary is countable.
+    """
+
+    is_thing: tuple[bool, ...]
+
+    def __call__(self, image: SourceImage) -> ImageGroundTruth:
+        """One region a class, an exact crowd if it is a thing's."""
+        (path,) = image.labels
+        labels = read_label_map(path)
+        with naming_errors(path):
+            classes = semantic_labels(labels)
+        return gt_of_labels(classes, self.is_thing)
+
+
+class CocoPreparation(SplitPreparation):
+    """One split of COCO, its two annotations merged.
+
+    Args:
+        source: The download.
+        layout: Paths of everything written.
+        official: Content of the panoptic JSON.
+        images: The images it lists.
+        copy: Copy images and instances JSON rather than link to them.
+    """
+
+    verb = 'merge'
+
+    def __init__(
+        self,
+        source: CocoSource,
+        layout: DatasetLayout,
+        official: Mapping[str, Any],
+        images: Sequence[SourceImage],
+        *,
+        copy: bool,
+    ) -> None:
+        subject = {
+            'merge_rule': _MERGE_RULE,
+            'vocabulary': Vocabulary.load(VOCABULARY_NAME).content_hash,
+            'panoptic_json_sha256': source.digest(),
+        }
+        super().__init__(layout, images, subject)
+        self.source = source
+        self.official = official
+        self.copy = copy
+
+    def image_worker(self) -> Callable[[SourceImage], dict[str, Any]]:
+        """Merge one image; its record is its panoptic annotation."""
+        return partial(_prepare_image, self.source.images, self.layout)
+
+    def estimate_bytes(self, todo: Sequence[SourceImage]) -> int:
+        """Estimate a little more than is read."""
+        panoptic = file_sizes(self.source.panoptic_pngs)
+        labels = file_sizes(self.source.stuffthingmaps)
+        num_bytes = _GROWTH * sum(
+            panoptic[image.labels[0].name] + labels[image.labels[1].name]
+            for image in todo
+        )
+        if todo:
+            # two files per image, each half a block on average
+            num_bytes += len(todo) * _BYTES_PER_BLOCK
+            num_bytes += _GROWTH * self.source.panoptic_json.stat().st_size
+        if self.copy:
+            num_bytes += self.source.instances_json.stat().st_size
+            num_bytes += bytes_to_copy(self.source.images, self.layout.images)
+        return int(num_bytes)
+
+    def place_files(self) -> None:
+        """Link or copy images and instances JSON."""
+        place(self.source.images, self.layout.images, self.copy)
+        place(
+            self.source.instances_json, self.layout.instances_json, self.copy
+        )
+
+    def is_whole(self) -> bool:
+        """Tell whether the merge report is there too."""
+        return self.layout.merge_report.is_file() and super().is_whole()
+
+    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write the merge report and the panoptic JSON."""
+        write_json(self.report(records), self.layout.merge_report, indent=1)
+        write_json(
+            _panoptic_json(self.official, records, self.subject),
+            self.layout.panoptic_json,
+        )
+
+    def report(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Count pixels by source."""
+        sizes = [image.content['size'] for image in self.images]
+        return build_merge_report(
+            self.source.split,
+            sum(height * width for height, width in sizes),
+            records,
+            sum(
+                segment['category_id'] in fine_categories()
+                for image in self.images
+                for segment in image.content['segments']
+            ),
+        )
+
+    def summarize(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Describe the merge report, and count images that are not listed."""
+        lines = summarize(self.report(records))
+        listed = {image.file_name for image in self.images}
+        num_unlisted = len(set(file_sizes(self.source.images)) - listed)
+        if num_unlisted:
+            lines.append(
+                f'  {num_unlisted} image files are not in the JSON: unused'
+            )
+        return lines
+
+
+def _prepare_image(
+    image_folder: Path, target: DatasetLayout, image: SourceImage
+) -> dict[str, Any]:
+    """Write the annotations of one image; return its JSON annotation."""
+    size = image.content['size']
+    check_image_file(image_folder / image.file_name, size)
+    panoptic_path, label_path = image.labels
+    panoptic_ids = decode_panoptic_png(panoptic_path)
+    require_size(panoptic_path, panoptic_ids.shape, size)
+    stuff_things = read_label_map(label_path)
+    require_size(label_path, stuff_things.shape, size)
+    with naming_errors(label_path):
+        semantic = semantic_labels(stuff_things)
+    with naming_errors(panoptic_path):
+        ids, segments = merge_coco_stuff(
+            panoptic_ids, image.content['segments'], stuff_things
+        )
+    with atomic_path(target.panoptic_pngs / image.png_name) as name:
+        encode_panoptic_png(ids, name)
+    write_label_map(semantic, target.semantic_pngs / image.png_name)
+    labelled = stuff_things != UNLABELLED
+    return {
+        'image_id': image.id,
+        'file_name': image.png_name,
+        'segments_info': segments,
+        'coco_stuff': {
+            'labelled': int(labelled.sum()),
+            'covered': int((labelled & (ids != VOID_ID)).sum()),
+        },
+    }
+
+
+def semantic_labels(stuff_things: np.ndarray) -> np.ndarray:
+    """Turn COCO-Stuff's labels into class indices.
+
+    Args:
+        stuff_things: Official stuffthingmap, (H, W) uint8, category id minus
+            1, 255 is unlabelled.
+
+    Returns:
+        Positions in the vocabulary of 171 classes, (H, W) uint8, 255 is
+        ignored.
+
+    Raises:
+        ValueError: If a label is none of the 171 classes.
+    """
+    indices = _index_of_label()[stuff_things]
+    unknown = np.unique(stuff_things[indices < 0])
+    if unknown.size:
+        raise ValueError(
+            f'labels {unknown.tolist()} are unknown; COCO-Stuff has category '
+            'id minus 1 of its 171 classes, and 255'
+        )
+    return indices.astype(np.uint8)
+
+
+@cache
+def _index_of_label() -> np.ndarray:
+    """Class index by label, (256,) int16, negative where there is none."""
+    indices = np.full(UNLABELLED + 1, -1, np.int16)
+    labels = [category - LABEL_OFFSET for category in fine_categories()]
+    indices[labels] = np.arange(len(labels))
+    indices[UNLABELLED] = IGNORE_INDEX
+    return indices
+
+
+def _panoptic_json(
+    official: Mapping[str, Any],
+    annotations: Sequence[Mapping[str, Any]],
+    subject: Mapping[str, Any],
+) -> dict[str, Any]:
+    return {
+        'info': {
+            'description': 'COCO 2017 panoptic ground truth over 171 classes: '
+            "COCO panoptic, refilled with COCO-Stuff's classes",
+            'prepared': dict(subject),
+        },
+        'licenses': official.get('licenses', []),
+        'images': official['images'],
+        'annotations': list(annotations),
+        'categories': [
+            {'id': id_, 'name': name, 'isthing': int(is_thing_id(id_))}
+            for id_, name in fine_categories().items()
+        ],
+    }
 
 
 def build_merge_report(
@@ -108,11 +407,11 @@ def build_merge_report(
 
 
 def summarize(report: Mapping[str, Any], num_classes: int = 5) -> list[str]:
-    """Say in a few lines what a merge report holds.
+    """Describe a merge report in a few lines.
 
     Args:
-        report: See :func:`build_merge_report`.
-        num_classes: How many of the largest classes to list.
+        report: Outcome of :func:`build_merge_report`.
+        num_classes: Number of the largest classes to list.
     """
     pixels = report['pixels']
     stuff = report['coco_stuff']
@@ -136,16 +435,10 @@ def summarize(report: Mapping[str, Any], num_classes: int = 5) -> list[str]:
             f'  {report["segments_without_pixels"]} official segments have '
             'no pixel in their PNG and were left out'
         )
-    return lines + _largest_classes(report['classes'], num_classes)
-
-
-def _largest_classes(
-    classes: Mapping[str, Mapping[str, int]], num_classes: int
-) -> list[str]:
     largest = sorted(
-        classes.items(), key=lambda entry: -sum(entry[1].values())
+        report['classes'].items(), key=lambda entry: -sum(entry[1].values())
     )
-    return [
+    return lines + [
         f'  {name:<18}{counts["panoptic"]:>15,} panoptic'
         f'{counts["coco_stuff"]:>15,} COCO-Stuff'
         for name, counts in largest[:num_classes]
@@ -154,282 +447,3 @@ def _largest_classes(
 
 def _percent(part: int, whole: int) -> str:
     return f'{100 * part / whole:.2f} %' if whole else 'none'
-
-
-# Counted up when the same download gives another result, so that what an
-# older version prepared is not taken for finished.
-_MERGE_RULE = 1
-# What is written, as a multiple of what is read: 1.24 on 200 images, plus
-# what the file system rounds up per file.
-_GROWTH = 1.3
-_BYTES_PER_BLOCK = 4096
-
-
-@dataclass(frozen=True)
-class PreparedSplit:
-    """What a preparation did.
-
-    Attributes:
-        report: Content of the merge report, see ``build_merge_report``.
-        num_written: Images whose annotations this run wrote; 0 if all was
-            there.
-        num_unlisted: Image files that the JSON does not list.
-    """
-
-    report: dict[str, Any]
-    num_written: int
-    num_unlisted: int
-
-
-def prepare_coco(
-    source: Path,
-    target: Path,
-    *,
-    splits: Sequence[str] = ('train2017', 'val2017'),
-    workers: int = 1,
-    copy: bool = False,
-    subset: bool = False,
-    say: Say = print,
-) -> list[PreparedSplit]:
-    """Turn the public COCO 2017 download into the package's format.
-
-    Everything is checked before anything is written. What an earlier run
-    finished is not made again; the result does not depend on that, nor on
-    the number of workers.
-
-    Args:
-        source: Folder of the download: ``train2017/``, ``val2017/``,
-            ``annotations/`` (panoptic JSON and PNGs, instances JSON) and
-            ``stuffthingmaps/``.
-        target: Folder to write, see ``DatasetLayout``.
-        splits: Which of ``train2017`` and ``val2017``.
-        workers: How many processes.
-        copy: Copy images and instances JSON rather than link to them.
-        subset: Accept another number of images than the official one.
-        say: Where to tell what comes next and how much disk it takes.
-
-    Raises:
-        FileNotFoundError: If a part of the download is missing.
-        FileExistsError: If the target holds something else already.
-        OSError: If the disk is too small.
-        ValueError: If a file is damaged or does not fit the others.
-    """
-    if source.resolve() == target.resolve():
-        raise ValueError(
-            f'source and target are both {source}; the official annotations '
-            'would be overwritten, choose another target'
-        )
-    sources = [CocoSource(source, split) for split in splits]
-    for part in sources:
-        part.require_layout()
-    content = []
-    for part in sources:
-        say(f'reading {part.panoptic_json}')
-        content.append(part.read(subset))
-    target.mkdir(parents=True, exist_ok=True)
-    write_builtin_vocabulary(VOCABULARY_NAME, target)
-    prepared = []
-    for part, (official, images) in zip(sources, content, strict=True):
-        layout = DatasetLayout(target, part.split)
-        split = CocoPreparation(part, layout, official, images, copy=copy)
-        records, num_written = split.run(workers, say)
-        prepared.append(
-            PreparedSplit(
-                report=split.report(records),
-                num_written=num_written,
-                num_unlisted=split.count_unlisted(),
-            )
-        )
-    return prepared
-
-
-class CocoPreparation(SplitPreparation[CocoImage]):
-    """One split of COCO, its two annotations merged.
-
-    Args:
-        source: The download.
-        layout: Where everything goes.
-        official: Content of the panoptic JSON.
-        images: The images it lists.
-        copy: Copy images and instances JSON rather than link to them.
-    """
-
-    verb = 'merge'
-
-    def __init__(
-        self,
-        source: CocoSource,
-        layout: DatasetLayout,
-        official: Mapping[str, Any],
-        images: Sequence[CocoImage],
-        *,
-        copy: bool,
-    ) -> None:
-        subject = {
-            'merge_rule': _MERGE_RULE,
-            'vocabulary': Vocabulary.load(VOCABULARY_NAME).content_hash,
-            'panoptic_json_sha256': source.digest(),
-        }
-        super().__init__(layout, images, subject)
-        self.source = source
-        self.official = official
-        self.copy = copy
-
-    def image_worker(self) -> Callable[[CocoImage], dict[str, Any]]:
-        """Merge one image; its record is its panoptic annotation."""
-        return partial(_prepare_image, self.source, self.layout)
-
-    def estimate_bytes(self, todo: Sequence[CocoImage]) -> int:
-        """As much as is read, and a bit."""
-        panoptic = file_sizes(self.source.panoptic_pngs)
-        labels = file_sizes(self.source.stuffthingmaps)
-        num_bytes = _GROWTH * sum(
-            panoptic[image.png_name] + labels[image.label_name]
-            for image in todo
-        )
-        if todo:
-            # two files per image, each half a block on average
-            num_bytes += len(todo) * _BYTES_PER_BLOCK
-            num_bytes += _GROWTH * self.source.panoptic_json.stat().st_size
-        if self.copy:
-            num_bytes += self.source.instances_json.stat().st_size
-            num_bytes += bytes_to_copy(self.source.images, self.layout.images)
-        return int(num_bytes)
-
-    def place_files(self, workers: int) -> None:
-        """Link or copy images and instances JSON."""
-        place(self.source.images, self.layout.images, self.copy, workers)
-        place(
-            self.source.instances_json,
-            self.layout.instances_json,
-            self.copy,
-            workers,
-        )
-
-    def is_whole(self) -> bool:
-        """Whether the merge report is there too."""
-        return self.layout.merge_report.is_file() and super().is_whole()
-
-    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write the merge report and the panoptic JSON."""
-        write_json(self.report(records), self.layout.merge_report, indent=1)
-        write_json(
-            _panoptic_json(self.official, records, self.subject),
-            self.layout.panoptic_json,
-        )
-
-    def report(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Where the pixels came from."""
-        return build_merge_report(
-            self.source.split,
-            sum(image.size[0] * image.size[1] for image in self.images),
-            records,
-            _count_kept_segments(self.images),
-        )
-
-    def count_unlisted(self) -> int:
-        """Image files that the JSON does not list."""
-        listed = {image.file_name for image in self.images}
-        return len(set(file_sizes(self.source.images)) - listed)
-
-
-def _prepare_image(
-    source: CocoSource, target: DatasetLayout, image: CocoImage
-) -> dict[str, Any]:
-    """Write the annotations of one image; return its JSON annotation."""
-    check_image_file(source.images / image.file_name, image.size)
-    panoptic_path = source.panoptic_pngs / image.png_name
-    label_path = source.stuffthingmaps / image.label_name
-    panoptic_ids = decode_panoptic_png(panoptic_path)
-    require_size(panoptic_path, panoptic_ids.shape, image.size)
-    stuff_things = read_label_map(label_path)
-    require_size(label_path, stuff_things.shape, image.size)
-    try:
-        semantic = semantic_labels(stuff_things)
-    except ValueError as error:
-        raise ValueError(f'{label_path}: {error}') from error
-    try:
-        ids, segments = merge_coco_stuff(
-            panoptic_ids, image.segments, stuff_things
-        )
-    except ValueError as error:
-        raise ValueError(f'{panoptic_path}: {error}') from error
-    with atomic_path(target.panoptic_pngs / image.png_name) as name:
-        encode_panoptic_png(ids, name)
-    write_label_map(semantic, target.semantic_pngs / image.label_name)
-    labelled = stuff_things != UNLABELLED
-    return {
-        'image_id': image.id,
-        'file_name': image.png_name,
-        'segments_info': segments,
-        'coco_stuff': {
-            'labelled': int(labelled.sum()),
-            'covered': int((labelled & (ids != VOID_ID)).sum()),
-        },
-    }
-
-
-def semantic_labels(stuff_things: np.ndarray) -> np.ndarray:
-    """Turn COCO-Stuff's labels into class indices.
-
-    Args:
-        stuff_things: Official stuffthingmap, (H, W) uint8, category id minus
-            1, 255 is unlabelled.
-
-    Returns:
-        Positions in the vocabulary of 171 classes, (H, W) uint8, 255 is
-        ignored.
-
-    Raises:
-        ValueError: If a label is none of the 171 classes.
-    """
-    unknown = np.setdiff1d(np.unique(stuff_things), _known_labels())
-    if unknown.size:
-        raise ValueError(
-            f'labels {unknown.tolist()} are unknown; COCO-Stuff has category '
-            'id minus 1 of its 171 classes, and 255'
-        )
-    return _index_of_label()[stuff_things]
-
-
-@cache
-def _known_labels() -> np.ndarray:
-    return np.array([*(i - LABEL_OFFSET for i in fine_categories()), 255])
-
-
-@cache
-def _index_of_label() -> np.ndarray:
-    """Class index by label, (256,) uint8, 255 where there is no class."""
-    indices = np.full(UNLABELLED + 1, IGNORE_INDEX, np.uint8)
-    labels = [category - LABEL_OFFSET for category in fine_categories()]
-    indices[labels] = np.arange(len(labels))
-    return indices
-
-
-def _count_kept_segments(images: Sequence[CocoImage]) -> int:
-    return sum(
-        segment['category_id'] in fine_categories()
-        for image in images
-        for segment in image.segments
-    )
-
-
-def _panoptic_json(
-    official: Mapping[str, Any],
-    annotations: Sequence[Mapping[str, Any]],
-    subject: Mapping[str, Any],
-) -> dict[str, Any]:
-    return {
-        'info': {
-            'description': 'COCO 2017 panoptic truth over 171 classes: '
-            "COCO panoptic, refilled with COCO-Stuff's classes",
-            'prepared': dict(subject),
-        },
-        'licenses': official.get('licenses', []),
-        'images': official['images'],
-        'annotations': list(annotations),
-        'categories': [
-            {'id': id_, 'name': name, 'isthing': int(is_thing_id(id_))}
-            for id_, name in fine_categories().items()
-        ],
-    }

@@ -1,11 +1,11 @@
-"""One panoptic truth over 171 classes from COCO's two annotations.
+"""One panoptic ground truth over 171 classes from COCO's two annotations.
 
-COCO's panoptic truth separates objects but has 133 classes, 17 of them
+COCO's panoptic annotations separate objects but have 133 classes, 17 of them
 unions of COCO-Stuff's classes (``tree-merged`` = branch, bush, leaves, tree)
 and 12 stuff classes left out. COCO-Stuff has all 91 stuff classes but no
-objects. The merge keeps what the panoptic truth says wherever its class
-exists among the 171 and asks COCO-Stuff about the rest (paper, Sec. 4.1.1:
-"merge them to get the unified, category-wide annotations").
+objects. The merge keeps the panoptic segments whose class exists among the
+171 and takes the rest from COCO-Stuff (paper, Sec. 4.1.1: "merge them to get
+the unified, category-wide annotations").
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def panoptic_categories() -> dict[int, str]:
 
 
 def is_thing_id(category_id: int) -> bool:
-    """Whether a category id is that of a thing."""
+    """Tell whether a category id is that of a thing."""
     return category_id < _STUFF_IDS.start
 
 
@@ -67,14 +67,14 @@ def merge_coco_stuff(
     segments: Sequence[Mapping[str, Any]],
     stuff_things: np.ndarray,
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Merge one image's panoptic truth with its COCO-Stuff labels.
+    """Merge one image's panoptic annotation with its COCO-Stuff labels.
 
     - Segments of the 80 things (crowds included) and of the 36 stuff classes
       that mean the same in both annotations keep their id and every pixel.
     - Pixels of merged classes and void pixels take COCO-Stuff's class where
-      it names one of the 91 stuff classes, the 36 included: there is no
-      better witness for a pixel that the panoptic truth leaves open. They
-      join the kept segment of that class, else become one new segment.
+      it is one of the 91 stuff classes, the 36 included, for nothing else
+      labels a pixel that the panoptic annotation leaves open. They join the
+      kept segment of that class, else become one new segment.
     - A thing label of COCO-Stuff cannot say which object it means, so it
       never makes or enlarges a segment: such a pixel stays void.
 

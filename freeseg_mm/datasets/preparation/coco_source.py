@@ -5,35 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freeseg_mm.utils.files import file_sizes, read_json, require_files
+from freeseg_mm.utils.files import (
+    file_sizes,
+    naming_errors,
+    read_json,
+    require_files,
+)
 
 from .coco_merge import panoptic_categories
+from .split_preparation import SourceImage, require_count
 
 NUM_IMAGES = {'train2017': 118_287, 'val2017': 5_000}
-
-
-@dataclass(frozen=True)
-class CocoImage:
-    """An image with its official panoptic annotation.
-
-    Attributes:
-        id: COCO's image id.
-        file_name: Of the image.
-        size: (H, W) in pixels.
-        png_name: Of the panoptic PNG.
-        segments: The official ``segments_info``.
-    """
-
-    id: int
-    file_name: str
-    size: tuple[int, int]
-    png_name: str
-    segments: list[dict[str, Any]]
-
-    @property
-    def label_name(self) -> str:
-        """Of the stuffthingmap, and of the semantic map made from it."""
-        return f'{Path(self.file_name).stem}.png'
 
 
 @dataclass(frozen=True)
@@ -99,14 +81,16 @@ class CocoSource:
         """SHA-256 of the panoptic JSON, hexadecimal."""
         return hashlib.sha256(self.panoptic_json.read_bytes()).hexdigest()
 
-    def read(self, subset: bool) -> tuple[dict[str, Any], list[CocoImage]]:
+    def read(self, subset: bool) -> tuple[dict[str, Any], list[SourceImage]]:
         """Read the panoptic JSON and check that all its files are there.
 
         Args:
             subset: Accept another number of images than the official one.
 
         Returns:
-            The JSON object, and its images in order.
+            The JSON object, and its images in order: their ``labels`` are
+            the panoptic PNG and the stuffthingmap, their ``content`` has
+            ``size``, (H, W), and the official ``segments``.
 
         Raises:
             FileNotFoundError: If a file is missing.
@@ -117,15 +101,9 @@ class CocoSource:
         content = read_json(
             self.panoptic_json, ['images', 'annotations', 'categories']
         )
-        try:
+        with naming_errors(self.panoptic_json):
             self._check_categories(content['categories'])
-            images = _pair(content['images'], content['annotations'])
-        except KeyError as error:
-            raise ValueError(
-                f'{self.panoptic_json}: an entry lacks the key {error}'
-            ) from error
-        except ValueError as error:
-            raise ValueError(f'{self.panoptic_json}: {error}') from error
+            images = self._pair(content['images'], content['annotations'])
         if not subset and len(images) != NUM_IMAGES[self.split]:
             raise ValueError(
                 f'{self.panoptic_json} lists {len(images):,} images but '
@@ -134,11 +112,50 @@ class CocoSource:
             )
         for folder, names in (
             (self.images, [image.file_name for image in images]),
-            (self.panoptic_pngs, [image.png_name for image in images]),
-            (self.stuffthingmaps, [image.label_name for image in images]),
+            (self.panoptic_pngs, [image.labels[0].name for image in images]),
+            (self.stuffthingmaps, [image.labels[1].name for image in images]),
         ):
             require_files(names, file_sizes(folder), folder)
         return content, images
+
+    def read_maps(self, subset: bool) -> list[SourceImage]:
+        """List COCO-Stuff's maps and check that their images are there.
+
+        Args:
+            subset: Accept another number of images than the official one.
+
+        Raises:
+            FileNotFoundError: If a folder or an image is missing.
+            ValueError: If there is not the official number of maps, or one
+                is not named by an image id.
+        """
+        for folder in (self.images, self.stuffthingmaps):
+            if not folder.is_dir():
+                raise FileNotFoundError(f'no folder {folder}')
+        maps = sorted(
+            name
+            for name in file_sizes(self.stuffthingmaps)
+            if name.endswith('.png')
+        )
+        where = str(self.stuffthingmaps)
+        require_count(len(maps), NUM_IMAGES[self.split], subset, where)
+        odd = [name for name in maps if not Path(name).stem.isdecimal()]
+        if odd:
+            raise ValueError(
+                f'{where} holds {odd[:5]}; maps are named by image ids, as '
+                '000000000139.png'
+            )
+        images = [
+            SourceImage(
+                int(Path(name).stem),
+                f'{Path(name).stem}.jpg',
+                (self.stuffthingmaps / name,),
+            )
+            for name in maps
+        ]
+        names = [image.file_name for image in images]
+        require_files(names, file_sizes(self.images), self.images)
+        return images
 
     @staticmethod
     def _check_categories(categories: list[dict[str, Any]]) -> None:
@@ -152,29 +169,35 @@ class CocoSource:
                     + (f', where it is {expected!r}' if expected else '')
                 )
 
-
-def _pair(
-    images: list[dict[str, Any]], annotations: list[dict[str, Any]]
-) -> list[CocoImage]:
-    by_image = {entry['image_id']: entry for entry in annotations}
-    ids = {entry['id'] for entry in images}
-    if not len(ids) == len(images) == len(annotations) == len(by_image):
-        raise ValueError(
-            'expected one annotation per image, got '
-            f'{len(images)} images ({len(ids)} ids) and {len(annotations)} '
-            f'annotations (of {len(by_image)} images)'
-        )
-    if ids != set(by_image):
-        raise ValueError(
-            f'image ids {sorted(ids - set(by_image))[:5]} have no annotation'
-        )
-    return [
-        CocoImage(
-            id=entry['id'],
-            file_name=entry['file_name'],
-            size=(entry['height'], entry['width']),
-            png_name=by_image[entry['id']]['file_name'],
-            segments=by_image[entry['id']]['segments_info'],
-        )
-        for entry in images
-    ]
+    def _pair(
+        self, images: list[dict[str, Any]], annotations: list[dict[str, Any]]
+    ) -> list[SourceImage]:
+        by_image = {entry['image_id']: entry for entry in annotations}
+        ids = {entry['id'] for entry in images}
+        if not len(ids) == len(images) == len(annotations) == len(by_image):
+            raise ValueError(
+                'expected one annotation per image, got '
+                f'{len(images)} images ({len(ids)} ids) and '
+                f'{len(annotations)} annotations (of {len(by_image)} images)'
+            )
+        if ids != set(by_image):
+            raise ValueError(
+                f'image ids {sorted(ids - set(by_image))[:5]} have no '
+                'annotation'
+            )
+        return [
+            SourceImage(
+                entry['id'],
+                entry['file_name'],
+                (
+                    self.panoptic_pngs / by_image[entry['id']]['file_name'],
+                    self.stuffthingmaps
+                    / f'{Path(entry["file_name"]).stem}.png',
+                ),
+                {
+                    'size': (entry['height'], entry['width']),
+                    'segments': by_image[entry['id']]['segments_info'],
+                },
+            )
+            for entry in images
+        ]

@@ -1,4 +1,4 @@
-"""The one panoptic truth of an image, from label maps, and its files."""
+"""Panoptic ground truth of an image from label maps, and its files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from .split_preparation import DatasetLayout
 
 @dataclass(frozen=True)
 class ImageGroundTruth:
-    """Segments of an image, and its classes as the official maps say.
+    """Segments of an image, and its classes in the official maps.
 
     Attributes:
         ids: Segment id of each pixel, (H, W) integers, 0 is void.
@@ -46,11 +46,11 @@ def gt_of_labels(
 
     An object keeps all its pixels. Of the others each class becomes one
     segment; of a thing class it is an exact crowd: its pixels are of the
-    class, but nobody told its objects apart.
+    class, but its objects were not told apart.
 
     Args:
         classes: Position in the vocabulary, (H, W) uint8, 255 is ignored.
-        is_thing: Per class of the vocabulary.
+        is_thing: Whether each class of the vocabulary is countable.
         objects: Number of the object, (H, W) integers, 0 is none.
         object_labels: Position in the vocabulary of each object.
 
@@ -109,8 +109,8 @@ def encode_objects(
 ) -> list[dict[str, Any]]:
     """The things as COCO instance annotations, without their ids.
 
-    Exact crowds are left out, as in the official files: where nobody told
-    objects apart, there are none to find.
+    Exact crowds are left out, as in the official files: they hold no single
+    objects to find.
     """
     if gt.objects is not None:
         return gt.objects

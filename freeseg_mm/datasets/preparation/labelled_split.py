@@ -1,8 +1,7 @@
-"""Preparing a split whose truth is read from label files, image by image."""
+"""Preparation of a split from label files, image by image."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,58 +11,35 @@ from freeseg_mm.utils.files import bytes_to_copy, place, read_json, write_json
 from freeseg_mm.utils.image_files import IGNORE_INDEX, check_image_file
 
 from .image_ground_truth import ImageGroundTruth, encode_objects, write_gt
-from .split_preparation import DatasetLayout, Say, SplitPreparation
+from .split_preparation import DatasetLayout, SourceImage, SplitPreparation
 
 # Counted up when the same labels give another result.
 _RULE = 1
-# What is written of a byte of labels, and besides for an image (blocks that
+# Bytes written for a byte of labels, and besides for an image (blocks that
 # are not full, JSON): a bit more than on 34 images of ADE20K and 16 of VOC.
 _GROWTH = 2.3
 _BYTES_PER_IMAGE = 6144
 # Besides, where polygons become PNGs: as on 100 images of COCO.
 _BYTES_PER_PAINTED_IMAGE = 8192
+_ADDED = ('id', 'image_id')  # by write() to the objects of an image
+_MAX_NAMES = 8  # of absent classes in a summary
 
 
-@dataclass(frozen=True)
-class SourceImage:
-    """An image with what its truth is read from.
-
-    Attributes:
-        id: Id of the image in the JSON files.
-        file_name: Of the image, from the folder of images.
-        labels: The files that its truth is read from.
-        content: What a JSON file says about it.
-    """
-
-    id: int
-    file_name: str
-    labels: tuple[Path, ...] = ()
-    content: Any = field(default=None, compare=False)
-
-    @property
-    def png_name(self) -> str:
-        """Of the PNGs made of it; folders become part of the name."""
-        return '-'.join(Path(self.file_name).with_suffix('.png').parts)
-
-    @property
-    def label_name(self) -> str:
-        """The same."""
-        return self.png_name
-
-
-class LabelledSplit(SplitPreparation[SourceImage]):
-    """One split of a data set that has its truth in label files.
+class LabelledSplit(SplitPreparation):
+    """One split of a dataset that has its ground truth in label files.
 
     Args:
-        layout: Where everything goes.
-        images: What is prepared, in order.
-        image_folder: Where the images are.
-        read_gt: Reads the truth of an image; sent to other processes.
+        layout: Paths of everything written.
+        images: The images to prepare, in order.
+        image_folder: Folder of the images.
+        read_gt: Reads the ground truth of an image; sent to other processes.
         vocabulary: The classes.
-        has_objects: Whether to write an instances JSON.
-        source: JSON object that names what else decides the truth.
+        tasks: Tasks that the labels serve for; an instances JSON is written
+            if instance segmentation is one of them.
+        why: Reason for fewer than all tasks, for the summary.
+        source: JSON object of all else that decides the ground truth.
         copy: Copy images rather than link to them.
-        num_bytes: Bytes of the JSON that the truth is read from.
+        num_bytes: Bytes of the JSON that the ground truth is read from.
     """
 
     def __init__(
@@ -74,11 +50,13 @@ class LabelledSplit(SplitPreparation[SourceImage]):
         image_folder: Path,
         read_gt: Callable[[SourceImage], ImageGroundTruth],
         vocabulary: Vocabulary,
-        has_objects: bool,
+        tasks: Sequence[Task],
+        why: str = '',
         source: Mapping[str, Any],
         copy: bool = False,
         num_bytes: int = 0,
     ) -> None:
+        has_objects = Task.INSTANCE in tasks
         names = '\n'.join(f'{image.id} {image.file_name}' for image in images)
         subject = {
             'rule': _RULE,
@@ -91,6 +69,8 @@ class LabelledSplit(SplitPreparation[SourceImage]):
         self.image_folder = image_folder
         self.read_gt = read_gt
         self.vocabulary = vocabulary
+        self.tasks = tasks
+        self.why = why
         self.has_objects = has_objects
         self.has_semantic = len(vocabulary) <= IGNORE_INDEX
         self.copy = copy
@@ -107,7 +87,7 @@ class LabelledSplit(SplitPreparation[SourceImage]):
         )
 
     def is_done(self, image: SourceImage) -> bool:
-        """Whether no label file is newer than what was made of it."""
+        """Tell whether no label file is newer than the PNG made of it."""
         made = self.layout.panoptic_pngs / image.png_name
         return all(
             path.stat().st_mtime_ns <= made.stat().st_mtime_ns
@@ -115,7 +95,7 @@ class LabelledSplit(SplitPreparation[SourceImage]):
         )
 
     def estimate_bytes(self, todo: Sequence[SourceImage]) -> int:
-        """More than is read, for ids take more room than classes."""
+        """Estimate more than is read: ids take more room than classes."""
         labels = sum(
             path.stat().st_size for image in todo for path in image.labels
         )
@@ -130,18 +110,17 @@ class LabelledSplit(SplitPreparation[SourceImage]):
             )
         return int(num_bytes)
 
-    def place_files(self, workers: int) -> None:
+    def place_files(self) -> None:
         """Link to the images or copy them."""
         place(
             self.image_folder,
             self.layout.images,
             self.copy,
-            workers,
             self._file_names(),
         )
 
     def is_whole(self) -> bool:
-        """Whether the instances JSON is there too, where one is written."""
+        """Tell whether the instances JSON, if one is due, is there too."""
         return super().is_whole() and (
             not self.has_objects or self.layout.instances_json.is_file()
         )
@@ -149,7 +128,7 @@ class LabelledSplit(SplitPreparation[SourceImage]):
     def finished_records(
         self, content: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """Put together again what :meth:`write` took apart."""
+        """Build the records from the files that :meth:`write` made."""
         if not self.is_whole():
             return []
         objects: dict[int, list] = {}
@@ -216,12 +195,14 @@ class LabelledSplit(SplitPreparation[SourceImage]):
         }
         write_json(panoptic, self.layout.panoptic_json)
 
+    def summarize(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Describe images, classes and tasks."""
+        return summarize_labels(
+            self.layout.split, records, self.vocabulary, self.tasks, self.why
+        )
+
     def _file_names(self) -> list[str]:
         return [image.file_name for image in self.images]
-
-
-# What write() adds to the objects of an image.
-_ADDED = ('id', 'image_id')
 
 
 def _prepare_image(
@@ -246,9 +227,6 @@ def _prepare_image(
     }
 
 
-_MAX_NAMES = 8
-
-
 def summarize_labels(
     split: str,
     records: Sequence[Mapping[str, Any]],
@@ -256,14 +234,14 @@ def summarize_labels(
     tasks: Sequence[Task],
     why: str = '',
 ) -> list[str]:
-    """Say how many images, which classes, and how much is unlabelled.
+    """Describe the images, the classes that occur, and unlabelled pixels.
 
     Args:
         split: Name of the split.
-        records: What ``LabelledSplit`` made of its images.
+        records: Records that ``LabelledSplit`` made of its images.
         vocabulary: The classes.
-        tasks: What the labels serve for.
-        why: Why not for all tasks.
+        tasks: Tasks that the labels serve for.
+        why: Reason for fewer than all tasks.
 
     Returns:
         Lines to print.
@@ -298,75 +276,3 @@ def summarize_labels(
         more = ', ...' if len(absent) > _MAX_NAMES else ''
         lines[1] += f'; absent: {"; ".join(absent[:_MAX_NAMES])}{more}'
     return lines
-
-
-@dataclass(frozen=True)
-class PreparedLabels:
-    """What a preparation did.
-
-    Attributes:
-        summary: What the split holds, lines to print.
-        num_written: Images whose annotations this run wrote; 0 if all was
-            there.
-    """
-
-    summary: list[str]
-    num_written: int
-
-
-def run_split(
-    split: LabelledSplit,
-    *,
-    workers: int,
-    say: Say,
-    tasks: Sequence[Task],
-    why: str = '',
-) -> PreparedLabels:
-    """Prepare a split and sum it up.
-
-    Args:
-        split: What to prepare.
-        workers: How many processes.
-        say: Where to tell what comes next.
-        tasks: What the labels serve for.
-        why: Why not for all tasks.
-    """
-    records, num_written = split.run(workers, say)
-    return PreparedLabels(
-        summary=summarize_labels(
-            split.layout.split, records, split.vocabulary, tasks, why
-        ),
-        num_written=num_written,
-    )
-
-
-def refuse_source_as_target(source: Path, target: Path) -> None:
-    """Raise ValueError if a download would be written into."""
-    if source.resolve() == target.resolve():
-        raise ValueError(
-            f'source and target are both {source}; the official files would '
-            'be overwritten, choose another target'
-        )
-
-
-def require_count(found: int, official: int, subset: bool, where: str) -> None:
-    """Raise ValueError unless there are as many images as there should be."""
-    if not found:
-        raise ValueError(f'{where}: there are no images')
-    if not subset and found != official:
-        raise ValueError(
-            f'{where} has {found:,} images, officially {official:,}; if it '
-            'is meant to be a part, pass --subset'
-        )
-
-
-def numbered(
-    names: Sequence[str], labels: Sequence[tuple[Path, ...]]
-) -> list[SourceImage]:
-    """Images with the ids 1, 2, ... in the order given."""
-    return [
-        SourceImage(index, name, files)
-        for index, (name, files) in enumerate(
-            zip(names, labels, strict=True), 1
-        )
-    ]

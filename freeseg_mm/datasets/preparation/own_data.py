@@ -1,42 +1,49 @@
-"""What importing one's own data shares, whatever it is like."""
+"""Import of one's own data; here from a folder of semantic PNGs.
+
+``own_coco`` imports COCO's JSON files.
+"""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.files import require_files
+from freeseg_mm.utils.files import file_sizes, require_file, require_files
+from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
 
-from .image_ground_truth import ImageGroundTruth
-from .labelled_split import (
-    LabelledSplit,
-    PreparedLabels,
+from .image_ground_truth import ImageGroundTruth, gt_of_labels
+from .labelled_split import LabelledSplit
+from .split_preparation import (
+    DatasetLayout,
+    PreparedSplit,
+    Say,
     SourceImage,
-    run_split,
+    numbered,
 )
-from .split_preparation import DatasetLayout, Say
-from .target_vocabulary import write_vocabulary
+from .target_vocabulary import settle_vocabulary, write_vocabulary
 
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = 1
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Where an import goes, and how.
+    """Target and manner of an import.
 
     Attributes:
-        target: Folder of the data set, see ``DatasetLayout``.
+        target: Folder of the dataset, see ``DatasetLayout``.
         split: Name of the split, ``train`` and ``val`` in the configs.
         unseen: Classes that training may not use; ``None`` leaves it to the
             vocabulary that is there, or marks none.
-        workers: How many processes.
+        workers: Number of processes.
         copy: Copy images rather than link to them.
-        say: Where to tell what comes next and how much disk it takes.
+        say: Takes a line about the work and the disk space it needs.
     """
 
     target: Path
@@ -58,19 +65,19 @@ def run_import(
     tasks: Sequence[Task],
     why: str = '',
     json_path: Path | None = None,
-) -> PreparedLabels:
+) -> PreparedSplit:
     """Write a split of one's own data in the package's format.
 
     Args:
-        options: Where and how.
-        images: What is imported, in order.
-        image_folder: Where the images are.
-        read_gt: Reads the truth of an image; sent to other processes.
+        options: Target and manner.
+        images: The images to import, in order.
+        image_folder: Folder of the images.
+        read_gt: Reads the ground truth of an image; sent to other processes.
         vocabulary: The classes.
-        source: JSON object that names what else decides the truth.
-        tasks: What the labels serve for.
-        why: Why not for all tasks.
-        json_path: File that the truth is read from, if there is one.
+        source: JSON object of all else that decides the ground truth.
+        tasks: Tasks that the labels serve for.
+        why: Reason for fewer than all tasks.
+        json_path: File that the ground truth is read from, if there is one.
 
     Raises:
         FileNotFoundError: If an image or a label file is missing.
@@ -92,14 +99,13 @@ def run_import(
         image_folder=image_folder,
         read_gt=read_gt,
         vocabulary=vocabulary,
-        has_objects=Task.INSTANCE in tasks,
+        tasks=tasks,
+        why=why,
         source={**source, 'json_sha256': digest},
         copy=options.copy,
         num_bytes=json_path.stat().st_size if json_path else 0,
     )
-    return run_split(
-        split, workers=options.workers, say=options.say, tasks=tasks, why=why
-    )
+    return split.run(options.workers, options.say)
 
 
 def require_upright(path: Path) -> None:
@@ -115,7 +121,7 @@ def require_upright(path: Path) -> None:
         with Image.open(path) as image:
             orientation = image.getexif().get(_EXIF_ORIENTATION, _UPRIGHT)
     except (OSError, SyntaxError, ValueError):
-        return  # the check of the image itself says what is wrong
+        return  # the check of the image itself reports it
     if orientation != _UPRIGHT:
         raise ValueError(
             f'image {path} has EXIF orientation {orientation}, so programs '
@@ -135,3 +141,165 @@ def _require_own_names(images: Sequence[SourceImage]) -> None:
                 f'images {other} and {image.file_name} would both have '
                 f'labels {image.png_name}; rename one of them'
             )
+
+
+@dataclass(frozen=True)
+class SemanticReader:
+    """Reads the ground truth of one image.
+
+    Attributes:
+        image_folder: Folder of the images.
+        is_thing: Whether each class of the vocabulary is countable.
+        first_label: Value of the first class; smaller ones are ignored.
+        ignore_label: Value that is ignored.
+    """
+
+    image_folder: Path
+    is_thing: tuple[bool, ...]
+    first_label: int
+    ignore_label: int
+
+    def __call__(self, image: SourceImage) -> ImageGroundTruth:
+        """One region a class."""
+        require_upright(self.image_folder / image.file_name)
+        (path,) = image.labels
+        labels = read_label_map(path).astype(int)
+        positions = labels - self.first_label
+        ignored = (labels == self.ignore_label) | (positions < 0)
+        unknown = ~ignored & (positions >= len(self.is_thing))
+        if unknown.any():
+            last = self.first_label + len(self.is_thing) - 1
+            raise ValueError(
+                f'{path} has label {labels[unknown].max()}; expected '
+                f'{self.first_label} to {last} for the '
+                f'{len(self.is_thing)} classes and {self.ignore_label} '
+                '(ignored)'
+            )
+        classes = np.where(ignored, IGNORE_INDEX, positions)
+        return gt_of_labels(classes.astype(np.uint8), self.is_thing)
+
+
+def import_semantic(
+    options: ImportOptions,
+    *,
+    images: Path,
+    masks: Path,
+    classes: Path,
+    things: Sequence[str] | None = None,
+    first_label: int = 0,
+    ignore_label: int = IGNORE_INDEX,
+) -> PreparedSplit:
+    """Import images and semantic PNGs of the same names.
+
+    Args:
+        options: Target and manner.
+        images: Folder of the images.
+        masks: Folder of 8-bit PNGs, grey or with a palette.
+        classes: The classes in the order of their labels: a text file with
+            one name a line, or a vocabulary JSON.
+        things: Countable classes; default those of a JSON, none of a text
+            file.
+        first_label: Label of the first class; smaller ones are ignored.
+        ignore_label: Label that is ignored.
+
+    Raises:
+        FileNotFoundError: If a file or folder is missing.
+        FileExistsError: If the target holds something else already.
+        ValueError: If a file is damaged or does not fit the others.
+    """
+    wanted = read_classes(classes, things, options.target.name)
+    content = list_pairs(images, masks)
+    vocabulary = settle_vocabulary(
+        options.target, wanted, unseen=options.unseen, in_order=True
+    )
+    any_thing = any(vocabulary.is_thing)
+    return run_import(
+        options,
+        content,
+        image_folder=images,
+        read_gt=SemanticReader(
+            images, vocabulary.is_thing, first_label, ignore_label
+        ),
+        vocabulary=vocabulary,
+        source={
+            'dataset': 'own semantic',
+            'first_label': first_label,
+            'ignore_label': ignore_label,
+        },
+        tasks=[Task.SEMANTIC] + ([] if any_thing else [Task.PANOPTIC]),
+        why='semantic PNGs tell no objects apart'
+        if any_thing
+        else 'there are no things',
+    )
+
+
+def read_classes(
+    path: Path, things: Sequence[str] | None, name: str
+) -> Vocabulary:
+    """Read a list of classes.
+
+    Args:
+        path: A vocabulary JSON, or a text file with one name a line (empty
+            lines are left out).
+        things: Countable classes; ``None`` for those of a JSON, none of a
+            text file.
+        name: Name of the vocabulary of a text file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file has no names or makes no vocabulary, or a
+            thing is none of its classes.
+    """
+    require_file(path)
+    if path.suffix == '.json':
+        vocabulary = Vocabulary.load(path)
+    else:
+        try:
+            lines = path.read_text('utf-8-sig').splitlines()
+            names = [line.strip() for line in lines if line.strip()]
+            vocabulary = Vocabulary.from_names(names, (), (), name=name)
+        except ValueError as error:  # UnicodeDecodeError is one
+            raise ValueError(
+                f'{path}: {error}; expected UTF-8 text with one class a line'
+            ) from error
+    if things is None:
+        return vocabulary
+    unknown = [thing for thing in things if thing not in vocabulary.names]
+    if unknown:
+        raise ValueError(f'{path}: things {unknown} are none of its classes')
+    flags = tuple(name in things for name in vocabulary.names)
+    return replace(vocabulary, is_thing=flags)
+
+
+def list_pairs(images: Path, masks: Path) -> list[SourceImage]:
+    """List images with the PNG of the same name.
+
+    Raises:
+        FileNotFoundError: If a folder, a PNG of an image or an image of a
+            PNG is missing.
+    """
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise FileNotFoundError(f'missing folder {folder}')
+    names = sorted(
+        name
+        for name in file_sizes(images)
+        if Path(name).suffix.lower() in IMAGE_SUFFIXES
+    )
+    found = {
+        Path(name).stem for name in file_sizes(masks) if name.endswith('.png')
+    }
+    stems = {Path(name).stem for name in names}
+    for wanted, present, where, suffix in (
+        (stems, found, masks, '.png'),
+        (found, stems, images, '.jpg or the like'),
+    ):
+        missing = sorted(wanted - present)
+        if missing:
+            raise FileNotFoundError(
+                f'missing file {where / missing[0]}{suffix}; {len(missing)} '
+                f'of {len(wanted)} files are missing there'
+            )
+    return numbered(
+        names, [(masks / f'{Path(name).stem}.png',) for name in names]
+    )

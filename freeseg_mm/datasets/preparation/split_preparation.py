@@ -1,15 +1,19 @@
-"""Preparing one split: what every data set's preparation does alike."""
+"""Preparation of one split: parallel, resumable, the same for all datasets."""
 
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 from freeseg_mm.utils.files import file_sizes, read_json, require_free_space
 from freeseg_mm.utils.journal import Journal
 from freeseg_mm.utils.parallel import parallel_map
+
+from .target_vocabulary import write_builtin_vocabulary
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,6 @@ class DatasetLayout:
 
     root: Path
     split: str
-
-    @property
-    def vocabulary(self) -> Path:
-        """The classes, a file for ``Vocabulary.load``."""
-        return self.root / 'vocabulary.json'
 
     @property
     def images(self) -> Path:
@@ -61,7 +60,7 @@ class DatasetLayout:
 
     @property
     def merge_report(self) -> Path:
-        """JSON of where the pixels of each class came from."""
+        """JSON of COCO alone: the source of the pixels of each class."""
         return self.annotations / f'merge_report_{self.split}.json'
 
     @property
@@ -70,38 +69,48 @@ class DatasetLayout:
         return self.annotations / f'.unfinished_{self.split}.jsonl'
 
     def make_folders(self) -> None:
-        """Create the folders the annotations go to."""
-        self.panoptic_pngs.mkdir(parents=True, exist_ok=True)
-        self.semantic_pngs.mkdir(parents=True, exist_ok=True)
+        """Create the folders of the PNGs."""
+        for folder in (self.panoptic_pngs, self.semantic_pngs):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
-Say = Callable[[str], None]
+@dataclass(frozen=True)
+class SourceImage:
+    """An image with the sources of its ground truth.
 
+    Attributes:
+        id: Id of the image in the JSON files.
+        file_name: Name of the image, from the folder of images.
+        labels: Label files that the ground truth is read from.
+        content: Entries about the image in a JSON file.
+    """
 
-class ImageToPrepare(Protocol):
-    """What has to be known of an image to tell whether it is done."""
-
-    @property
-    def id(self) -> int:
-        """Id of the image in the JSON files."""
-
-    @property
-    def file_name(self) -> str:
-        """Of the image, for messages."""
+    id: int
+    file_name: str
+    labels: tuple[Path, ...] = ()
+    content: Any = field(default=None, compare=False)
 
     @property
     def png_name(self) -> str:
-        """Of the panoptic PNG."""
-
-    @property
-    def label_name(self) -> str:
-        """Of the semantic PNG."""
+        """Name of the PNGs made of it; folders become part of the name."""
+        return '-'.join(Path(self.file_name).with_suffix('.png').parts)
 
 
-Image = TypeVar('Image', bound=ImageToPrepare)
+@dataclass(frozen=True)
+class PreparedSplit:
+    """Outcome of the preparation of one split.
+
+    Attributes:
+        summary: Content of the split, lines to print.
+        num_written: Images whose annotations this run wrote; 0 if all was
+            there.
+    """
+
+    summary: list[str]
+    num_written: int
 
 
-class SplitPreparation(ABC, Generic[Image]):
+class SplitPreparation(ABC):
     """Makes the annotations of one split, in parallel and resumable.
 
     Each image gives a record: a JSON object with ``image_id`` and whatever
@@ -109,11 +118,11 @@ class SplitPreparation(ABC, Generic[Image]):
     in a journal, later in the files that :meth:`write` makes.
 
     Attributes:
-        layout: Where everything goes.
-        images: What is prepared, in order.
-        subject: JSON object that says from what and by which rule; work done
-            under another one counts for nothing.
-        verb: What is done to an image, for messages.
+        layout: Paths of everything written.
+        images: The images to prepare, in order.
+        subject: JSON object of the sources and the rule; work done under
+            another one counts for nothing.
+        verb: Name of the work in messages.
         has_semantic: Whether there are semantic PNGs.
     """
 
@@ -123,7 +132,7 @@ class SplitPreparation(ABC, Generic[Image]):
     def __init__(
         self,
         layout: DatasetLayout,
-        images: Sequence[Image],
+        images: Sequence[SourceImage],
         subject: Mapping[str, Any],
     ) -> None:
         self.layout = layout
@@ -132,23 +141,27 @@ class SplitPreparation(ABC, Generic[Image]):
         self.subject = json.loads(json.dumps(subject))
 
     @abstractmethod
-    def image_worker(self) -> Callable[[Image], dict[str, Any]]:
+    def image_worker(self) -> Callable[[SourceImage], dict[str, Any]]:
         """A small picklable function: write an image's PNGs, give a record."""
 
     @abstractmethod
-    def estimate_bytes(self, todo: Sequence[Image]) -> int:
-        """About how much a run that prepares these images will write."""
+    def estimate_bytes(self, todo: Sequence[SourceImage]) -> int:
+        """Estimate the bytes that preparing these images will write."""
 
     @abstractmethod
-    def place_files(self, workers: int) -> None:
+    def place_files(self) -> None:
         """Link or copy what needs no preparation."""
 
     @abstractmethod
     def write(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Write the split's JSON files from the records of all images."""
 
+    @abstractmethod
+    def summarize(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Describe the content of the split in lines to print."""
+
     def is_whole(self) -> bool:
-        """Whether all that :meth:`write` writes is there."""
+        """Tell whether all that :meth:`write` writes is there."""
         return self.layout.panoptic_json.is_file()
 
     def finished_records(
@@ -157,16 +170,16 @@ class SplitPreparation(ABC, Generic[Image]):
         """Records from the panoptic JSON of an earlier run."""
         return content['annotations']
 
-    def is_done(self, image: Image) -> bool:
-        """Whether what was made of an image is still good."""
+    def is_done(self, image: SourceImage) -> bool:
+        """Tell whether the files made of an image are still good."""
         return True
 
-    def run(self, workers: int, say: Say) -> tuple[list[dict[str, Any]], int]:
+    def run(self, workers: int, say: Say) -> PreparedSplit:
         """Prepare what is missing.
 
-        Returns:
-            The records of all images, in order, and how many images this
-            run prepared.
+        Args:
+            workers: Number of processes.
+            say: Takes a line about the work and the disk space it needs.
 
         Raises:
             FileExistsError: If the target holds something else already.
@@ -188,13 +201,13 @@ class SplitPreparation(ABC, Generic[Image]):
                 f'{num_bytes / 1e9:.3f} GB to write'
             )
             require_free_space(self.layout.root, num_bytes)
-            self.place_files(workers)
+            self.place_files()
             results = parallel_map(
                 self.image_worker(),
                 todo,
                 workers=workers,
                 description=f'{self.verb} {self.layout.split}',
-                name=_name_image,
+                name=lambda image: f'image {image.file_name}',
             )
             for record in results:
                 journal.append(record)
@@ -203,7 +216,7 @@ class SplitPreparation(ABC, Generic[Image]):
             if todo or not finished or not self.is_whole():
                 self.write(records)
             journal.remove()
-        return records, len(todo)
+        return PreparedSplit(self.summarize(records), len(todo))
 
     def _read_finished(self) -> list[dict[str, Any]]:
         path = self.layout.panoptic_json
@@ -220,7 +233,7 @@ class SplitPreparation(ABC, Generic[Image]):
             self.finished_records(content) if prepared == self.subject else []
         )
 
-    def _unfinished(self, done: Mapping[int, Any]) -> list[Image]:
+    def _unfinished(self, done: Mapping[int, Any]) -> list[SourceImage]:
         panoptic = file_sizes(self.layout.panoptic_pngs)
         semantic = file_sizes(self.layout.semantic_pngs)
         return [
@@ -228,10 +241,59 @@ class SplitPreparation(ABC, Generic[Image]):
             for image in self.images
             if image.id not in done
             or image.png_name not in panoptic
-            or (self.has_semantic and image.label_name not in semantic)
+            or (self.has_semantic and image.png_name not in semantic)
             or not self.is_done(image)
         ]
 
 
-def _name_image(image: ImageToPrepare) -> str:
-    return f'image {image.file_name}'
+def prepare_builtin(
+    vocabulary: str,
+    target: Path,
+    splits: Sequence[SplitPreparation],
+    workers: int,
+    say: Say,
+) -> list[PreparedSplit]:
+    """Prepare the splits of a dataset with a built-in vocabulary.
+
+    Args:
+        vocabulary: Name of the vocabulary; a copy goes into ``target``.
+        target: Folder of the dataset.
+        splits: The splits, all read already.
+        workers: Number of processes.
+        say: Takes a line about the work and the disk space it needs.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    write_builtin_vocabulary(vocabulary, target)
+    return [split.run(workers, say) for split in splits]
+
+
+def refuse_source_as_target(source: Path, target: Path) -> None:
+    """Raise ValueError if a download would be written into."""
+    if source.resolve() == target.resolve():
+        raise ValueError(
+            f'source and target are both {source}; the official files would '
+            'be overwritten, choose another target'
+        )
+
+
+def require_count(found: int, official: int, subset: bool, where: str) -> None:
+    """Raise ValueError unless there are as many images as there should be."""
+    if not found:
+        raise ValueError(f'{where}: there are no images')
+    if not subset and found != official:
+        raise ValueError(
+            f'{where} has {found:,} images, officially {official:,}; if it '
+            'is meant to be a part, pass --subset'
+        )
+
+
+def numbered(
+    names: Sequence[str], labels: Sequence[tuple[Path, ...]]
+) -> list[SourceImage]:
+    """Images with the ids 1, 2, ... in the order given."""
+    return [
+        SourceImage(index, name, files)
+        for index, (name, files) in enumerate(
+            zip(names, labels, strict=True), 1
+        )
+    ]

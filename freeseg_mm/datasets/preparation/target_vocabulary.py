@@ -1,4 +1,4 @@
-"""The vocabulary file that a prepared data set carries."""
+"""The vocabulary file that a prepared dataset carries."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ _MAX_SHOWN = 8
 
 
 def write_builtin_vocabulary(name: str, root: Path) -> None:
-    """Put a copy of a built-in vocabulary into a data set's folder.
+    """Put a copy of a built-in vocabulary into a dataset's folder.
 
     Raises:
         FileExistsError: If there is another one already.
@@ -39,20 +39,20 @@ def settle_vocabulary(
     unseen: Sequence[str] | None,
     in_order: bool = False,
 ) -> Vocabulary:
-    """The vocabulary of one's own data, checked against the one there.
+    """Check the vocabulary of one's own data against an earlier import's.
 
-    The first split that is imported decides; what its user writes into the
-    file by hand (synonyms, unseen classes) stays.
+    The first split that is imported decides; entries that its user writes
+    into the file by hand (synonyms, unseen classes) stay.
 
     Args:
-        root: Folder of the data set.
+        root: Folder of the dataset.
         wanted: The classes of this split.
-        unseen: Those that training may not use; ``None`` for what the file
-            that is there says, or ``wanted``.
+        unseen: Those that training may not use; ``None`` for those of the
+            file that is there, or of ``wanted``.
         in_order: Whether labels are positions, so that the order counts.
 
     Returns:
-        The vocabulary in the folder or, where there is none, what
+        The vocabulary in the folder or, where there is none, the one that
         :func:`write_vocabulary` has to write.
 
     Raises:
@@ -101,24 +101,14 @@ def _with_unseen(wanted: Vocabulary, unseen: Sequence[str]) -> Vocabulary:
 
 
 def _as_file(vocabulary: Vocabulary) -> dict[str, Any]:
-    """What :meth:`Vocabulary.load` reads."""
-    classes = list(
-        zip(
-            vocabulary.names,
-            vocabulary.is_thing,
-            vocabulary.is_seen,
-            vocabulary.synonyms,
-            strict=True,
-        )
-    )
+    """Content of a file for :meth:`Vocabulary.load`."""
+    synonyms = zip(vocabulary.names, vocabulary.synonyms, strict=True)
     return {
         'name': vocabulary.name,
         'classes': list(vocabulary.names),
-        'things': [name for name, thing, _, _ in classes if thing],
-        'unseen': [name for name, _, seen, _ in classes if not seen],
-        'synonyms': {
-            name: list(words) for name, _, _, words in classes if words
-        },
+        'things': list(vocabulary.things),
+        'unseen': list(vocabulary.unseen),
+        'synonyms': {name: list(also) for name, also in synonyms if also},
     }
 
 

@@ -12,17 +12,17 @@ from freeseg_mm.utils.files import file_sizes, require_files
 from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
 
 from .image_ground_truth import ImageGroundTruth, gt_of_labels
-from .labelled_split import (
-    LabelledSplit,
-    PreparedLabels,
+from .labelled_split import LabelledSplit
+from .split_preparation import (
+    DatasetLayout,
+    PreparedSplit,
+    Say,
     SourceImage,
     numbered,
+    prepare_builtin,
     refuse_source_as_target,
     require_count,
-    run_split,
 )
-from .split_preparation import DatasetLayout, Say
-from .target_vocabulary import write_builtin_vocabulary
 
 VOCABULARY_NAME = 'voc20'
 NUM_IMAGES = {'train': 10_582, 'val': 1_449}
@@ -38,7 +38,7 @@ _VOID = 255
 
 
 def find_root(source: Path) -> Path:
-    """The folder with ``JPEGImages``, given it or one above.
+    """Find the folder with ``JPEGImages``, given it or one above.
 
     Raises:
         FileNotFoundError: If it is not there.
@@ -124,10 +124,10 @@ class VocSource:
 
 @dataclass(frozen=True)
 class VocGroundTruthReader:
-    """Reads the truth of one image.
+    """Reads the ground truth of one image.
 
     Attributes:
-        is_thing: Per class of the vocabulary.
+        is_thing: Whether each class of the vocabulary is countable.
     """
 
     is_thing: tuple[bool, ...]
@@ -156,25 +156,25 @@ def prepare_voc(
     copy: bool = False,
     subset: bool = False,
     say: Say = print,
-) -> list[PreparedLabels]:
+) -> list[PreparedSplit]:
     """Turn the public VOC 2012 download into the package's format.
 
     Semantic labels only: background and void are ignored, and the pixels of
     each class become one exact crowd (see
     :class:`~freeseg_mm.structures.Segment`).
 
-    Everything is listed before anything is written. What an earlier run
-    finished is not made again; the result does not depend on that, nor on
+    Everything is listed before anything is written. Work that an earlier
+    run finished is not repeated; the result does not depend on that, nor on
     the number of workers.
 
     Args:
         source: ``VOC2012``, or ``VOCdevkit``, or the folder it is in.
         target: Folder to write, see ``DatasetLayout``.
-        splits: Which of ``train`` (with SBD's) and ``val``.
-        workers: How many processes.
+        splits: ``train`` (with SBD's), ``val`` or both.
+        workers: Number of processes.
         copy: Copy images rather than link to them.
         subset: Accept another number of images than the official one.
-        say: Where to tell what comes next and how much disk it takes.
+        say: Takes a line about the work and the disk space it needs.
 
     Raises:
         FileNotFoundError: If a part of the download is missing.
@@ -187,25 +187,18 @@ def prepare_voc(
         refuse_source_as_target(folder, target)
     vocabulary = Vocabulary.load(VOCABULARY_NAME)
     part = VocSource(root)
-    contents = {split: part.read(split, subset) for split in splits}
-    target.mkdir(parents=True, exist_ok=True)
-    write_builtin_vocabulary(VOCABULARY_NAME, target)
-    return [
-        run_split(
-            LabelledSplit(
-                DatasetLayout(target, split),
-                images,
-                image_folder=part.images,
-                read_gt=VocGroundTruthReader(vocabulary.is_thing),
-                vocabulary=vocabulary,
-                has_objects=False,
-                source={'dataset': 'voc', 'masks': part.masks.name},
-                copy=copy,
-            ),
-            workers=workers,
-            say=say,
+    prepared = [
+        LabelledSplit(
+            DatasetLayout(target, split),
+            part.read(split, subset),
+            image_folder=part.images,
+            read_gt=VocGroundTruthReader(vocabulary.is_thing),
+            vocabulary=vocabulary,
             tasks=[Task.SEMANTIC],
             why='the masks tell no objects apart',
+            source={'dataset': 'voc', 'masks': part.masks.name},
+            copy=copy,
         )
-        for split, images in contents.items()
+        for split in splits
     ]
+    return prepare_builtin(VOCABULARY_NAME, target, prepared, workers, say)

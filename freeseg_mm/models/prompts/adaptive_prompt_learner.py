@@ -39,7 +39,7 @@ class AdaptivePromptLearner(PromptLearner):
             ``start_first``, ``embed``.
         frozen: Whether training leaves all of it as it is; names are then
             read once, not in each step.
-        pretrained: File of ``tools/pretrain_prompts.py`` whose prompts are
+        pretrained: File of ``freeseg-mm prompts pretrain`` whose prompts are
             taken and frozen, as in the authors' release; short for
             ``init_cfg`` and ``frozen``.
         init_cfg: mmengine's ``Pretrained`` with such a file as

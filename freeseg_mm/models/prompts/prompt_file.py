@@ -51,7 +51,7 @@ def check_prompt_files(learner: PromptLearner, clip: FrozenCLIP) -> None:
 
     mmengine loads what fits of a file and goes on without the rest; and
     vectors learned with another CLIP fit, but mean nothing. The file is
-    one of ``tools/pretrain_prompts.py``, or (with mmengine's ``prefix``)
+    one of ``freeseg-mm prompts pretrain``, or (with mmengine's ``prefix``)
     the checkpoint of a run.
 
     Raises:
@@ -84,7 +84,7 @@ def check_prompt_files(learner: PromptLearner, clip: FrozenCLIP) -> None:
                 f'{path}: the prompts have shapes {stored}, those of the '
                 f'config {wanted}; set model.prompt_learner.num_class_tokens '
                 'and num_task_tokens as they were when the file was made, or '
-                'make it again with tools/pretrain_prompts.py'
+                'make it again with freeseg-mm prompts pretrain'
             )
 
 
@@ -102,8 +102,8 @@ def _read(path: str) -> Mapping[str, Any]:
     except FileNotFoundError:
         raise FileNotFoundError(
             f'no file of learned prompts {path!r}; make it with '
-            'tools/pretrain_prompts.py, or set model.prompt_learner.pretrained '
-            '(or .init_cfg) to None'
+            'freeseg-mm prompts pretrain, or set '
+            'model.prompt_learner.pretrained (or .init_cfg) to None'
         ) from None
     except (RuntimeError, EOFError, pickle.PickleError) as error:
         raise ValueError(
@@ -115,7 +115,7 @@ def _read(path: str) -> Mapping[str, Any]:
     ):
         raise ValueError(
             f"{path}: not a file of prompts; expected 'state_dict' and "
-            f'{NOTES!r}, as tools/pretrain_prompts.py writes them'
+            f'{NOTES!r}, as freeseg-mm prompts pretrain writes them'
         )
     return content
 

@@ -1,4 +1,4 @@
-"""How good pseudo labels are, by the labels they were made without.
+"""Pseudo labels compared with the labels they were made without.
 
 Nothing that makes or uses pseudo labels imports this.
 """
@@ -19,14 +19,14 @@ _MATCH = 0.5
 
 
 @dataclass(frozen=True)
-class PanopticSegment:
-    """A pseudo segment beside the truth.
+class PseudoSegment:
+    """A pseudo segment compared with the ground truth.
 
     Attributes:
-        score: Its score, in [0, 1].
-        area: Its pixels.
-        right_area: Those whose true class is its own.
-        iou: Best overlap with a true segment of its class, in [0, 1].
+        score: Class probability, in [0, 1].
+        area: Number of its pixels.
+        right_area: Number of those whose true class is its own.
+        iou: Highest IoU with a true segment of its class, in [0, 1].
     """
 
     score: float
@@ -37,20 +37,20 @@ class PanopticSegment:
 
 @dataclass(frozen=True)
 class HiddenGroundTruth:
-    """What there was to find in the images of some pseudo labels.
+    """Unseen ground truth of some images, and the pseudo segments in them.
 
     Attributes:
         segments: Number of true segments of unseen classes.
-        area: Their pixels.
+        area: Number of their pixels.
         found: The pseudo segments.
     """
 
     segments: int
     area: int
-    found: Sequence[PanopticSegment]
+    found: Sequence[PseudoSegment]
 
     def table(self, score_thrs: Sequence[float]) -> str:
-        """Precision and recall of what scores enough, percent.
+        """Tabulate precision and recall by the least score, percent.
 
         A segment is right if its IoU is over 0.5.
         """
@@ -77,8 +77,8 @@ def compare_with_hidden_gt(config: Config, root: Path) -> HiddenGroundTruth:
     """Compare pseudo labels with the labels that training hides.
 
     Args:
-        config: The config they were made by.
-        root: Their folder.
+        config: The config that they were made by.
+        root: Folder of the pseudo labels.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -119,7 +119,7 @@ def compare_with_hidden_gt(config: Config, root: Path) -> HiddenGroundTruth:
             mask = ids == info['id']
             same = [true for true_name, true in unseen if true_name == name]
             found.append(
-                PanopticSegment(
+                PseudoSegment(
                     info['score'],
                     int(mask.sum()),
                     sum(int((mask & true).sum()) for true in same),

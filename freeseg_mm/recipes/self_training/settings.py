@@ -1,4 +1,4 @@
-"""Which predictions are sure enough to be learned from."""
+"""Thresholds that predictions pass to become pseudo labels."""
 
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ class PseudoLabelSettings:
             to it, in [0, 1]; in place of the test's
             ``test_cfg.overlap_thr``, which is stricter.
         prior: Whether an unlabelled pixel is taken to be of an unseen class
-            for sure: the model is then asked for the unseen names alone,
-            so that seen ones take no part of the probability.
+            for sure: the model then predicts the unseen classes alone, so
+            that seen ones take no part of the probability.
 
     Raises:
         ValueError: If a number is out of range.

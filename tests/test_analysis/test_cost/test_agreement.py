@@ -3,17 +3,19 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
-from freeseg_mm.analysis.cost.agreement import PagePrediction, agreement
+from freeseg_mm.analysis.cost.agreement import BatchPrediction, agreement
 from freeseg_mm.structures import Task
 
 
 def prediction(probs, masks=None, **results):
-    """An answer of one image and task with (N, C) probabilities."""
+    """A prediction of one image and task with (N, C) probabilities."""
     masks = torch.ones(1, 1, len(probs), 2, 2) if masks is None else masks
     sample = DetDataSample()
     for field, value in results.items():
         setattr(sample, field, value)
-    return PagePrediction([torch.tensor(probs)[None, None]], [masks], [sample])
+    return BatchPrediction(
+        [torch.tensor(probs)[None, None]], [masks], [sample]
+    )
 
 
 def compare(one, other, *tasks):
@@ -45,8 +47,8 @@ def test_nothing_classified_at_all():
 def test_tasks_may_share_their_masks():
     probs = torch.rand(1, 3, 2, 4)
     masks = torch.rand(1, 1, 2, 2, 2)
-    one = PagePrediction([probs], [masks], [])
-    other = PagePrediction(list(probs.split(1, dim=1)), [masks] * 3, [])
+    one = BatchPrediction([probs], [masks], [])
+    other = BatchPrediction(list(probs.split(1, dim=1)), [masks] * 3, [])
     assert compare(one, other)['mask_logits'] == 0
     assert compare(one, other)['class_probs'] == 0
 

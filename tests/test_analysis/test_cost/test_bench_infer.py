@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freeseg_mm.analysis.cost.infer import InferBenchmark, InferOptions
+from freeseg_mm.analysis.cost.infer import InferBenchmark
+from freeseg_mm.analysis.cost.options import InferOptions
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_against_the_same_config_with_other_settings(options):
     assert 'the two differ in shape' in shown
 
 
-def test_only_tasks_that_both_sides_answer_are_compared(options):
+def test_only_tasks_that_both_sides_predict_are_compared(options):
     result, shown = measure(
         options(
             measure=('macs',),
@@ -110,7 +111,7 @@ def test_another_config_gets_the_same_weights(options, tiny_config_file):
     assert 'Seconds' not in shown
 
 
-def test_all_files_are_answered_in_batches(options, tmp_path):
+def test_all_files_are_predicted_in_batches(options, tmp_path):
     paths = [tmp_path / f'{index}.png' for index in range(3)]
     for path in paths:
         Image.fromarray(np.zeros((40, 80, 3), np.uint8)).save(path)

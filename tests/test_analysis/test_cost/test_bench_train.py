@@ -1,6 +1,7 @@
 import pytest
 
-from freeseg_mm.analysis.cost.train import TrainBenchmark, TrainOptions
+from freeseg_mm.analysis.cost.options import TrainOptions
+from freeseg_mm.analysis.cost.train import TrainBenchmark
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from freeseg_mm.analysis.cost.agreement import agreement, recorded
+from freeseg_mm.analysis.cost.infer import predict_hotspots
 from freeseg_mm.analysis.cost.meter import Meter
-from freeseg_mm.analysis.cost.parts import released_places
 from freeseg_mm.analysis.cost.probes import HostSyncCounter, count_traffic
 from freeseg_mm.analysis.cost.released import FullContextTower, ReleasedFlow
 from freeseg_mm.structures import Task
@@ -18,14 +18,17 @@ def inputs():
 
 @pytest.fixture
 def predictions(inputs, make_sample):
-    """What a model and its released flow make of one batch."""
+    """Predictions of one batch by a model and by its released flow."""
 
     def prediction(model, **sample_options):
         flow = ReleasedFlow(model)
         found = []
-        for predict in (model.predict, flow.predict):
+        for each, predict in (
+            (model, model.predict),
+            (flow.model, flow.predict),
+        ):
             samples = [make_sample(**sample_options) for _ in range(2)]
-            with recorded(model) as kept:
+            with recorded(each) as kept:
                 kept.samples = predict(inputs, samples)
             found.append([kept])
         return found
@@ -98,8 +101,8 @@ def test_price(build_tiny_model, inputs, make_sample, tiny_vocabulary):
     meter = Meter(HostSyncCounter(inputs.device))
     with (
         count_traffic(model.clip) as traffic,
-        recorded(model) as prediction,
-        meter.watch(released_places(flow)),
+        recorded(flow.model) as prediction,
+        meter.watch(predict_hotspots(flow.model)),
     ):
         flow.predict(inputs, [make_sample(), make_sample()])
     calls = meter.calls
@@ -135,7 +138,12 @@ def test_leaves_the_model_as_it_was(build_tiny_model, inputs, make_sample):
     modules = dict(model.named_modules())
     ReleasedFlow(model).predict(inputs, [make_sample(), make_sample()])
     assert dict(model.named_modules()) == modules
-    assert 'cls_embed' not in vars(model.panoptic_head)
+
+
+def test_has_no_weights_of_its_own(build_tiny_model):
+    model = build_tiny_model().eval()
+    theirs = set(map(id, ReleasedFlow(model).model.parameters()))
+    assert theirs == set(map(id, model.parameters()))
 
 
 @pytest.mark.parametrize('with_prefix', [False, True])

@@ -36,17 +36,15 @@ def write(tmp_path):
 def test_row(write):
     rows = write(
         second="paper = {'_delete_': True, 'panoptic/PQ': 2.5}\n"
-        "lacks = ['prompt tuning']\nweights = 'table1/first'"
+        "weights = 'table1/first'"
     )
     assert list(rows) == ['table1/first', 'table1/second']
     first, second = rows.values()
     assert first.paper == {'semantic/mIoU': 12.5}
-    assert first.lacks == ()
     assert first.weights == 'table1/first'
     # COCO's things, of which 7 are unseen
     assert first.num_things == (73, 7)
     assert second.paper == {'panoptic/PQ': 2.5}
-    assert second.lacks == ('prompt tuning',)
     assert second.weights == 'table1/first'
     assert same_results(first, second, rows)
 

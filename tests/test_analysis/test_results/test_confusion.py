@@ -3,10 +3,12 @@ import pytest
 
 from freeseg_mm.analysis.results.confusion import (
     Mistake,
+    confusion_figure,
     count_confusion,
     largest_mistakes,
     most_confused,
     row_shares,
+    shown_shares,
     split_shares,
 )
 from freeseg_mm.evaluation.semantic_iou import (
@@ -30,7 +32,7 @@ def test_two_by_three_map():
     ]
 
 
-def test_rows_without_truth_have_no_share():
+def test_rows_without_pixels_have_no_share():
     shares = row_shares(np.array([[3, 1], [0, 0]]))
     assert shares[0].tolist() == [0.75, 0.25]
     assert np.isnan(shares[1]).all()
@@ -48,7 +50,7 @@ def test_agrees_with_the_iou_of_the_metric():
 
 
 def test_sizes_must_agree():
-    with pytest.raises(ValueError, match=r'shape \(1, 2\), the truth \(2, 1'):
+    with pytest.raises(ValueError, match=r'shape \(1, 2\), .* truth \(2, 1'):
         count_confusion(np.zeros((1, 2)), np.zeros((2, 1)), 2, VOID)
 
 
@@ -56,7 +58,7 @@ def test_sizes_must_agree():
     ('pred', 'gt', 'message'),
     [
         ([[5]], [[0]], 'the prediction holds classes 5 to 5; expected 0 to 1'),
-        ([[0]], [[-2]], 'the truth holds classes -2 to -2; expected 0 to 1'),
+        ([[0]], [[-2]], 'ground truth holds classes -2 to -2; expected 0'),
     ],
 )
 def test_classes_must_be_in_the_vocabulary(pred, gt, message):
@@ -106,3 +108,40 @@ def test_where_seen_and_unseen_pixels_went():
 
 def test_split_without_pixels_is_left_out():
     assert list(split_shares(np.diag([1, 0]), [True, False])) == ['seen']
+
+
+PIXELS = np.array(
+    [[6, 1, 3, 0], [0, 0, 0, 0], [0, 0, 5, 0], [1, 0, 1, 2]],
+)
+
+
+def test_others_share_the_last_column():
+    shares = shown_shares(PIXELS, [0, 3])
+    assert shares.tolist() == [[0.6, 0.0, 0.4], [0.25, 0.5, 0.25]]
+
+
+def test_all_classes_need_no_others():
+    shares = shown_shares(PIXELS, range(4))
+    assert shares.shape == (4, 4)
+    assert shares[2].tolist() == [0, 0, 1, 0]
+    assert np.isnan(shares[1]).all()
+
+
+def test_names_and_numbers_are_written(vocabulary):
+    figure = confusion_figure(PIXELS, vocabulary, [0, 3])
+    axes = figure.axes[0]
+    columns = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert columns == ['cat', '★ sky', 'all other classes']
+    rows = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert rows == ['cat', '★ sky']
+    written = [(t.get_position(), t.get_text()) for t in axes.texts]
+    assert written == [
+        ((0, 0), '60'),
+        ((2, 0), '40'),
+        ((0, 1), '25'),
+        ((1, 1), '50'),
+        ((2, 1), '25'),
+    ]
+    # the right ones are framed
+    frames = [frame.get_xy() for frame in axes.patches]
+    assert frames == [(-0.5, -0.5), (0.5, 0.5)]

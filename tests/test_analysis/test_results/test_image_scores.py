@@ -58,7 +58,7 @@ def test_ignored_pixels_do_not_count():
     assert cat == [1, 0, 0, 1]
 
 
-def test_answer_on_ignored_pixels_is_no_mistake():
+def test_prediction_on_ignored_pixels_is_no_mistake():
     cat, _ = count([row('.xxx')], [], ignored='..xx')
     assert cat == [0, 0, 0, 0]
     cat, _ = count([row('xx..')], [], ignored='.x..')  # half is a mistake
@@ -86,7 +86,7 @@ def test_scores_by_hand(make_tested, vocabulary):
     )
 
 
-def test_only_what_was_answered_is_scored(make_tested, vocabulary):
+def test_only_what_was_predicted_is_scored(make_tested, vocabulary):
     sample = make_tested([[CAT, GRASS]], [[CAT, GRASS]])
     predictions = prediction_regions(sample)
     del predictions[Task.SEMANTIC], predictions[Task.PANOPTIC]

@@ -24,11 +24,11 @@ return [canvas.width, canvas.height, colours];
 
 @pytest.fixture(scope='module')
 def tool(repo):
-    """tools/webdemo_picture.py, which knows its way about the page."""
+    """tools/make_docs_pictures.py, which knows its way about the page."""
     pytest.importorskip('gradio')
     pytest.importorskip('selenium')
     spec = importlib.util.spec_from_file_location(
-        'webdemo_picture', repo / 'tools/webdemo_picture.py'
+        'make_docs_pictures', repo / 'tools/make_docs_pictures.py'
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

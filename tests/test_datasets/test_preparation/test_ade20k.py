@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from freeseg_mm.datasets.preparation.ade20k import prepare_ade20k
-from freeseg_mm.datasets.preparation.ade20k_source import instance_labels
+from freeseg_mm.datasets.preparation.ade20k import (
+    instance_labels,
+    prepare_ade20k,
+)
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
@@ -34,7 +36,7 @@ def target(tmp_path):
 
 
 class TestSemanticOnly:
-    def test_truth_of_an_image(self, ade_tree, target):
+    def test_gt_of_an_image(self, ade_tree, target):
         prepare(ade_tree.root, target)
         stem = ade_tree.semantic('training', 3).stem
         folder = target / 'annotations'

@@ -38,6 +38,11 @@ def read_tree(root):
     }
 
 
+def read_report(target, split):
+    path = target / 'annotations' / f'merge_report_{split}.json'
+    return json.loads(path.read_text())
+
+
 def without_train(tree):
     return {
         name: content for name, content in tree.items() if 'train' not in name
@@ -65,7 +70,7 @@ def samples(samples_dir, tmp_path_factory):
 
 
 def real_images(samples_dir, samples, frame_stride=1):
-    """Official and merged truth of the real images, or of every n-th.
+    """Official and merged ground truth of the real images, or of every n-th.
 
     Yields segment ids and category id by segment, then the same merged,
     then the stuffthingmap and the semantic labels.
@@ -109,12 +114,7 @@ class TestRealImages:
             covered += np.sum((stuff_things != 255) & (ids != 0))
         assert covered / labelled >= 0.97
         reports = [
-            json.loads(
-                (
-                    samples / f'annotations/merge_report_{split}.json'
-                ).read_text()
-            )['coco_stuff']
-            for split in SPLITS
+            read_report(samples, split)['coco_stuff'] for split in SPLITS
         ]
         assert sum(report['labelled'] for report in reports) == labelled
         assert sum(report['covered'] for report in reports) == covered
@@ -166,7 +166,7 @@ class TestRealImages:
                 category_map(ours, our_segments)[opened], expected[opened]
             )
 
-    def test_panoptic_and_semantic_truth_agree(self, samples_dir, samples):
+    def test_panoptic_and_semantic_gt_agree(self, samples_dir, samples):
         """These panoptic samples were drawn from the same annotations."""
         names = Vocabulary.load('coco_stuff171').names
         content = json.loads(
@@ -264,18 +264,18 @@ class TestSmallTree:
         labels[5] = 255  # unlabelled, on 5 pixels of road and 1 void
         for index in range(3):
             coco_tree.write_labels('val2017', f'{index:012}', labels)
-        (part,) = prepare(
-            coco_tree.root, tmp_path / 'prepared', splits=['val2017']
-        )
+        target = tmp_path / 'prepared'
+        prepare(coco_tree.root, target, splits=['val2017'])
+        report = read_report(target, 'val2017')
         # an image: 36 pixels, 30 labelled; person 8 and road 9 of them are
         # kept with 4 of the road labelled, 6 are refilled
-        assert part.report['pixels'] == {
+        assert report['pixels'] == {
             'all': 3 * 36,
             'panoptic': 3 * 17,
             'coco_stuff': 3 * 6,
             'void': 3 * 13,
         }
-        assert part.report['coco_stuff'] == {
+        assert report['coco_stuff'] == {
             'labelled': 3 * 30,
             'covered': 3 * (8 + 4 + 6),
         }
@@ -293,13 +293,15 @@ class TestSmallTree:
     def test_one_split(self, coco_tree, tmp_path):
         target = tmp_path / 'prepared'
         parts = prepare(coco_tree.root, target, splits=['val2017'])
-        assert [part.report['split'] for part in parts] == ['val2017']
+        assert len(parts) == 1
+        assert read_report(target, 'val2017')['split'] == 'val2017'
         assert not (target / 'train2017').exists()
 
     def test_images_that_are_not_listed_are_counted(self, coco_tree, tmp_path):
         (coco_tree.root / 'val2017' / 'holiday.jpg').touch()
         parts = prepare(coco_tree.root, tmp_path / 'prepared')
-        assert [part.num_unlisted for part in parts] == [0, 1]
+        line = '  1 image files are not in the JSON: unused'
+        assert [line in part.summary for part in parts] == [False, True]
 
     def test_says_what_comes(self, coco_tree, tmp_path):
         said = []
@@ -357,7 +359,7 @@ class TestAgain:
         before, content = times(), read_tree(prepared)
         parts = prepare(coco_tree.root, prepared)
         assert [part.num_written for part in parts] == [0, 0]
-        assert parts[1].report['images'] == 3
+        assert parts[1].summary[0].startswith('val2017: 3 images, ')
         assert times() == before
         assert read_tree(prepared) == content
 
@@ -436,8 +438,9 @@ class TestAgain:
         coco_tree.write_json('panoptic_val2017', content)
         parts = prepare(coco_tree.root, prepared)
         assert [part.num_written for part in parts] == [0, 3]
-        assert parts[1].report['classes']['dog']['panoptic'] == 3 * 8
-        assert parts[1].report['classes']['person']['panoptic'] == 0
+        classes = read_report(prepared, 'val2017')['classes']
+        assert classes['dog']['panoptic'] == 3 * 8
+        assert classes['person']['panoptic'] == 0
 
     def test_another_rule_is_merged_anew(
         self, coco_tree, prepared, monkeypatch

@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from freeseg_mm.datasets.preparation.coco_merge import (
+    fine_categories,
     is_thing_id,
     merge_coco_stuff,
+    panoptic_categories,
 )
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
@@ -88,7 +90,7 @@ def test_every_rule_at_once():
 
 
 def test_kept_stuff_class_that_panoptic_lacks_becomes_a_segment():
-    """Road is one of the 36; here the panoptic truth says nothing at all."""
+    """Road is one of the 36; here panoptic labels nothing."""
     ids, segments = merge_coco_stuff(VOID, [], constant(ROAD_LABEL))
     np.testing.assert_array_equal(ids, np.ones((6, 6)))
     assert [(s['id'], s['category_id']) for s in segments] == [(1, ROAD)]
@@ -240,7 +242,7 @@ def test_unknown_label(label):
 
 
 def test_official_maps_alone_give_all_their_stuff(samples_dir):
-    """Without panoptic truth what remains is COCO-Stuff's stuff."""
+    """Without panoptic ground truth what remains is COCO-Stuff's stuff."""
     folder = samples_dir / 'coco_stuffthingmaps' / 'stuffthingmaps'
     paths = sorted(folder.rglob('*.png'))
     assert len(paths) == 56
@@ -261,7 +263,7 @@ def test_official_maps_alone_give_all_their_stuff(samples_dir):
 
 
 def test_kept_pixels_survive_labels_that_contradict_them(samples_dir):
-    """Mirrored labels disagree with the panoptic truth everywhere."""
+    """Mirrored labels disagree with the panoptic ground truth everywhere."""
     folder = samples_dir / 'coco_stuff200'
     content = json.loads(
         (folder / 'annotations' / 'panoptic_val2017.json').read_text()
@@ -292,3 +294,37 @@ def test_kept_pixels_survive_labels_that_contradict_them(samples_dir):
         stuff_label = (stuff_things > 90) & (stuff_things < 255)
         contradicted += np.sum(stuff_label[np.isin(panoptic_ids, things)])
     assert contradicted > 500_000
+
+
+def official(samples_dir, name):
+    path = samples_dir / 'coco_stuff200' / 'annotations' / f'{name}.json'
+    return json.loads(path.read_text())['categories']
+
+
+def test_fine_categories_are_official(samples_dir):
+    things = official(samples_dir, 'instances_train2017')
+    stuff = official(samples_dir, 'stuff_train2017')
+    expected = {entry['id']: entry['name'] for entry in [*things, *stuff]}
+    del expected[183]  # 'other': anything that is no stuff
+    assert fine_categories() == expected
+    assert list(fine_categories()) == sorted(expected)
+
+
+def test_panoptic_categories_are_official(samples_dir):
+    entries = official(samples_dir, 'panoptic_train2017')
+    assert panoptic_categories() == {
+        entry['id']: entry['name'] for entry in entries
+    }
+    for entry in entries:
+        assert is_thing_id(entry['id']) == bool(entry['isthing'])
+
+
+def test_kept_classes_mean_the_same_in_both():
+    kept = {
+        id_
+        for id_, name in panoptic_categories().items()
+        if fine_categories().get(id_) == name
+    }
+    things = {id_ for id_ in kept if is_thing_id(id_)}
+    assert (len(things), len(kept - things)) == (80, 36)
+    assert set(panoptic_categories()) - kept == set(range(184, 201))

@@ -16,9 +16,12 @@ def test_reads_images_with_their_annotations(source):
     assert [image.id for image in images] == [1, 2, 3]
     assert images[1].file_name == '000000000001.jpg'
     assert images[1].png_name == '000000000001.png'
-    assert images[1].label_name == '000000000001.png'
-    assert images[1].size == (6, 6)
-    assert [s['id'] for s in images[1].segments] == [7, 300, 5]
+    assert images[1].labels == (
+        source.panoptic_pngs / '000000000001.png',
+        source.stuffthingmaps / '000000000001.png',
+    )
+    assert images[1].content['size'] == (6, 6)
+    assert [s['id'] for s in images[1].content['segments']] == [7, 300, 5]
     assert content['licenses'] == [{'id': 4, 'name': 'BY'}]
 
 
@@ -27,7 +30,7 @@ def test_pairs_by_image_id(coco_tree, source):
     content['annotations'].reverse()
     coco_tree.write_json('panoptic_val2017', content)
     _, images = source.read(subset=True)
-    assert [(image.id, image.png_name) for image in images] == [
+    assert [(image.id, image.labels[0].name) for image in images] == [
         (1, '000000000000.png'),
         (2, '000000000001.png'),
         (3, '000000000002.png'),

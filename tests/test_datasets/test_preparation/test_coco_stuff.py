@@ -1,19 +1,14 @@
 """COCO-Stuff's maps without COCO's annotations."""
 
 import json
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from freeseg_mm.datasets.preparation.coco_stuff import (
-    has_maps_alone,
-    prepare_coco_stuff,
-)
+from freeseg_mm.cli import main
+from freeseg_mm.datasets.preparation.coco import has_maps_alone, prepare_coco
 
-TOOL = Path(__file__).resolve().parents[3] / 'tools/prepare_coco.py'
 # category id - 1: person 0, sky-other 156; 11 was never used
 LABELS = np.array([[0, 0, 156], [0, 255, 156]], np.uint8)
 SKY = 145  # 80 things, then stuff from id 92 on: 80 + 157 - 92
@@ -36,12 +31,12 @@ def source(tmp_path):
 
 
 def prepare(source, target, **options):
-    return prepare_coco_stuff(
+    return prepare_coco(
         source, target, **{'subset': True, 'say': lambda _: None, **options}
     )
 
 
-def test_maps_become_semantic_truth(source, tmp_path):
+def test_maps_become_semantic_gt(source, tmp_path):
     target = tmp_path / 'target'
 
     parts = prepare(source, target)
@@ -66,8 +61,13 @@ def test_maps_become_semantic_truth(source, tmp_path):
 
 
 def test_only_where_there_are_no_annotations(source, tmp_path, capsys):
-    main = runpy.run_path(str(TOOL))['main']
-    arguments = [str(source), str(tmp_path / 'target'), '--subset']
+    arguments = [
+        'prepare',
+        'coco',
+        str(source),
+        str(tmp_path / 'target'),
+        '--subset',
+    ]
 
     assert has_maps_alone(source)
     assert main([*arguments, '--workers', '1']) == 0

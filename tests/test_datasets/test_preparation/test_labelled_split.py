@@ -8,8 +8,10 @@ import pytest
 
 from freeseg_mm.datasets.preparation import labelled_split
 from freeseg_mm.datasets.preparation.ade20k import prepare_ade20k
-from freeseg_mm.datasets.preparation.labelled_split import SourceImage
+from freeseg_mm.datasets.preparation.labelled_split import summarize_labels
+from freeseg_mm.datasets.preparation.split_preparation import SourceImage
 from freeseg_mm.datasets.preparation.voc import prepare_voc
+from freeseg_mm.structures import Task, Vocabulary
 
 
 def read_tree(root):
@@ -152,4 +154,46 @@ def test_source_as_target(source):
 
 def test_folders_become_part_of_the_name():
     image = SourceImage(1, 'winter/day 2/7.jpeg')
-    assert image.png_name == image.label_name == 'winter-day 2-7.png'
+    assert image.png_name == 'winter-day 2-7.png'
+
+
+NAMES = Vocabulary.from_names(
+    ['cat', 'sky', *(f'class {index}' for index in range(10))], things=['cat']
+)
+
+
+def record(*segments):
+    return {
+        'size': [10, 20],
+        'annotation': {
+            'segments_info': [
+                {'category_id': category, 'iscrowd': crowd, 'area': area}
+                for category, crowd, area in segments
+            ]
+        },
+    }
+
+
+def test_summary_by_hand():
+    # 400 pixels, 50 + 100 + 150 labelled; one thing that is no crowd
+    records = [record((1, 0, 50), (1, 1, 100)), record((2, 0, 150))]
+    assert summarize_labels('train', records, NAMES, list(Task)) == [
+        'train: 2 images, 3 segments, 1 of them single objects',
+        '  classes that occur: 2 of 12; absent: class 0; class 1; class 2; '
+        'class 3; class 4; class 5; class 6; class 7, ...',
+        '  unlabelled: 25.00 % of the pixels',
+        '  serves for: semantic, instance, panoptic',
+    ]
+
+
+def test_reason_for_fewer_tasks_and_no_absent_class():
+    few = NAMES.subset([0, 1], 'few')
+    records = [record((1, 1, 100), (2, 0, 100))]
+    lines = summarize_labels(
+        'val', records, few, [Task.SEMANTIC], 'no objects'
+    )
+    assert lines[1] == '  classes that occur: 2 of 2'
+    assert lines[2:] == [
+        '  unlabelled: 0.00 % of the pixels',
+        '  serves for: semantic (no objects)',
+    ]

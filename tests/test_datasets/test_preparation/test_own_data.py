@@ -9,16 +9,16 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from freeseg_mm.datasets.preparation.own_data import (
-    ImportOptions,
-    require_upright,
-)
-from freeseg_mm.datasets.preparation.own_instances import (
+from freeseg_mm.datasets.preparation.own_coco import (
     decode_segmentation,
     import_instances,
+    import_panoptic,
 )
-from freeseg_mm.datasets.preparation.own_panoptic import import_panoptic
-from freeseg_mm.datasets.preparation.own_semantic import import_semantic
+from freeseg_mm.datasets.preparation.own_data import (
+    ImportOptions,
+    import_semantic,
+    require_upright,
+)
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import (
     decode_panoptic_png,

@@ -1,6 +1,5 @@
-"""The command line of tools/prepare_coco.py."""
+"""The command line of freeseg-mm prepare coco."""
 
-import importlib.util
 import json
 import re
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from freeseg_mm.cli import main
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 
 STEM = '000000000001'
@@ -17,29 +17,23 @@ PANOPTIC = f'annotations/panoptic_val2017/{STEM}.png'
 PANOPTIC_JSON = 'annotations/panoptic_val2017.json'
 
 
-@pytest.fixture(scope='module')
-def main(repo):
-    path = repo / 'tools' / 'prepare_coco.py'
-    spec = importlib.util.spec_from_file_location('prepare_coco', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 @pytest.fixture
-def run(main, coco_tree, tmp_path, capsys):
-    """Run the tool on the small download: exit code, output, errors."""
+def run(coco_tree, tmp_path, capsys):
+    """Run the command on the small download: exit code, output, errors."""
 
     def _run(*options):
         code = main(
-            [str(coco_tree.root), str(tmp_path / 'prepared'), *options]
+            [
+                *('prepare', 'coco', str(coco_tree.root)),
+                *(str(tmp_path / 'prepared'), *options),
+            ]
         )
         captured = capsys.readouterr()
         # the bar is rewritten in place
         errors = [
             line
             for line in captured.err.replace('\r', '\n').splitlines()
-            if line.startswith('prepare_coco')
+            if line.startswith('freeseg-mm prepare coco: ')
         ]
         return code, captured.out, errors
 
@@ -132,7 +126,7 @@ def test_says_what_to_pass_for_a_part(run):
         (resize, IMAGE, 'size (H, W) is (6, 5) but its annotation says (6, 6'),
         (resize, LABELS, 'size (H, W) is (6, 5) but its annotation says'),
         (resize, PANOPTIC, 'size (H, W) is (6, 5) but its annotation says'),
-        (colours, LABELS, "expected one 8-bit channel, got mode 'RGB'"),
+        (colours, LABELS, 'expected image mode L or P, got RGB'),
         (unlisted_id, PANOPTIC, 'pixels have segment ids [8] that the JSON'),
         (unknown_label, LABELS, 'labels [11] are unknown'),
     ],
@@ -179,6 +173,8 @@ def test_interruption_says_how_to_go_on(run, monkeypatch):
     monkeypatch.setattr(
         'freeseg_mm.datasets.preparation.coco.merge_coco_stuff', interrupt
     )
-    code, out, _ = run('--subset', '--workers', '1')
+    code, _, errors = run('--subset', '--workers', '1')
     assert code == 130
-    assert 'interrupted; run it again to go on' in out
+    assert errors == [
+        'freeseg-mm prepare coco: interrupted; run it again to go on'
+    ]

@@ -1,27 +1,24 @@
-"""The command lines of tools/prepare_ade20k.py and tools/prepare_voc.py."""
-
-import importlib.util
+"""The command lines of freeseg-mm prepare ade20k and prepare voc."""
 
 import pytest
 from PIL import Image
 
+from freeseg_mm.cli import main
+
 
 @pytest.fixture
-def run(request, repo, tmp_path, capsys):
-    """Run a tool on a small download: exit code, output, errors."""
+def run(tmp_path, capsys):
+    """Run a command on a small download: exit code, output, errors."""
 
     def _run(name, root, *options):
-        path = repo / 'tools' / f'{name}.py'
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        code = module.main([str(root), str(tmp_path / 'prepared'), *options])
+        target = str(tmp_path / 'prepared')
+        code = main(['prepare', name, str(root), target, *options])
         captured = capsys.readouterr()
         # the bar is rewritten in place
         errors = [
             line
             for line in captured.err.replace('\r', '\n').splitlines()
-            if line.startswith(name)
+            if line.startswith(f'freeseg-mm prepare {name}: ')
         ]
         return code, captured.out, errors
 
@@ -30,23 +27,23 @@ def run(request, repo, tmp_path, capsys):
 
 def test_ade20k(run, ade_tree):
     options = ['--subset', '--workers', '2']
-    code, out, errors = run('prepare_ade20k', ade_tree.root, *options)
+    code, out, errors = run('ade20k', ade_tree.root, *options)
     assert (code, errors) == (0, [])
     assert 'training: 12 of 12 images to prepare, about 0.000 GB' in out
     assert 'validation: 3 images, 12 segments' in out
     assert out.count('serves for: semantic (no ') == 2
     assert 'nothing to do' not in out
-    code, out, _ = run('prepare_ade20k', ade_tree.root, *options)
+    code, out, _ = run('ade20k', ade_tree.root, *options)
     assert code == 0
     assert out.count('nothing to do: all annotations were there already') == 2
 
 
 def test_voc(run, voc_tree):
-    code, out, errors = run('prepare_voc', voc_tree.root, '--subset')
+    code, out, errors = run('voc', voc_tree.root, '--subset')
     assert (code, errors) == (0, [])
     assert 'train: 8 images, 24 segments' in out
     assert out.count('serves for: semantic (the masks') == 2
-    code, out, _ = run('prepare_voc', voc_tree.root, '--subset')
+    code, out, _ = run('voc', voc_tree.root, '--subset')
     assert out.count('nothing to do: all annotations were there already') == 2
 
 
@@ -59,7 +56,7 @@ def test_voc(run, voc_tree):
 )
 def test_says_what_to_pass_for_a_part(run, request, name, message):
     tree = request.getfixturevalue(f'{name}_tree')
-    tool = {'ade': 'prepare_ade20k', 'voc': 'prepare_voc'}[name]
+    tool = {'ade': 'ade20k', 'voc': 'voc'}[name]
     code, _, errors = run(tool, tree.root)
     assert code == 1
     assert len(errors) == 1
@@ -74,12 +71,12 @@ def test_says_what_to_pass_for_a_part(run, request, name, message):
     ],
 )
 def test_other_split_of_ade20k_is_counted(run, ade_tree, split, message):
-    _, _, errors = run('prepare_ade20k', ade_tree.root, '--splits', split)
+    _, _, errors = run('ade20k', ade_tree.root, '--splits', split)
     assert message in errors[0]
 
 
 def test_other_split_of_voc_is_counted(run, voc_tree):
-    _, _, errors = run('prepare_voc', voc_tree.root, '--splits', 'val')
+    _, _, errors = run('voc', voc_tree.root, '--splits', 'val')
     assert 'val.txt has 3 images, officially 1,449' in errors[0]
 
 
@@ -114,7 +111,7 @@ IMAGE_DAMAGES = [
 LABEL_DAMAGES = [
     (remove, 'missing file'),
     (cut, 'cannot decode label map'),
-    (colours, "expected one 8-bit channel, got mode 'RGB'"),
+    (colours, 'expected image mode L or P, got RGB'),
     (unknown_label, 'has label 151; expected 0 ('),
 ]
 
@@ -133,13 +130,13 @@ def test_damage_is_one_sentence_with_the_file(
 ):
     tree = request.getfixturevalue(f'{name}_tree')
     if name == 'ade':
-        tool = 'prepare_ade20k'
+        tool = 'ade20k'
         files = {
             'image': tree.image('validation', 2),
             'label': tree.semantic('validation', 2),
         }
     else:
-        tool = 'prepare_voc'
+        tool = 'voc'
         files = {'image': tree.image(9), 'label': tree.mask(9)}
     damage(files[kind])
     code, _, errors = run(tool, tree.root, '--subset', '--workers', workers)
@@ -152,12 +149,12 @@ def test_damage_is_one_sentence_with_the_file(
 
 def test_label_of_another_size_names_the_image(run, ade_tree):
     resize(ade_tree.semantic('validation', 2))
-    _, _, errors = run('prepare_ade20k', ade_tree.root, '--subset')
+    _, _, errors = run('ade20k', ade_tree.root, '--subset')
     assert str(ade_tree.image('validation', 2)) in errors[0]
     assert 'size (H, W) is (4, 6) but its annotation says (5, 5)' in errors[0]
 
 
 def test_missing_folder(run, tmp_path):
-    code, _, errors = run('prepare_ade20k', tmp_path, '--subset')
+    code, _, errors = run('ade20k', tmp_path, '--subset')
     assert code == 1
     assert f'missing folder {tmp_path}/images/training' in errors[0]

@@ -1,4 +1,4 @@
-"""What is prepared is what the data sets' configs expect."""
+"""What is prepared is what the datasets' configs expect."""
 
 import pytest
 from mmengine.config import Config
@@ -19,7 +19,7 @@ def _mmdet_scope():
 
 @pytest.fixture
 def load(repo):
-    """The config of a data set whose folder is another."""
+    """The config of a dataset whose folder is another."""
 
     def _load(name, root):
         config = Config.fromfile(repo / f'configs/_base_/datasets/{name}.py')
@@ -45,7 +45,7 @@ FOLDERS = {
 
 @pytest.fixture
 def prepared(request, tmp_path):
-    """Prepare a small data set; give its folder and its numbers of images."""
+    """Prepare a small dataset; give its folder and its numbers of images."""
 
     def _prepare(name):
         target = tmp_path / 'prepared'

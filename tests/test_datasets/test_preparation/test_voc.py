@@ -23,7 +23,7 @@ def target(tmp_path):
     return tmp_path / 'prepared'
 
 
-def test_truth_of_an_image(voc_tree, target):
+def test_gt_of_an_image(voc_tree, target):
     prepare(voc_tree.root, target)
     folder = target / 'annotations'
     name = voc_tree.mask(9).name

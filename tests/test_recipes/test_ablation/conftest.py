@@ -39,7 +39,7 @@ from pathlib import Path
 
 with open(Path(__file__).parent / 'calls', 'a') as calls:
     name = Path(sys.argv[1]).stem
-    print('make_pseudo_labels', name, *sys.argv[2:], file=calls)
+    print('label', name, *sys.argv[2:], file=calls)
 """
 
 
@@ -50,7 +50,7 @@ def tools(tmp_path):
     folder.mkdir()
     (folder / 'train.py').write_text(TRAIN)
     (folder / 'test.py').write_text(TEST)
-    (folder / 'make_pseudo_labels.py').write_text(LABEL)
+    (folder / 'label.py').write_text(LABEL)
     return folder
 
 

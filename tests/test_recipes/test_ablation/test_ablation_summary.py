@@ -38,7 +38,6 @@ def test_mean_and_deviation_by_hand(rows, tmp_path):
             'table4/ablation_4_interaction': RowConfig(
                 name='table4/ablation_4_interaction',
                 paper={MIOU: 42.6},
-                lacks=(),
                 weights='table4/ablation_4_interaction',
                 num_things=(1, 1),
                 training='',

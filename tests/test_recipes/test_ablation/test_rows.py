@@ -1,7 +1,7 @@
 import pytest
 from mmengine.config import Config
 
-from freeseg_mm.recipes.ablation.rows import read_row, read_rows, run_digests
+from freeseg_mm.recipes.ablation import read_row, read_rows, run_digests
 
 
 def test_reads_what_a_config_notes(write_config):
@@ -77,7 +77,7 @@ def test_names_are_unique(write_config, tmp_path):
 
 
 def test_missing_files_are_named(write_config, tmp_path):
-    with pytest.raises(FileNotFoundError, match='no config file .*gone.py'):
+    with pytest.raises(FileNotFoundError, match='no config file.*gone.py'):
         read_row(tmp_path / 'gone.py')
     path = write_config('lost', "weights = 'gone'\n")
     with pytest.raises(

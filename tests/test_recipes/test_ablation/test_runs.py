@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 
-from freeseg_mm.recipes.ablation import Runs, Slot, read_rows
+from freeseg_mm.recipes.ablation import Runs, read_rows
+from freeseg_mm.recipes.processes import Slot
 
 
 @pytest.fixture
@@ -10,7 +13,8 @@ def said():
 
 @pytest.fixture
 def runs(tmp_path, tools, said):
-    return Runs(tmp_path / 'runs', tools, say=said.append)
+    label = (sys.executable, str(tools / 'label.py'))
+    return Runs(tmp_path / 'runs', tools, say=said.append, label=label)
 
 
 @pytest.fixture
@@ -65,28 +69,62 @@ def test_what_is_done_is_not_done_again(runs, paths, calls):
     ]
 
 
-def test_unfinished_training_goes_on(runs, paths, calls, tmp_path):
+def test_unfinished_training_goes_on(
+    runs, tools, write_config, calls, tmp_path
+):
+    """Also where the last checkpoint is there in part."""
+    rows = read_rows([write_config('whole')])
+    whole = (tools / 'train.py').read_text()
+    (tools / 'train.py').write_text(
+        whole.replace("(work_dir / 'last_checkpoint')", 'sys.exit("cut")')
+    )
+    (failure,) = runs.complete(rows, [0], [Slot()])
+    assert failure.endswith('cut')
+    assert (tmp_path / 'runs/whole/seed_0/train/iter_4.pth').is_file()
+    assert [line.split()[0] for line in calls()] == ['train']
+    (tools / 'train.py').write_text(whole)
+    assert runs.complete(rows, [0], [Slot()]) == []
+
+    train, test = calls()
+    assert train.startswith('train whole')
+    assert '--resume' in train
+    assert test.startswith('test whole')
+
+
+def test_lost_weights_are_trained_again(runs, paths, calls, tmp_path):
     rows = read_rows(paths[:1])
     runs.complete(rows, [0], [Slot()])
     calls()
-    train = tmp_path / 'runs/whole/seed_0/train'
-    (train / 'last_checkpoint').write_text(str(train / 'iter_2.pth'))
+    (tmp_path / 'runs/whole/seed_0/train/iter_4.pth').unlink()
     runs.complete(rows, [0], [Slot()])
 
     (line,) = calls()
     assert line.startswith('train whole')
-    assert '--resume' in line
 
 
-def test_half_written_checkpoint_does_not_count(runs, paths, calls, tmp_path):
-    """mmengine notes a checkpoint when it is whole."""
-    rows = read_rows(paths[:1])
+def test_weights_of_unknown_origin_are_refused(runs, paths, calls, tmp_path):
     train = tmp_path / 'runs/whole/seed_0/train'
     train.mkdir(parents=True)
-    (train / 'iter_4.pth').touch()
+    (train / 'iter_2.pth').touch()
+
+    with pytest.raises(ValueError, match='or of unknown ones; move it away'):
+        runs.complete(read_rows(paths), [0], [Slot()])
+    assert calls() == []
+
+
+def test_unfinished_test_is_done_again(runs, tools, paths, calls):
+    rows = read_rows(paths[:1])
+    whole = (tools / 'test.py').read_text()
+    (tools / 'test.py').write_text(f'{whole}\nsys.exit(1)')
+    runs.complete(rows, [0], [Slot()])
+    assert runs.result(rows[0], 0) is None
+    (tools / 'test.py').write_text(whole)
+    calls()
     runs.complete(rows, [0], [Slot()])
 
-    assert [line.split()[0] for line in calls()] == ['train', 'test']
+    (line,) = calls()
+    assert line.startswith('test whole')
+    assert runs.result(rows[0], 0).metrics['semantic/mIoU_unseen'] == 10
 
 
 def test_other_test_settings_test_again(runs, paths, calls, write_config):
@@ -116,7 +154,7 @@ def test_one_failure_leaves_the_others(runs, paths, write_config, tmp_path):
     (failure,) = runs.complete(rows, [0], [Slot(), Slot()])
 
     assert failure.startswith(
-        'broken, seed 0: train.py ended with exit status 1, see '
+        'broken, seed 0: train ended with exit status 1, see '
         f'{tmp_path}/runs/broken/seed_0/train.log:\n  no such data set'
     )
     assert runs.result(rows[0], 0) is None
@@ -146,10 +184,10 @@ def test_student_follows_its_teacher(
     weights = tmp_path / 'runs/whole/seed_2/train/iter_4.pth'
     assert [' '.join(line.split()[:2]) for line in found] == [
         *('train whole', 'test tuned'),
-        *('make_pseudo_labels whole', 'train student', 'test student'),
+        *('label whole', 'train student', 'test student'),
         *('train small', 'test small'),
     ]
-    assert found[2] == f'make_pseudo_labels whole {weights} --out {folder}'
+    assert found[2] == f'label whole {weights} --out {folder}'
     assert found[3].endswith(
         f'train_dataloader.dataset.pseudo_labels={folder}'
     )

@@ -4,7 +4,7 @@ import pytest
 
 from freeseg_mm.models import AdaptivePromptLearner
 from freeseg_mm.models.clip import FrozenCLIP
-from freeseg_mm.recipes.prompt_pretraining.command import seen_dataset
+from freeseg_mm.recipes.prompt_pretraining import seen_dataset
 
 
 @pytest.fixture(scope='session')

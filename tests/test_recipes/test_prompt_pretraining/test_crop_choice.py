@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from freeseg_mm.recipes.prompt_pretraining.crops import choose_crops
+from freeseg_mm.recipes.prompt_pretraining import choose_crops
 from freeseg_mm.structures import Task, Vocabulary
 
-WORDS = Vocabulary.from_names(['cat', 'grass'], things=['cat'])
+CLASSES = Vocabulary.from_names(['cat', 'grass'], things=['cat'])
 
 
 def segment(label, **flags):
@@ -16,7 +16,7 @@ def segment(label, **flags):
 
 
 class Records(SimpleNamespace):
-    """What :func:`choose_crops` reads of a data set."""
+    """What :func:`choose_crops` reads of a dataset."""
 
     def __len__(self):
         return len(self.records)
@@ -27,7 +27,7 @@ class Records(SimpleNamespace):
 
 def records(*images):
     return Records(
-        records=images, sample_vocabulary=WORDS, ann_file='truth.json'
+        records=images, sample_vocabulary=CLASSES, ann_file='gt.json'
     )
 
 
@@ -42,25 +42,24 @@ def test_as_many_of_a_rare_class_as_of_a_frequent_one():
     choice = choose(*[both] * 11, *[one] * 29)
 
     counts = {False: Counter(), True: Counter()}
-    for index, wishes in choice.wishes.items():
-        counts[bool(choice.is_held_out[index])].update(wishes)
+    for index, chosen in choice.masks.items():
+        counts[bool(choice.is_held_out[index])].update(chosen)
     # a fifth of the images is apart, and a fifth of 3 is 1
     assert choice.is_held_out.sum() == 8
     stuff = [(Task.SEMANTIC, 1), (Task.PANOPTIC, 1)]
-    assert [counts[False][wish] for wish in stuff] == [3, 3]
-    assert [counts[True][wish] for wish in stuff] == [1, 1]
+    assert [counts[False][each] for each in stuff] == [3, 3]
+    assert [counts[True][each] for each in stuff] == [1, 1]
     for task in Task:
         assert counts[False][task, 0] == 3
         assert counts[True][task, 0] <= 1
     assert (Task.INSTANCE, 1) not in counts[False] | counts[True]
-    assert len(choice) == sum(map(sum, (c.values() for c in counts.values())))
 
 
 def test_crowds_are_left_out_unless_exact():
     images = [[segment(0, iscrowd=1), segment(1, iscrowd=1, exact=1)]] * 4
     choice = choose(*images, held_out=0.5)
 
-    found = {wish for wishes in choice.wishes.values() for wish in wishes}
+    found = {each for chosen in choice.masks.values() for each in chosen}
     assert found == {(Task.SEMANTIC, 1)}
 
 
@@ -68,8 +67,8 @@ def test_seed_decides():
     images = [[segment(0)]] * 40
     first, same, other = (choose(*images, seed=seed) for seed in (0, 0, 1))
 
-    assert first.wishes == same.wishes
-    assert first.wishes != other.wishes
+    assert first.masks == same.masks
+    assert first.masks != other.masks
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ def test_seed_decides():
 def test_refuses_what_leaves_nothing(images, purpose):
     with pytest.raises(
         ValueError,
-        match=rf'truth\.json: no mask of a seen class is left to {purpose}, '
+        match=rf'gt\.json: no mask of a seen class is left to {purpose}, '
         r'with held_out=0\.2 of \d images',
     ):
         choose(*images)

@@ -10,12 +10,11 @@ from PIL import Image
 from torch.testing import assert_close
 
 from freeseg_mm.models.clip import CropMaskClassifier
-from freeseg_mm.recipes.prompt_pretraining.command import seen_dataset
-from freeseg_mm.recipes.prompt_pretraining.crops import (
+from freeseg_mm.recipes.prompt_pretraining import (
     ChosenMasks,
-    EmbeddedCrops,
     choose_crops,
     embed_crops,
+    seen_dataset,
 )
 from freeseg_mm.structures import Task
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
@@ -50,15 +49,15 @@ def test_crops_are_those_of_the_classifier(dataset, choice, clip, gt):
     masks = ChosenMasks(dataset, choice, 0)
     crops = embed_crops(masks, clip, CropMaskClassifier(), workers=0)
 
-    assert len(crops) == len(choice)
-    words = dataset.sample_vocabulary
+    assert len(crops) == sum(map(len, choice.masks.values()))
+    vocabulary = dataset.sample_vocabulary
     row = next(
         row
         for row in range(len(crops))
         if crops.tasks[row] == list(Task).index(Task.SEMANTIC)
     )
     record = dataset.get_data_info(int(crops.images[row]))
-    name = words.names[crops.labels[row]]
+    name = vocabulary.names[crops.labels[row]]
     regions = gt[Path(record['img_path']).stem]
     inside = np.any([mask for other, mask in regions if other == name], 0)
     with Image.open(record['img_path']) as file:
@@ -77,45 +76,31 @@ def test_no_mask_of_an_unseen_class(tiny_run_config, gt, split):
     """Whatever split the config's training has."""
     tiny_run_config.train_dataloader.dataset.split = split
     dataset = seen_dataset(tiny_run_config)
-    words = dataset.vocabulary
+    vocabulary = dataset.vocabulary
     choice = choose_crops(dataset, per_class=99, held_out=0.5, seed=0)
     masks = ChosenMasks(dataset, choice, 0)
 
-    assert dataset.sample_vocabulary == words.seen_only()
+    assert dataset.sample_vocabulary == vocabulary.seen_only()
     assert any(
-        not words.is_seen[words.index(name)]
+        not vocabulary.is_seen[vocabulary.index(name)]
         for regions in gt.values()
         for name, _ in regions
     )
     for item in map(masks.__getitem__, range(len(masks))):
         record = dataset.get_data_info(item['index'])
         for name, region in gt[Path(record['img_path']).stem]:
-            if not words.is_seen[words.index(name)]:
+            if not vocabulary.is_seen[vocabulary.index(name)]:
                 assert not item['masks'][:, torch.from_numpy(region)].any()
 
 
-def test_one_mask_of_each_wish(dataset, choice):
+def test_one_mask_of_each_choice(dataset, choice):
     masks = ChosenMasks(dataset, choice, 0)
     items = [masks[place] for place in range(len(masks))]
 
-    for item, wishes in zip(items, choice.wishes.values(), strict=True):
+    for item, chosen in zip(items, choice.masks.values(), strict=True):
         found = zip(
             item['tasks'].tolist(), item['labels'].tolist(), strict=True
         )
-        assert [(list(Task)[task], label) for task, label in found] == wishes
+        assert [(list(Task)[task], label) for task, label in found] == chosen
         assert item['masks'].shape[1:] == item['image'].shape[1:]
         assert item['masks'].flatten(1).any(1).all()
-
-
-def test_rows_and_joining():
-    crops = EmbeddedCrops(
-        embeds=torch.eye(3),
-        labels=torch.tensor([4, 5, 6]),
-        tasks=torch.tensor([0, 1, 2]),
-        images=torch.tensor([7, 8, 9]),
-    )
-    twice = EmbeddedCrops.joined([crops, crops[torch.tensor([2])]])
-
-    assert len(twice) == 4
-    assert twice.labels.tolist() == [4, 5, 6, 6]
-    assert twice[twice.tasks == 2].images.tolist() == [9, 9]

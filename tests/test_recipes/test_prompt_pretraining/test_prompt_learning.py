@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.structures import InstanceData
 from torch.testing import assert_close
 
-from freeseg_mm.recipes.prompt_pretraining import learning
-from freeseg_mm.recipes.prompt_pretraining.crops import EmbeddedCrops
-from freeseg_mm.recipes.prompt_pretraining.learning import (
+from freeseg_mm.recipes import prompt_pretraining
+from freeseg_mm.recipes.prompt_pretraining import (
     PromptTraining,
     class_weights,
     crop_accuracy,
@@ -15,7 +15,7 @@ from freeseg_mm.recipes.prompt_pretraining.learning import (
 )
 from freeseg_mm.structures import Task, Vocabulary
 
-WORDS = Vocabulary.from_names(
+CLASSES = Vocabulary.from_names(
     ['cat', 'grass', 'sky'], synonyms={'grass': ['lawn']}
 )
 
@@ -24,7 +24,7 @@ def crops_of(labels, tasks=None, embeds=None):
     labels = torch.tensor(labels)
     if embeds is None:
         embeds = F.normalize(torch.randn(len(labels), 16), dim=-1)
-    return EmbeddedCrops(
+    return InstanceData(
         embeds=embeds,
         labels=labels,
         tasks=torch.tensor(tasks or [0] * len(labels)),
@@ -38,7 +38,7 @@ def read(learner, clip):
 
     def run():
         with torch.no_grad():
-            return learner(clip.text, WORDS, [Task.SEMANTIC])[0]
+            return learner(clip.text, CLASSES, [Task.SEMANTIC])[0]
 
     return run
 
@@ -47,7 +47,7 @@ def test_learning_lowers_the_loss(learner, clip):
     crops = crops_of([0, 1, 2])
     training = PromptTraining(iters=40, batch_size=24, lr=0.02)
 
-    losses = learn_prompts(learner, clip, crops, WORDS, training)
+    losses = learn_prompts(learner, clip, crops, CLASSES, training)
 
     assert len(losses) == 40
     assert max(losses[-5:]) < min(losses[:5])
@@ -60,7 +60,7 @@ def test_all_prompts_change_and_nothing_else(learner, clip):
     embeds = crops.embeds.clone()
     learner.requires_grad_(False)  # as a config may have it
 
-    learn_prompts(learner, clip, crops, WORDS, PromptTraining(iters=2))
+    learn_prompts(learner, clip, crops, CLASSES, PromptTraining(iters=2))
 
     for name, value in learner.state_dict().items():
         assert not torch.equal(value, before[name]), name
@@ -84,11 +84,11 @@ def test_classes_are_drawn_equally_often(learner, clip, monkeypatch):
         drawn.append(labels)
         return logits.sum()
 
-    monkeypatch.setattr(learning.F, 'cross_entropy', watched)
+    monkeypatch.setattr(prompt_pretraining.F, 'cross_entropy', watched)
     crops = crops_of([0] * 18 + [1, 2])
 
     learn_prompts(
-        learner, clip, crops, WORDS, PromptTraining(iters=4, batch_size=300)
+        learner, clip, crops, CLASSES, PromptTraining(iters=4, batch_size=300)
     )
 
     # 1200 draws: 400 of each class, give or take five deviations of 16
@@ -106,7 +106,7 @@ def test_a_step_reads_the_task_of_its_crops(learner, clip, monkeypatch):
 
     monkeypatch.setattr(type(learner), 'encode_task', watched)
     crops = crops_of([0, 1, 2, 0], tasks=[2, 2, 1, 1])
-    learn_prompts(learner, clip, crops, WORDS, PromptTraining(iters=20))
+    learn_prompts(learner, clip, crops, CLASSES, PromptTraining(iters=20))
 
     assert len(read) == 20
     assert set(read) == {Task.INSTANCE, Task.PANOPTIC}
@@ -119,7 +119,7 @@ def test_seed_decides(learner, clip):
     for seed in (0, 0, 1):
         learner.load_state_dict(start)
         training = PromptTraining(iters=3, batch_size=4, seed=seed)
-        found.append(learn_prompts(learner, clip, crops, WORDS, training))
+        found.append(learn_prompts(learner, clip, crops, CLASSES, training))
 
     assert found[0] == found[1] != found[2]
 
@@ -129,7 +129,7 @@ def test_accuracy_by_hand(learner, clip, read):
     # three crops of cat, one of them like sky; one of grass, like a lawn
     crops = crops_of([0, 0, 0, 1], embeds=text[[0, 0, 3, 2]])
 
-    found = crop_accuracy(learner, clip, crops, WORDS)
+    found = crop_accuracy(learner, clip, crops, CLASSES)
 
     assert found == {Task.SEMANTIC: pytest.approx((200 / 3 + 100) / 2)}
 
@@ -139,7 +139,7 @@ def test_loss_by_hand(learner, clip, read):
     crops = crops_of([1])
 
     (loss,) = learn_prompts(
-        learner, clip, crops, WORDS, PromptTraining(iters=1, batch_size=1)
+        learner, clip, crops, CLASSES, PromptTraining(iters=1, batch_size=1)
     )
 
     cosines = (crops.embeds @ text.T)[0]

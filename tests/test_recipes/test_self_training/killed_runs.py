@@ -1,6 +1,6 @@
-"""Run tools/self_train.py again and again, killed at one moment each time.
+"""Run freeseg-mm self-train again and again, killed at one moment each time.
 
-    python killed_runs.py TOOL MOMENTS ARGUMENT...
+    python killed_runs.py MOMENTS ARGUMENT...
 
 MOMENTS is a comma-separated list of ``train:R:I`` (before iteration I of
 round R), ``write:R:I`` (in the middle of writing iter_I.pth of round R),
@@ -10,7 +10,6 @@ of its own, forked so that the imports are paid once; prints how each ended.
 
 import io
 import os
-import runpy
 import signal
 import sys
 
@@ -19,6 +18,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from freeseg_mm.cli import main
 from freeseg_mm.recipes import self_training  # noqa: F401 - paid once
 from freeseg_mm.registry import HOOKS
 from freeseg_mm.utils.journal import Journal
@@ -94,16 +94,15 @@ def arrange(moment):
         raise ValueError(moment)
 
 
-def main():
-    tool, moments, *arguments = sys.argv[1:]
+def run():
+    moments, *arguments = sys.argv[1:]
     # several times a run mmengine lays out its config, for seconds
     mmengine.config.config.FormatCode = lambda text, **_: (text, True)
     for moment in moments.split(','):
         child = os.fork()
         if child == 0:
             arrange(moment)
-            sys.argv = [tool, *arguments]
-            runpy.run_path(tool, run_name='__main__')
+            sys.exit(main(['self-train', *arguments]))
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
         # on a line of its own, whatever a progress bar has left
@@ -111,4 +110,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run()

@@ -37,15 +37,15 @@ def choose(segments=SEGMENTS, wanted=(True, True), **settings):
 
 
 def areas(chosen):
-    return [(int(c.mask.sum()), c.label, c.score) for c in chosen]
+    return [(int(mask.sum()), label, score) for mask, label, score in chosen]
 
 
 def test_segments_are_cut_to_unlabelled_pixels():
     chosen = choose()
     # 10 and 30 lie on labels alone, 40 by a third
     assert areas(chosen) == [(4, 1, 0.6), (2, 1, 0.5)]
-    np.testing.assert_array_equal(chosen[0].mask, IDS == 20)
-    assert not any((c.mask & ~UNLABELLED).any() for c in chosen)
+    np.testing.assert_array_equal(chosen[0][0], IDS == 20)
+    assert not any((mask & ~UNLABELLED).any() for mask, _, _ in chosen)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_segments_are_cut_to_unlabelled_pixels():
     ],
 )
 def test_thresholds(settings, kept):
-    assert [c.score for c in choose(**settings)] == kept
+    assert [score for _, _, score in choose(**settings)] == kept
 
 
 def test_seen_classes_are_never_chosen():

@@ -9,8 +9,8 @@ import pytest
 from freeseg_mm.datasets.from_config import build_dataset
 from freeseg_mm.recipes.self_training import PseudoLabelSettings
 from freeseg_mm.recipes.self_training.labelling import (
-    asked_vocabulary,
     training_images,
+    vocabulary_to_predict,
 )
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.journal import Journal
@@ -186,17 +186,19 @@ def test_labels_train_the_run(labelling, tiny_run_config):
     assert any(not vocabulary.is_seen[label] for label in labels)
 
 
-def test_without_the_prior_all_names_are_asked(tiny_vocabulary):
-    asked = asked_vocabulary(tiny_vocabulary, PseudoLabelSettings())
-    assert asked.names == ('zebra', 'sky')
-    asked = asked_vocabulary(tiny_vocabulary, PseudoLabelSettings(prior=False))
-    assert asked is tiny_vocabulary
+def test_without_the_prior_all_names_are_predicted(tiny_vocabulary):
+    predicted = vocabulary_to_predict(tiny_vocabulary, PseudoLabelSettings())
+    assert predicted.names == ('zebra', 'sky')
+    predicted = vocabulary_to_predict(
+        tiny_vocabulary, PseudoLabelSettings(prior=False)
+    )
+    assert predicted is tiny_vocabulary
 
 
 def test_nothing_unseen_is_refused():
     vocabulary = Vocabulary.from_names(['cat'], unseen=[], name='one')
     with pytest.raises(ValueError, match="'one': all 1 classes are seen"):
-        asked_vocabulary(vocabulary, PseudoLabelSettings())
+        vocabulary_to_predict(vocabulary, PseudoLabelSettings())
 
 
 def test_runs_on_every_label_or_several_sets_are_refused(tiny_run_config):
@@ -205,7 +207,7 @@ def test_runs_on_every_label_or_several_sets_are_refused(tiny_run_config):
         'type': 'ConcatDataset',
         'datasets': [settings, settings],
     }
-    with pytest.raises(ValueError, match='trains on 2 data sets'):
+    with pytest.raises(ValueError, match='trains on 2 datasets'):
         training_images(tiny_run_config)
     settings.split = 'all'
     tiny_run_config.train_dataloader.dataset = settings

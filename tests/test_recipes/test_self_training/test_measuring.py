@@ -1,4 +1,4 @@
-"""Pseudo labels of one image beside its truth, by hand."""
+"""Pseudo labels of one image beside its ground truth, by hand."""
 
 import json
 
@@ -13,7 +13,7 @@ from freeseg_mm.recipes.self_training.measuring import (
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 
 # 1 is a seen cat, 2 a dog, 3 a dog, 4 grass.
-TRUTH = [[1, 1, 2, 2, 2, 2], [1, 1, 3, 3, 4, 4]]
+GT = [[1, 1, 2, 2, 2, 2], [1, 1, 3, 3, 4, 4]]
 # 5 has 3 of the 4 pixels of a dog; 6 is called a dog: 1 pixel of one, 1 not.
 FOUND = [[0, 0, 5, 5, 5, 0], [0, 0, 0, 6, 6, 0]]
 TRUE_NAMES = ['cat', 'dog', 'dog', 'grass']
@@ -21,7 +21,7 @@ TRUE_NAMES = ['cat', 'dog', 'dog', 'grass']
 
 @pytest.fixture
 def files(tmp_path):
-    (tmp_path / 'words.json').write_text(
+    (tmp_path / 'vocabulary.json').write_text(
         json.dumps(
             {'classes': ['cat', 'dog', 'grass'], 'unseen': ['dog', 'grass']}
         )
@@ -42,8 +42,8 @@ def files(tmp_path):
         ],
         'categories': [{'id': i, 'name': name} for name, i in ids.items()],
     }
-    (tmp_path / 'truth.json').write_text(json.dumps(gt))
-    encode_panoptic_png(np.array(TRUTH), tmp_path / '7.png')
+    (tmp_path / 'gt.json').write_text(json.dumps(gt))
+    encode_panoptic_png(np.array(GT), tmp_path / '7.png')
     files = PseudoLabelFiles(tmp_path / 'pseudo')
     files.pngs.mkdir(parents=True)
     encode_panoptic_png(np.array(FOUND), files.pngs / '7.png')
@@ -77,8 +77,8 @@ def config(tmp_path):
                 'dataset': {
                     'type': 'freeseg_mm.OpenVocabPanopticDataset',
                     'data_root': str(tmp_path),
-                    'ann_file': 'truth.json',
-                    'vocabulary': 'words.json',
+                    'ann_file': 'gt.json',
+                    'vocabulary': 'vocabulary.json',
                     'split': 'seen',
                 }
             }
@@ -107,5 +107,5 @@ def test_image_of_other_data_is_refused(files, config):
     content = json.loads(files.json.read_text())
     content['annotations'][0]['image_id'] = 8
     files.json.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match='image id 8 is not in .*truth.json'):
+    with pytest.raises(ValueError, match='image id 8 is not in .*gt.json'):
         compare_with_hidden_gt(config, files.root)

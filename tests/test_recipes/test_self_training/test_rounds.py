@@ -13,7 +13,7 @@ from freeseg_mm.recipes.self_training import SelfTraining
 
 ANYTHING = [
     *('--score-thr', 0, '--min-area', 0, '--min-unlabelled', 0),
-    *('--overlap-thr', 0, '--workers', 0, '--device', 'cpu'),
+    *('--overlap-thr', 0, '--num-workers', 0, '--device', 'cpu'),
 ]
 KILLED = -int(signal.SIGKILL)
 
@@ -29,8 +29,8 @@ def short_config(tiny_run_config):
 
 
 @pytest.fixture
-def self_train(short_config, repo, tmp_path):
-    """Run the tool once for each moment it is killed at."""
+def self_train(short_config, tmp_path):
+    """Run the command once for each moment it is killed at."""
     config_file = tmp_path / 'short.py'
     short_config.dump(config_file)
 
@@ -38,8 +38,7 @@ def self_train(short_config, repo, tmp_path):
         done = subprocess.run(
             [
                 *(sys.executable, Path(__file__).parent / 'killed_runs.py'),
-                *(repo / 'tools' / 'self_train.py', moments),
-                *(config_file, '--work-dir', tmp_path / name),
+                *(moments, config_file, '--work-dir', tmp_path / name),
                 *map(str, [*ANYTHING, *options]),
             ],
             cwd=tmp_path,
@@ -80,7 +79,7 @@ def test_killed_at_any_moment_ends_with_the_same_weights(
 ):
     # lively weights to begin with, so that there is something to label
     options = [
-        *('--rounds', 2, '--checkpoint', tiny_weights[1], '--from', 'last')
+        *('--rounds', 2, '--checkpoint', tiny_weights[1], '--start', 'last')
     ]
     ends, output = self_train('whole', 'none', *options)
     assert ends == [['none', '0']], output[-3000:]
@@ -157,7 +156,7 @@ def plan(monkeypatch):
         'freeseg_mm.recipes.self_training.Labelling.run', label
     )
     monkeypatch.setattr(
-        'freeseg_mm.recipes.self_training.training.Training.run', train
+        'freeseg_mm.recipes.self_training.rounds.Training.run', train
     )
     return done
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from freeseg_mm.recipes.self_training.training import Training
+from freeseg_mm.recipes.self_training.rounds import Training
 
 
 @pytest.fixture

@@ -1,0 +1,152 @@
+"""Options of the measurements; light to import, for the command line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+KINDS = ('counts', 'macs', 'seconds', 'peak_bytes')
+"""Kinds of cost."""
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Options of every measurement.
+
+    Attributes:
+        config: Config file of a FreeSeg.
+        against: A preset or another config file to measure, too.
+        image_size: Longer side of the images, in pixels.
+        batch: Images at once.
+        classes: A number of generated names, or a vocabulary by name or
+            file.
+        runs: Timed runs of each side; their median counts.
+        warmup: Runs before the timed ones.
+        device: Device to run on; without, CUDA if there is one.
+        threads: CPU threads; without, PyTorch's choice.
+        seed: Seed of weights, images and ground truth.
+        cfg_options: entries of the config.
+        against_options: entries of --against; without that, of the config
+            as overridden by --cfg-options.
+
+    Raises:
+        FileNotFoundError: If ``against`` is neither a preset nor a config
+            file.
+        ValueError: If a number is too small, or options are given for a
+            preset.
+    """
+
+    PRESETS: ClassVar[tuple[str, ...]] = ()
+    """Names that ``against`` may have beside a config file's."""
+    LEAST: ClassVar[dict[str, int]] = {'runs': 1, 'warmup': 0, 'threads': 1}
+    """Smallest number by option."""
+
+    config: str
+    against: str | None = None
+    image_size: int = 320
+    batch: int = 1
+    classes: str = '171'
+    runs: int = 3
+    warmup: int = 1
+    device: str | None = None
+    threads: int | None = None
+    seed: int = 0
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+    against_options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in self.LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(
+                    f'--{name} {value}: expected at least {least}'
+                )
+        if self.against in self.PRESETS:
+            if self.against_options:
+                raise ValueError(
+                    '--against-options change a config, and --against '
+                    f'{self.against} is none; it follows the first side'
+                )
+        elif self.against is not None and not Path(self.against).is_file():
+            raise FileNotFoundError(
+                f'--against {self.against!r} is neither a config file nor '
+                f'one of the presets {list(self.PRESETS)}'
+            )
+
+    @property
+    def other_config(self) -> tuple[str, dict[str, Any]] | None:
+        """Config file of the second side and its overrides.
+
+        ``None`` if there is no second side, or a preset.
+        """
+        if self.against in self.PRESETS:
+            return None
+        if self.against is not None:
+            return self.against, self.against_options
+        if self.against_options:
+            return self.config, {**self.cfg_options, **self.against_options}
+        return None
+
+
+@dataclass(frozen=True)
+class InferOptions(BenchOptions):
+    """Options of ``freeseg-mm bench infer``; each run predicts all images.
+
+    The preset ``reference`` is the flow of the authors' release on the same
+    weights.
+
+    Attributes:
+        checkpoint: Weights of both sides; without, random ones.
+        queries: Mask proposals; without, as configured.
+        tasks: Some of semantic, instance, panoptic; without, as configured.
+        images: Image files, or random.
+        measure: Kinds of cost to measure.
+
+    Raises:
+        ValueError: If a kind of cost is unknown, too.
+    """
+
+    PRESETS = ('reference',)
+    LEAST = {**BenchOptions.LEAST, 'queries': 1}
+
+    checkpoint: str | None = None
+    queries: int | None = None
+    tasks: Sequence[str] | None = None
+    images: Sequence[str] = ('random',)
+    measure: Sequence[str] = KINDS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = sorted(set(self.measure) - set(KINDS))
+        if unknown or not self.measure:
+            raise ValueError(
+                f'--measure {unknown}: expected some of {list(KINDS)}'
+            )
+
+
+@dataclass(frozen=True)
+class TrainOptions(BenchOptions):
+    """Options of ``freeseg-mm bench train``; seen classes are trained.
+
+    The preset ``mask2former`` is mmdet's own with the same backbone, pixel
+    decoder, decoder, queries and batch.
+
+    Attributes:
+        task: The task that the step trains.
+        segments: Segments of each generated image.
+        data: Take the first batch of the config's own training data, with
+            its images' size and vocabulary.
+        count_only: Count multiply-adds in one step of each side, time
+            nothing.
+    """
+
+    PRESETS = ('mask2former',)
+    LEAST = {**BenchOptions.LEAST, 'segments': 1, 'batch': 1}
+
+    image_size: int = 128
+    batch: int = 2
+    classes: str = '156'
+    task: str = 'panoptic'
+    segments: int = 10
+    data: bool = False
+    count_only: bool = False

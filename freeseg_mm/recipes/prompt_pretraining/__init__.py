@@ -1,1 +1,0 @@
-"""Prompts learned before the network, on crops of labelled masks."""

@@ -1,0 +1,134 @@
+"""Stamps: notes beside results that say which inputs they were made from."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from freeseg_mm.utils.files import write_json
+
+_CHUNK = 1 << 20
+
+
+class StampState(Enum):
+    """State of a step's results."""
+
+    ABSENT = 'nothing is there'
+    OTHER = 'results of other or unknown inputs, or a part, are there'
+    STARTED = 'the step began with these inputs and did not finish'
+    FINISHED = 'the results of these inputs are there, unchanged'
+
+
+class RunStamp:
+    """Record of a long step, by which its results can be used again.
+
+    Inputs are compared as a whole; outputs must be the bytes that were there
+    when the step finished.
+
+    Args:
+        path: The stamp, a JSON file; its folder is made when needed.
+        inputs: All that decides the results. JSON has to hold it; objects
+            of other types count by their text.
+        outputs: The files that the step writes.
+        partial: Files that the step leaves on the way, as checkpoints to
+            resume from.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        inputs: Mapping[str, Any],
+        outputs: Iterable[Path],
+        partial: Iterable[Path] = (),
+    ) -> None:
+        self.path = path
+        # as they are read back: tuples are lists
+        self.inputs = json.loads(json.dumps(inputs, default=str))
+        self.outputs = list(outputs)
+        self._partial = list(partial)
+
+    def state(self) -> StampState:
+        """Compare what is there with what is wanted.
+
+        Raises:
+            ValueError: If the stamp is no JSON object.
+        """
+        stamp = self._read()
+        if stamp is None:
+            files = [*self.outputs, *self._partial]
+            is_there = any(path.exists() for path in files)
+            return StampState.OTHER if is_there else StampState.ABSENT
+        if stamp.get('inputs') != self.inputs:
+            return StampState.OTHER
+        if stamp.get('outputs') == self._digests():
+            return StampState.FINISHED
+        return StampState.STARTED
+
+    def run(self, step: Callable[[], object]) -> bool:
+        """Do a step unless its results are there.
+
+        Args:
+            step: The step; where it began before, it may resume.
+
+        Returns:
+            Whether the step was done now.
+
+        Raises:
+            FileNotFoundError: If the step did not write an output.
+            ValueError: If the stamp is no JSON object.
+        """
+        if self.state() is StampState.FINISHED:
+            return False
+        self._write(None)
+        step()
+        missing = [str(path) for path in self.outputs if not path.is_file()]
+        if missing:
+            raise FileNotFoundError(f'the step did not write {missing}')
+        self._write(self._digests())
+        return True
+
+    def _digests(self) -> dict[str, str]:
+        return {
+            path.name: file_digest(path)
+            for path in self.outputs
+            if path.is_file()
+        }
+
+    def _read(self) -> dict[str, Any] | None:
+        if not self.path.is_file():
+            return None
+        try:
+            stamp = json.loads(self.path.read_text('utf-8'))
+        except ValueError:
+            stamp = None
+        if not isinstance(stamp, dict):
+            raise ValueError(
+                f'{self.path} is no JSON object; it notes what the results '
+                'beside it were made from: delete it and them'
+            )
+        return stamp
+
+    def _write(self, outputs: dict[str, str] | None) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        stamp = {'inputs': self.inputs, 'outputs': outputs}
+        write_json(stamp, self.path, indent=1)
+
+
+def file_digest(path: Path) -> str:
+    """Digest of the bytes of a file, 32 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open('rb') as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def json_digest(content: Any) -> str:
+    """Digest of what JSON can hold, 16 hexadecimal digits.
+
+    Objects of other types count by their text.
+    """
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]

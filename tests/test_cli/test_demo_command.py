@@ -1,0 +1,169 @@
+"""The demo from nothing to pictures, with tiny numbers."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+
+STEPS = 5
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp('demo')
+    return {
+        '--work-dir': root / 'work',
+        '--data': root / 'data',
+        '--clip': root / 'clip',
+    }
+
+
+@pytest.fixture(scope='module')
+def run_demo(repo, folders, tmp_path_factory):
+    """Run the demo, from a folder that is not the checkout."""
+    elsewhere = tmp_path_factory.mktemp('elsewhere')
+
+    def run(*options):
+        command = [sys.executable, '-m', 'freeseg_mm.cli', 'demo', '--quick']
+        for name, folder in folders.items():
+            command += [name, str(folder)]
+        return subprocess.run(
+            [*command, *options],
+            capture_output=True,
+            text=True,
+            cwd=elsewhere,
+            # Several test processes share few cores.
+            env={
+                **os.environ,
+                'OMP_NUM_THREADS': '1',
+                'PYTHONPATH': str(repo),
+            },
+        )
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def first(run_demo):
+    result = run_demo()
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+@pytest.fixture(scope='module')
+def work_dir(first, folders):
+    return folders['--work-dir']
+
+
+def test_every_step_says_how_long_it_took(first):
+    lines = first.stdout.splitlines()
+    titles = [line for line in lines if line.startswith('[')]
+    assert [line[:5] for line in titles] == [
+        f'[{i + 1}/{STEPS}]' for i in range(STEPS)
+    ]
+    assert sum('done in' in line for line in lines) == STEPS
+    assert 'The demo took' in lines[-1]
+
+
+def test_training_shows_its_progress(first):
+    assert '3/3' in first.stderr
+    assert 'loss=' in first.stderr
+
+
+def test_libraries_do_not_talk(first):
+    assert 'creating index' not in first.stdout
+    assert 'mmengine' not in first.stdout
+
+
+def test_metrics_of_the_three_ways_to_score(work_dir):
+    metrics = json.loads((work_dir / 'metrics.json').read_text())
+    assert list(metrics) == ['query', 'clip', 'ensemble']
+    parts = ('_seen', '_unseen', '')
+    expected = {
+        'semantic/mIoU_seen',
+        'semantic/mIoU_unseen',
+        'semantic/hIoU',
+        'semantic/mIoU',
+        'instance/mAP_seen',
+        'instance/mAP_unseen',
+        'instance/mAP',
+        'instance/AP50',
+        'instance/AP75',
+        *(f'panoptic/{q}{p}' for q in ('PQ', 'SQ', 'RQ') for p in parts),
+    }
+    for scores in metrics.values():
+        assert set(scores) == expected
+        for value in scores.values():
+            assert value is None or 0 <= value <= 100
+    # truth has both sets, so neither mean is over nothing
+    assert metrics['query']['semantic/mIoU_unseen'] is not None
+    assert not any(
+        math.isnan(value)
+        for value in metrics['clip'].values()
+        if value is not None
+    )
+
+
+def test_table_shows_the_metrics(first, work_dir):
+    metrics = json.loads((work_dir / 'metrics.json').read_text())
+    (row,) = [
+        line
+        for line in first.stdout.splitlines()
+        if line.startswith('CLIP scores only') and line[-1].isdigit()
+    ]
+    values = [
+        metrics['clip'][f'{key}_{part}']
+        for key in ('semantic/mIoU', 'instance/mAP', 'panoptic/PQ')
+        for part in ('seen', 'unseen')
+    ]
+    assert row.split()[3:] == [f'{value:.1f}' for value in values]
+
+
+def test_pictures_are_there_and_large_enough_to_read(work_dir):
+    pictures = sorted((work_dir / 'pictures').iterdir())
+    assert len(pictures) >= 8
+    for path in pictures:
+        with Image.open(path) as picture:
+            picture.load()
+            # four images of 384 side by side, three below each other
+            assert picture.width > 4 * 384
+            assert picture.height > 3 * 384
+
+
+def test_figure_is_small_enough_for_a_web_page(work_dir):
+    path = work_dir / 'figure.png'
+    assert path.stat().st_size < 300_000
+    with Image.open(path) as figure:
+        assert figure.width > 4 * 256
+
+
+def test_second_run_finds_everything(run_demo, first, work_dir):
+    before = {
+        path: path.stat().st_mtime_ns for path in work_dir.rglob('*.p[nt]*')
+    }
+    assert len(before) > 10
+    again = run_demo()
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count('there already') == STEPS
+    table = 'On test scenes'
+    assert table in again.stdout
+    assert (
+        again.stdout.partition(table)[2].splitlines()[:10]
+        == first.stdout.partition(table)[2].splitlines()[:10]
+    )
+    for path, time in before.items():
+        assert path.stat().st_mtime_ns == time
+
+
+def test_error_is_one_line(run_demo, first):
+    result = run_demo('--seed', '1')
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith('freeseg-mm demo: ')
+    assert 'give --overwrite to replace it' in result.stderr
+    assert 'Traceback' not in result.stderr
