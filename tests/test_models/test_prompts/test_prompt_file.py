@@ -202,7 +202,7 @@ def test_absent_file_is_named(build):
     with pytest.raises(
         FileNotFoundError,
         match=r"no file of learned prompts '.*prompts\.pth'; make it with "
-        r'tools/pretrain_prompts\.py',
+        r'freeseg-mm prompts pretrain',
     ):
         build()
 
