@@ -1,4 +1,4 @@
-"""FreeSeg on COCO with prompts learned first on crops, then frozen, as released.
+"""FreeSeg on COCO, prompts learned first on crops, then frozen, as released.
 
 Prompts: freeseg-mm prompts pretrain configs/freeseg/coco.py
     --out data/coco_prompts.pth

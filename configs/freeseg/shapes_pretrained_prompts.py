@@ -7,6 +7,4 @@ Train: tools/train.py configs/freeseg/shapes_pretrained_prompts.py
 
 _base_ = './shapes.py'
 
-model = dict(
-    prompt_learner=dict(pretrained='data/shapes_prompts.pth')
-)
+model = dict(prompt_learner=dict(pretrained='data/shapes_prompts.pth'))

@@ -1,4 +1,5 @@
 from .targets import (
+    BACKGROUND_SEGMENT_ID,
     FIRST_SEGMENT_ID,
     Segment,
     Task,
@@ -9,6 +10,7 @@ from .targets import (
 from .vocabulary import Vocabulary, check_num_negatives, with_negatives
 
 __all__ = [
+    'BACKGROUND_SEGMENT_ID',
     'FIRST_SEGMENT_ID',
     'Segment',
     'Task',

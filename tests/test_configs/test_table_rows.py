@@ -241,12 +241,15 @@ def test_view_of_clip_is_compared_with_what_the_row_is_about(
     (text,) = read
     assert_close(text, learner(model.clip.text, vocabulary, tasks))
     learned = [key for key, _ in learner.named_parameters()]
-    assert learned == {
-        LEARNED: ['class_prompt', 'task_prompt'],
-        CLASS_PROMPT: ['class_prompt'],
-        SENTENCES: [],
-        SENTENCE: [],
-    }[claimed]
+    assert (
+        learned
+        == {
+            LEARNED: ['class_prompt', 'task_prompt'],
+            CLASS_PROMPT: ['class_prompt'],
+            SENTENCES: [],
+            SENTENCE: [],
+        }[claimed]
+    )
     if claimed in (SENTENCES, SENTENCE):
         assert learner.class_template == 'A photo of {}.'
         assert learner.depends_on_task == (claimed == SENTENCES)

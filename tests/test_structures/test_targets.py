@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from freeseg_mm.structures import (
+    BACKGROUND_SEGMENT_ID,
     FIRST_SEGMENT_ID,
     Task,
     Vocabulary,
@@ -64,6 +65,19 @@ EXPECTED = {
         ],
     ),
 }
+
+
+@pytest.mark.parametrize('task', list(Task))
+def test_background_is_valid_and_of_no_mask(task):
+    background = SEGMENT_MAP.clone()
+    background[3, 2] = BACKGROUND_SEGMENT_ID
+
+    found = task_targets(background, segments(), VOCABULARY, task)
+
+    without = task_targets(SEGMENT_MAP, segments(), VOCABULARY, task)
+    assert torch.equal(found.masks, without.masks)
+    assert torch.equal(found.labels, without.labels)
+    assert torch.equal(found.valid, mask('1111 1110 1110 1110'))
 
 
 @pytest.mark.parametrize('task', list(Task))

@@ -1,7 +1,7 @@
 """Table 1, COCO, ZSSeg: semantic labels, class prompt, self-training.
 
-First, with --cfg-options train_dataloader.dataset.pseudo_labels=None, train for
-freeseg-mm pseudo-labels make THIS CKPT --out work_dirs/zsseg_coco/pseudo_labels
+First train with train_dataloader.dataset.pseudo_labels=None, then freeseg-mm
+pseudo-labels make THIS CKPT --out work_dirs/zsseg_coco/pseudo_labels
 Train: tools/dist_train.sh configs/tables/table1/semantic_coco_zsseg.py 8
 """
 

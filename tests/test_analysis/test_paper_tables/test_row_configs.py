@@ -58,7 +58,7 @@ FIXED = "dict(type='freeseg_mm.FixedPrompt')"
     [
         ('', 'nothing'),
         (f'{LEARNED})', 'nothing'),
-        (f"mask_classifier={{}}, {LEARNED})", "the queries' learned prompts"),
+        (f'mask_classifier={{}}, {LEARNED})', "the queries' learned prompts"),
         (
             f"mask_classifier={{}}, {LEARNED}, pretrained='x.pth')",
             "the queries' learned prompts, learned first",
@@ -90,8 +90,16 @@ def test_view(write, settings, view):
         ('', True, True),
         ('val_evaluator = []', True, True),
         ("model = dict(test_cfg=dict(mode='clip'))", True, False),
-        ("model = dict(clip_prompt={'type': 'x', '_delete_': True})", True, False),
-        ("custom_hooks = [dict(type='freeseg_mm.TTAPromptHook')]", True, False),
+        (
+            "model = dict(clip_prompt={'type': 'x', '_delete_': True})",
+            True,
+            False,
+        ),
+        (
+            "custom_hooks = [dict(type='freeseg_mm.TTAPromptHook')]",
+            True,
+            False,
+        ),
         ("custom_hooks = [dict(type='other')]", False, True),
         ("model = dict(type='y')", False, False),
         ('train_dataloader = dict(batch_size=2)', False, True),

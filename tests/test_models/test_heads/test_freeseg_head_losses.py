@@ -8,7 +8,14 @@ from mmengine.structures import InstanceData
 from torch.testing import assert_close
 
 from freeseg_mm.models.heads import freeseg_head as module
-from freeseg_mm.structures import TaskTargets
+from freeseg_mm.structures import (
+    BACKGROUND_SEGMENT_ID,
+    FIRST_SEGMENT_ID,
+    Task,
+    TaskTargets,
+    Vocabulary,
+    task_targets,
+)
 from freeseg_mm.utils.divergence import DivergedError
 
 
@@ -424,6 +431,48 @@ def test_empty_query_is_no_query_on_unlabelled_pixels(build_head, match_at):
     )
 
     assert ignored.tolist() == [False, False]
+
+
+@pytest.mark.parametrize(
+    ('id_', 'raises'),
+    [(BACKGROUND_SEGMENT_ID, True), (0, False), (255, False)],
+    ids=['background', 'void', 'padding'],
+)
+def test_mask_over_background_costs_and_over_unlabelled_pixels_does_not(
+    build_head, id_, raises
+):
+    # the same points whatever the logits
+    head = build_head(
+        train_cfg={'num_points': 500, 'importance_sample_ratio': 0.0}
+    )
+    segment_map = torch.full((16, 16), id_)
+    segment_map[:, :8] = FIRST_SEGMENT_ID
+    image = task_targets(
+        segment_map,
+        [{'id': FIRST_SEGMENT_ID, 'label': 1, 'iscrowd': 1, 'exact': 1}],
+        Vocabulary.from_names(['cow', 'bird'], things=['cow', 'bird']),
+        Task.SEMANTIC,
+    )
+    fits = torch.full((1, 1, 16, 16), -9.0)
+    fits[..., :8] = 9.0
+    spills = fits.clone()
+    spills[..., 4:12, 10:] = 9.0
+    nothing = torch.full((1, 1, 16, 16), -9.0)
+    nothing[..., 10:] = 9.0
+    class_logits = torch.zeros(1, 1, 3)
+
+    def losses(mask_logits, image):
+        torch.manual_seed(0)
+        return head._loss_by_feat_single(
+            class_logits, mask_logits, [image], [{}]
+        )
+
+    for i in (1, 2):  # focal and dice
+        more = losses(spills, image)[i] - losses(fits, image)[i]
+        assert (more > 0.1) if raises else (more == 0)
+    # a query there learns that it shows no object, or is left alone
+    image.labels, image.masks = image.labels[:0], image.masks[:0]
+    assert (losses(nothing, image)[0] > 0) == raises
 
 
 # ---- specks, strips, numbers that are none ----------------------------------
