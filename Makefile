@@ -1,9 +1,11 @@
-# Every target but help and clean first makes sure of the environment in .venv.
+# Every target but help and clean first makes sure of the environment in .venv,
+# or of the one in .venv-onedl where LINE=onedl.
 PYTHON ?=
+LINE ?= openmmlab
 JOBS ?= 2
-export PYTHON
+export PYTHON LINE
 
-run := .venv/bin/python
+run := .venv$(patsubst %,-%,$(filter onedl,$(LINE)))/bin/python
 
 .PHONY: help setup demo test lint docs clean
 
@@ -12,8 +14,9 @@ help:  ## list the targets
 	@echo
 	@echo '  PYTHON=python3.12 chooses the Python, ARGS="..." goes to the'
 	@echo '  demo or to pytest, JOBS=2 is the number of test processes.'
+	@echo '  LINE=onedl does it all with the packages of OneDL.'
 
-setup:  ## make the environment in .venv (once 20 minutes, then at once)
+setup:  ## make the environment in .venv (once 3-10 minutes, then at once)
 	@tools/setup.sh
 
 demo: setup  ## train and show open-vocabulary segmentation on the CPU

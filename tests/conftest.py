@@ -303,6 +303,11 @@ def shapes_world(tmp_path_factory):
     return root
 
 
+def plain_text(config):
+    """Give a config as Python that reads back the same, not laid out."""
+    return ''.join(f'{k} = {v!r}\n' for k, v in config.to_dict().items())
+
+
 @pytest.fixture
 def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
     """Config of a run on the shapes world: two iterations, then a test.
@@ -310,9 +315,7 @@ def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
     All in this process, without workers.
     """
     # Several times a run mmengine lays out its config, for seconds.
-    monkeypatch.setattr(
-        'mmengine.config.config.FormatCode', lambda text, **_: (text, True)
-    )
+    monkeypatch.setattr('mmengine.Config.pretty_text', property(plain_text))
     config = tiny_config
     for name in ('train', 'val', 'test'):
         loader = config[f'{name}_dataloader']

@@ -64,7 +64,7 @@ def test_example_of_the_readme(checkout, capsys):
 
     assert names['result'].label_map.shape == (64, 64)
     assert len(names['result'].vocabulary) == 4
-    with Image.open('answer.png') as picture:
+    with Image.open('prediction.png') as picture:
         assert picture.width > 4 * 64
 
     (command,) = re.findall(r'^freeseg-mm (predict .*)$', readme, re.MULTILINE)
@@ -92,11 +92,11 @@ def test_python_snippets(checkout, monkeypatch, capsys):
     assert 'grass stuff' in out
     assert 'dragon thing' in out
     assert out.count('data/shapes/val/00000') >= 2
-    for name in ('answer.png', 'answer.json', 'answer_panoptic.png'):
+    for name in ('prediction.png', 'answer.json', 'answer_panoptic.png'):
         assert Path(name).is_file()
     assert '\n0 0.0 ' in out  # frames of the video
     assert '\n5 1.0 ' in out
-    assert names['painted'].shape == (48, 64, 3)
+    assert names['painted'].size == (64, 48)
     assert "('prompt " in out
     with Image.open('answers/mmdet/vis/000007.jpg') as picture:
         assert picture.width >= 64

@@ -73,7 +73,9 @@ def test_cells_run_in_order(notebook, checkout, capsys):  # noqa: F811
     assert 'green disc (unseen)' in out
     written = checkout / 'work_dirs/first_five_minutes'
     assert shown[-1] == sorted(path.name for path in written.iterdir())
-    assert {'answer.png', 'instances.json', 'panoptic.png'} <= set(shown[-1])
+    assert {'prediction.png', 'instances.json', 'panoptic.png'} <= set(
+        shown[-1]
+    )
     seen = dict(zip(names['words'].names, names['words'].is_seen, strict=True))
     # the tiny weights were trained on grass
     assert [name for name, is_seen in seen.items() if is_seen] == ['grass']

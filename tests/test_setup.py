@@ -20,6 +20,12 @@ TOOLS = (
     'bash env awk cat cut dirname grep mkdir nproc rm sed sha256sum sleep '
     'sort tail wc cp ln chmod printf'
 )
+INPUTS = (
+    'setup.cfg',
+    'pyproject.toml',
+    'tools/setup.sh',
+    'tools/install_mmcv.py',
+)
 FAKE_PYTHON = r"""#!/usr/bin/env bash
 # Stand-in for Python: $FAKE holds its version, its calls and its faults.
 case "$*" in
@@ -27,6 +33,10 @@ case "$*" in
   *get_path*include*) printf '%s/Python.h\n' "$FAKE"; exit 0 ;;
   *get_path*purelib*) printf '%s/site\n' "$FAKE"; exit 0 ;;
   *torch.version.cuda*) echo 13.0; exit 0 ;;
+  *'version("opencv-python")'*) echo 5.0; exit 0 ;;
+  *'import cv2'*)
+    [ ! -e "$FAKE/no_desktop" ] || { echo 'ImportError: libGL.so.1'; exit 1; }
+    exit 0 ;;
   *ensurepip*) [ ! -e "$FAKE/no_venv" ]; exit ;;
   *'import mmcv'*)
     [ ! -e "$FAKE/broken_mmcv" ] || { cat "$FAKE/broken_mmcv"; exit 1; }
@@ -34,19 +44,22 @@ case "$*" in
 esac
 if [ "$1 $2" = '-m venv' ]; then
   mkdir -p "${!#}/bin" && cp "$0" "${!#}/bin/python"
-elif [ "$1" = '-' ]; then  # do mmcv's ops load?
+elif [ "$1" = '-' ]; then  # do mmcv's ops fit?
   [ -e "$FAKE/ops" ] || { echo 'ImportError: no ops'; exit 1; }
-elif [ "$1 $2" = '-m pip' ]; then
+elif [ "$1 $2" = '-m pip' ] || [ "$1" = tools/install_mmcv.py ]; then
   case "$*" in *'cache dir'*) echo "$FAKE/cache"; exit 0 ;; esac
   {
     echo "$*"
     echo "  cuda=${FORCE_CUDA:-} jobs=${MAX_JOBS:-} cpath=${CPATH:-}"
   } >>"$FAKE/calls"
   case "$*" in
-    *mmcv==*) . "$FAKE/build" ;;
+    *--one-by-one*) ;;
+    *mmcv==*)
+      . "$FAKE/build"
+      if [ -e "$FAKE/not_joined" ]; then cat "$FAKE/not_joined"; exit 3; fi ;;
   esac
   case "$*" in
-    *"$(cat "$FAKE/fails_at" 2>/dev/null || echo nothing)"*)
+    *"$(cat "$FAKE/fails_at" 2>/dev/null || echo no such call)"*)
       cat "$FAKE/output"
       exit 1 ;;
   esac
@@ -67,7 +80,7 @@ class Checkout:
         self.bin = root / 'bin'
         for folder in (self.root / 'tools', self.fake, self.bin):
             folder.mkdir(parents=True)
-        for name in ('setup.cfg', 'pyproject.toml', 'tools/setup.sh'):
+        for name in INPUTS:
             shutil.copy(repo / name, self.root / name)
         shutil.copytree(repo / 'requirements', self.root / 'requirements')
         for tool in [*TOOLS.split(), 'touch']:
@@ -137,9 +150,9 @@ def test_steps_in_order(checkout):
     assert result.returncode == 0, result.stderr
     build, mmcv, rest, package = checkout.calls
     assert build.endswith('-r requirements/build.txt')
-    assert '--no-build-isolation -c requirements/build.txt' in mmcv
-    assert mmcv.endswith(' mmcv==2.1.0')
-    for name in ('runtime', 'webdemo', 'tests', 'lint'):
+    assert mmcv.startswith('tools/install_mmcv.py mmcv==2.1.0 --cache ')
+    assert f'--cache {checkout.fake}/cache/freeseg_mm --cuda' in mmcv
+    for name in ('mminstall', 'runtime', 'webdemo', 'tests', 'lint'):
         assert f'-r requirements/{name}.txt' in rest
     assert package.endswith('--no-build-isolation --no-deps -e .')
     assert 'for the CPU (no NVIDIA GPU answers)' in result.stdout
@@ -154,17 +167,15 @@ def test_second_run_does_nothing(checkout):
     assert checkout.calls == []
 
 
-@pytest.mark.parametrize(
-    'name',
-    ['requirements/lint.txt', 'setup.cfg', 'pyproject.toml', 'tools/setup.sh'],
-)
+@pytest.mark.parametrize('name', ['requirements/lint.txt', *INPUTS])
 def test_change_of_any_input_installs_again(checkout, name):
     checkout.run()
     with (checkout.root / name).open('a') as file:
         file.write('\n# changed\n')
     result = checkout.run()
     assert 'bringing .venv (Python 3.11) up to date' in result.stdout
-    assert len(checkout.calls) == 4
+    assert '[2/4] mmcv 2.1.0 is there' in result.stdout
+    assert len(checkout.calls) == 3
 
 
 def test_failed_run_is_not_taken_for_done(checkout):
@@ -175,12 +186,36 @@ def test_failed_run_is_not_taken_for_done(checkout):
     assert checkout.run().returncode == 1
     (checkout.fake / 'fails_at').unlink()
     checkout.run()
-    assert len(checkout.calls) == 4
+    assert len(checkout.calls) == 3
 
 
-@pytest.mark.parametrize('version', ['2.7', '3.9', '3.13'])
+def test_onedl_has_pins_and_an_environment_of_its_own(checkout):
+    checkout.run()
+    (checkout.fake / 'ops').unlink()
+    result = checkout.run(LINE='onedl')
+    assert result.returncode == 0, result.stderr
+    assert 'making .venv-onedl with python3' in result.stdout
+    _, mmcv, rest, _ = checkout.calls
+    assert ' onedl-mmcv==2.3.6 ' in mmcv
+    assert '-r requirements/onedl.txt' in rest
+    assert 'mminstall' not in rest
+    for line in ('', 'openmmlab', 'onedl'):  # all are up to date
+        assert checkout.run(LINE=line).stdout == ''
+
+
+def test_unknown_line(checkout):
+    result = checkout.run(LINE='OneDL')
+    assert_fails_with(
+        result, 'LINE=OneDL is not known; give openmmlab (the default) or oned'
+    )
+    assert checkout.calls == []
+
+
+@pytest.mark.parametrize(
+    'version', ['2.7', '3.9', '3.13 (newer than this was tried with)']
+)
 def test_wrong_python(checkout, version):
-    checkout.write('version', version)
+    checkout.write('version', version.split()[0])
     assert_fails_with(
         checkout.run(),
         'Python 3.10, 3.11 or 3.12 is needed, but python3 is ' + version,
@@ -283,16 +318,34 @@ def test_failure_of_pip(checkout, fails_at, output, sentence):
     assert output in (checkout.root / 'setup.log').read_text('utf-8')
 
 
-def test_wheel_without_fitting_ops_is_replaced(checkout):
-    checkout.write('ops_come_with', '--force-reinstall')
+def test_ops_that_do_not_fit_are_compiled(checkout):
+    checkout.write('ops_come_with', '--from-source')
     result = checkout.run()
     assert result.returncode == 0, result.stderr
     assert 'has no ops that fit: compiling them' in result.stdout
     _, first, second, _, _ = checkout.calls
-    assert '--cache-dir' not in first
-    # pip's cache knows no torch and no CUDA, so this one's name says them.
-    assert f'--cache-dir {checkout.fake}/cache/freeseg_mm-torch2' in second
-    assert '--no-deps' in second
+    assert '--from-source' not in first
+    assert second.endswith('--from-source')
+
+
+def test_sources_that_cannot_be_joined_are_compiled_one_by_one(checkout):
+    checkout.write('not_joined', 'pip says this\nmmcv.zip is not known\n')
+    checkout.write('ops_come_with', '--one-by-one')
+    result = checkout.run()
+    assert result.returncode == 0, result.stderr
+    assert (
+        "mmcv.zip is not known: compiling mmcv's files one by one (10-20 min"
+    ) in result.stdout
+    _, first, second, _, _ = checkout.calls
+    assert second == f'{first} --one-by-one'
+
+
+def test_no_second_attempt_without_memory(checkout):
+    checkout.write('not_joined', 'Killed signal terminated program cc1plus\n')
+    assert_fails_with(
+        checkout.run(), 'mmcv 2.1.0 ran out of memory; try MAX_JOBS=1'
+    )
+    assert len(checkout.calls) == 2
 
 
 def test_ops_that_never_load(checkout):
@@ -303,12 +356,21 @@ def test_ops_that_never_load(checkout):
 
 
 def test_mmcv_broken_otherwise_is_not_compiled_again(checkout):
-    checkout.write('ops_come_with', 'no such call')
     checkout.write('broken_mmcv', 'ImportError: libGL.so.1: cannot open\n')
     assert_fails_with(
         checkout.run(), 'mmcv 2.1.0 does not load: ImportError: libGL.so.1'
     )
-    assert len(checkout.calls) == 2
+    assert len(checkout.calls) == 3
+
+
+def test_opencv_without_a_desktop(checkout):
+    checkout.write('no_desktop', '')
+    result = checkout.run()
+    assert result.returncode == 0, result.stderr
+    assert (
+        'opencv-python does not load here (ImportError: libGL.so.1): replacing'
+    ) in result.stdout
+    assert checkout.calls[3].endswith(' opencv-python-headless==5.0')
 
 
 def test_compile_shows_a_live_line_on_a_terminal(checkout):
@@ -350,7 +412,9 @@ def with_gpu(checkout, release):
     home = checkout.fake / 'cuda'
     home.mkdir()
     (checkout.fake / 'site/nvidia/cu13/include').mkdir(parents=True)
-    checkout.program('nvidia-smi', '#!/usr/bin/env bash\n')
+    checkout.program(
+        'nvidia-smi', '#!/usr/bin/env bash\nprintf "9.0\n12.0\n9.0\n"\n'
+    )
     checkout.program(
         'nvcc',
         '#!/usr/bin/env bash\n'
@@ -364,6 +428,7 @@ def test_gpu_and_nvcc_build_for_cuda(checkout):
     home = with_gpu(checkout, '13.0')
     result = checkout.run(CUDA_HOME=str(checkout.fake))
     assert f'ops for CUDA 13.0 ({home})' in result.stdout
+    assert '--cuda 13.0-9.0-12.0' in checkout.calls[1]
     assert checkout.build_environment.startswith('cuda=1 ')
     # The headers of cuBLAS and the rest come with torch's own packages.
     assert checkout.build_environment.endswith(
@@ -393,6 +458,7 @@ def test_job_count(checkout):
     checkout.run(MAX_JOBS='3')
     assert ' jobs=3 ' in checkout.build_environment
     shutil.rmtree(checkout.root / '.venv')
+    (checkout.fake / 'ops').unlink()
     checkout.run()
     jobs = int(checkout.build_environment.split('jobs=')[1].split()[0])
     assert 1 <= jobs <= os.cpu_count()

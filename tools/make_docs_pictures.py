@@ -41,14 +41,14 @@ from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.shapes.mode_scores import (
     choose_unseen,
     picture_modes,
-    prediction,
+    predict,
     read_image,
 )
 from freeseg_mm.structures import Task
 from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.visualization import draw_segments, legend, panel
 from freeseg_mm.visualization.browsing import sample_pictures
-from freeseg_mm.visualization.colour_vision import VISIONS, simulate
+from freeseg_mm.visualization.palette import VISIONS, simulate
 
 # Of scenes of 128 pixels.
 SCALE = 2
@@ -108,14 +108,14 @@ def docs_pictures(
     )
     for index, task in zip(others, tasks, strict=True):
         shown = read_image(test, index)
-        predictions = prediction(model, shown)
-        rows = {'truth': shown.gt, 'prediction': predictions}
+        predictions = predict(model, shown)
+        rows = {'ground truth': shown.gt, 'prediction': predictions}
         of_task = {name: {task: views[task]} for name, views in rows.items()}
         yield task.value, panel(shown.image, of_task, words, scale=SCALE)
     # of the last image, whose regions are the panoptic ones
     yield (
         'answer',
-        panel(shown.image, {'answer': predictions}, words, scale=SCALE),
+        panel(shown.image, {'prediction': predictions}, words, scale=SCALE),
     )
     yield 'side_by_side', panel(shown.image, rows, words, scale=SCALE)
     cell = draw_segments(

@@ -2,20 +2,18 @@
 # Make the environment in .venv, or return at once when it is up to date.
 #
 #   make setup                      choose a Python by itself
+#   make setup LINE=onedl           OneDL's OpenMMLab, in .venv-onedl
 #   make setup PYTHON=python3.12    use this one
 #   MAX_JOBS=1 make setup           compile with one job (little memory)
 #   FORCE_CUDA=1 make setup         build the ops for CUDA although no GPU
 #                                   answers (with TORCH_CUDA_ARCH_LIST)
 #
-# Every version comes from requirements/. The long part, mmcv's compiled ops,
-# is kept by pip's wheel cache, so the next checkout takes a few minutes.
+# Every version comes from requirements/. mmcv's compiled ops are kept in pip's
+# cache folder, so the next checkout compiles nothing.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 
-readonly venv=.venv
-readonly py=$venv/bin/python
 readonly log=setup.log
-readonly stamp=$venv/setup.stamp
 readonly supported='3.10, 3.11 or 3.12'
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -26,6 +24,18 @@ fail() {
   if [ -n "$logging" ]; then printf 'setup: details in %s\n' "$log" >&2; fi
   exit 1
 }
+
+# The line of OpenMMLab packages: an environment, its pins, the name of mmcv.
+case ${LINE:-openmmlab} in
+  openmmlab)
+    readonly venv=.venv pins=requirements/mminstall.txt mmcv=mmcv ;;
+  onedl)
+    readonly venv=.venv-onedl pins=requirements/onedl.txt mmcv=onedl-mmcv ;;
+  *)
+    fail "LINE=$LINE is not known; give openmmlab (the default) or onedl" ;;
+esac
+readonly py=$venv/bin/python
+readonly stamp=$venv/setup.stamp
 
 elapsed() {
   printf '%dm%02ds' $((($SECONDS - $1) / 60)) $((($SECONDS - $1) % 60))
@@ -39,6 +49,14 @@ python_version() {
 
 is_supported() { [[ $1 == 3.10 || $1 == 3.11 || $1 == 3.12 ]]; }
 
+# What a version that is not supported is called.
+describe() {
+  case $1 in
+    2.* | 3.[0-9]) printf '%s' "$1" ;;
+    *) printf '%s (newer than this was tried with)' "$1" ;;
+  esac
+}
+
 # Sets `python`.
 find_python() {
   local candidate version found=''
@@ -46,7 +64,7 @@ find_python() {
     version=$(python_version "$PYTHON") || fail "PYTHON=$PYTHON does not" \
       "run; give the path of Python $supported"
     is_supported "$version" || fail "Python $supported is needed, but" \
-      "PYTHON=$PYTHON is $version"
+      "PYTHON=$PYTHON is $(describe "$version")"
     python=$PYTHON
     return
   fi
@@ -56,7 +74,7 @@ find_python() {
       python=$candidate
       return
     fi
-    found="$found $candidate is $version,"
+    found="$found $candidate is $(describe "$version"),"
   done
   fail "Python $supported is needed, but${found:- none was found,}" \
     "so install one or name it: make setup PYTHON=/path/to/python"
@@ -80,11 +98,11 @@ check_can_compile() {
     "apt install python3-dev)"
 }
 
-# Sets `cuda_home`, empty where the ops are to be built for the CPU alone, and
-# `ops`, what the screen says about it.
+# Sets `cuda_home` and `cuda` (the release and the GPUs), both empty where the
+# ops are to be built for the CPU alone, and `ops`, what the screen says.
 choose_ops() {
   local nvcc release wanted
-  cuda_home=''
+  cuda_home='' cuda=''
   if [ "${FORCE_CUDA:-0}" != 1 ] && ! nvidia-smi >/dev/null 2>&1; then
     ops='for the CPU (no NVIDIA GPU answers)'
     return
@@ -103,6 +121,9 @@ choose_ops() {
   cuda_home=$("$nvcc" --dryrun -x cu -E /dev/null 2>&1 |
     sed -n 's/^#\$ TOP=//p') || true
   cuda_home=$(cd "${cuda_home:-$(dirname "$nvcc")/..}" && pwd)
+  cuda="$release ${TORCH_CUDA_ARCH_LIST:-$(nvidia-smi \
+    --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sort -uV)}"
+  cuda=${cuda//[!0-9A-Za-z.+]/-} # part of a folder's name
   ops="for CUDA $release ($cuda_home)"
 }
 
@@ -172,14 +193,20 @@ stop() {
 trap stop INT TERM
 trap 'fail "line $LINENO of tools/setup.sh failed unexpectedly"' ERR
 
-# The reason of pip's failure, in one sentence.
-explain() {
-  local what=$1 reason
+explain_want() {
   case $step_log in
     *'No space left on device'*)
       fail "the disk is full; the environment takes about 8 GB" ;;
     *'Killed signal'* | *'virtual memory exhausted'* | *'out of memory'*)
-      fail "$what ran out of memory; try MAX_JOBS=1 make setup" ;;
+      fail "$1 ran out of memory; try MAX_JOBS=1 make setup" ;;
+  esac
+}
+
+# The reason of pip's failure, in one sentence.
+explain() {
+  local what=$1 reason
+  explain_want "$what"
+  case $step_log in
     *'build stopped'* | *'Failed building wheel'* | *'failed-wheel-build'*)
       fail "$what could not be compiled" ;;
     # The last is what pip says of a constraint it finds no file for.
@@ -204,21 +231,51 @@ pin() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" requirements/*.txt; }
 
 # --- mmcv and its ops -------------------------------------------------------
 
-# A wheel without ops, for another torch or, where CUDA is wanted, for the CPU
-# alone does not count.
-ops_load() {
-  "$py" - "${cuda_home:-}" >>"$log" 2>&1 <<'PYTHON'
+# Is it the pinned mmcv, with ops that load? Built for another torch or, where
+# CUDA is wanted, for the CPU alone they do not count. Only the ops are loaded:
+# what the rest of mmcv imports comes later.
+ops_fit() {
+  "$py" - "$mmcv" "$(pin $mmcv)" "${cuda_home:-}" >>"$log" 2>&1 <<'PYTHON'
 import sys
+from importlib.metadata import version
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 
-from mmcv.ops import MultiScaleDeformableAttention, get_compiling_cuda_version
+import torch  # noqa: F401, the ops need its libraries
 
-if sys.argv[1] and get_compiling_cuda_version() == 'not available':
-    sys.exit(f'{MultiScaleDeformableAttention} is built for the CPU alone')
+name, pinned, cuda_home = sys.argv[1:]
+if version(name) != pinned:
+    sys.exit(f'{name} {version(name)} is not {pinned}')
+(folder,) = find_spec('mmcv').submodule_search_locations
+files = list(Path(folder).glob('_ext.*.so'))
+if not files:
+    sys.exit(f'{name} has no ops')
+spec = spec_from_file_location('_ext', files[0])
+ops = module_from_spec(spec)
+spec.loader.exec_module(ops)
+if cuda_home and ops.get_compiling_cuda_version() == 'not available':
+    sys.exit(f'{files[0]} is built for the CPU alone')
 PYTHON
 }
 
+# Two attempts: with the files joined, then as mmcv's authors compile them.
+run_installer() {
+  local status=0
+  local command=("$py" tools/install_mmcv.py "$mmcv==$(pin $mmcv)"
+    --cache "$cache" --cuda "$cuda" "$@")
+  run "${command[@]}" || status=$?
+  if ((status == 3)); then
+    explain_want "$release"
+    say "      $(tail -n 1 <<<"$step_log"): compiling mmcv's files one by" \
+      'one (10-20 minutes)'
+    status=0
+    run "${command[@]}" --one-by-one || status=$?
+  fi
+  if ((status != 0)); then explain "$release"; fi
+}
+
 install_mmcv() {
-  local what="mmcv $(pin mmcv)" site cache
+  local site cache
   export MMCV_WITH_OPS=1 MAX_JOBS="${MAX_JOBS:-$(count_jobs)}"
   if [ -n "$cuda_home" ]; then
     # The headers of cuBLAS and the rest come with torch's own packages.
@@ -230,27 +287,36 @@ install_mmcv() {
     # mmcv builds for CUDA wherever torch sees a GPU, nvcc or not.
     export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=''
   fi
-  install "$what" -v --no-build-isolation -c requirements/build.txt \
-    -c requirements/mminstall.txt "mmcv==$(pin mmcv)"
-  if ops_load; then return; fi
-  "$py" -c 'import mmcv' >>"$log" 2>&1 ||
-    fail "$what does not load: $(tail -n 1 "$log")"
-
-  # pip's cache does not tell wheels of one version apart, so the right one
-  # gets a cache of its own.
+  # pip's own cache does not tell wheels of one version apart.
+  cache=$("${pip[@]}" cache dir 2>/dev/null) || cache=$venv
+  cache=$cache/freeseg_mm
+  run_installer
+  if ops_fit; then return; fi
   say "      the mmcv that pip found has no ops that fit: compiling them"
-  cache=$("${pip[@]}" cache dir 2>/dev/null) || cache=''
-  cache=${cache:+$cache/freeseg_mm-torch$(pin torch)-${cuda_home:+cuda}}
-  install "$what" -v --no-build-isolation --force-reinstall --no-deps \
-    ${cache:+--cache-dir "$cache"} "mmcv==$(pin mmcv)"
-  ops_load || fail "the ops of $what do not load: $(tail -n 1 "$log")"
+  run_installer --from-source
+  ops_fit || fail "the ops of $release do not load: $(tail -n 1 "$log")"
+}
+
+# opencv-python loads the libraries of a desktop. Where they are absent, its
+# headless twin goes over it: the same module, and the name that mmcv and
+# mmengine ask for stays installed.
+mend_opencv() {
+  local version
+  if "$py" -c 'import cv2' >>"$log" 2>&1; then return; fi
+  say "      opencv-python does not load here ($(tail -n 1 "$log")):" \
+    'replacing its files by opencv-python-headless'
+  version=$("$py" -c 'from importlib.metadata import version
+print(version("opencv-python"))')
+  install opencv-python-headless --no-deps --force-reinstall \
+    "opencv-python-headless==$version"
 }
 
 # --- The whole ---------------------------------------------------------------
 
 key=$({
   pwd
-  cat requirements/*.txt setup.cfg pyproject.toml tools/setup.sh
+  cat requirements/*.txt setup.cfg pyproject.toml tools/setup.sh \
+    tools/install_mmcv.py
 } | sha256sum)
 have=$(python_version "$py") || have=''
 
@@ -278,7 +344,7 @@ else
     "details go to $log"
 fi
 cuda_home=''
-if ! ops_load; then check_can_compile; fi
+if ! ops_fit; then check_can_compile; fi
 if [ -z "$have" ]; then
   run "$python" -m venv --clear "$venv" ||
     fail "$python could not make a virtual environment in $venv"
@@ -290,16 +356,24 @@ say "[1/4] torch $(pin torch) and the build tools" \
 install "torch $(pin torch)" -r requirements/build.txt
 
 choose_ops
-say "[2/4] mmcv $(pin mmcv), ops $ops" \
-  "(the first time 8-15 minutes to compile)"
-install_mmcv
+release="mmcv $(pin $mmcv)"
+if ops_fit; then
+  say "[2/4] $release is there, ops $ops"
+else
+  say "[2/4] $release, ops $ops" \
+    "(the first time $([ -n "$cuda" ] && echo 10-20 || echo 1-2) minutes" \
+    'to compile)'
+  install_mmcv
+fi
 
 say "[3/4] mmengine, mmdet, open_clip, the page and the test tools" \
   "(a minute or two)"
-install 'the remaining packages' -c requirements/build.txt \
-  -r requirements/mminstall.txt -r requirements/runtime.txt \
-  -r requirements/webdemo.txt -r requirements/tests.txt \
-  -r requirements/lint.txt
+install 'the remaining packages' -c requirements/build.txt -r "$pins" \
+  -r requirements/runtime.txt -r requirements/webdemo.txt \
+  -r requirements/tests.txt -r requirements/lint.txt
+mend_opencv
+"$py" -c 'import mmcv.ops' >>"$log" 2>&1 ||
+  fail "$release does not load: $(tail -n 1 "$log")"
 
 say '[4/4] freeseg_mm itself, editable'
 install 'freeseg_mm' --no-build-isolation --no-deps -e .

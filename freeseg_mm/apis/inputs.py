@@ -73,7 +73,7 @@ def list_images(images: Images) -> list[OneImage]:
 
 
 def source_name(entry: OneImage, index: int) -> str:
-    """What to call an entry of :func:`list_images` in messages."""
+    """Name an entry of :func:`list_images` in messages."""
     return str(entry) if isinstance(entry, str | Path) else f'array {index}'
 
 
@@ -158,7 +158,7 @@ def _of_folder(folder: Path) -> list[str]:
 
 
 def is_remote(name: str) -> bool:
-    """Whether a name is a URL that is not of this machine."""
+    """Tell a URL that is not of this machine from a path."""
     return '://' in name and not name.startswith('file://')
 
 

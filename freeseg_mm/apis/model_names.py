@@ -1,4 +1,4 @@
-"""Which config and weights a user means."""
+"""From the name of a model to its config and weights."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,14 +66,14 @@ def find_config(
 
 
 def _roots() -> Iterator[Path]:
-    """Where configs and runs are looked for: here, then the checkout."""
+    """Folders of configs and runs: here, then the checkout."""
     yield Path()
     if Path.cwd() != _CHECKOUT:
         yield _CHECKOUT
 
 
 def _last_checkpoint(run: Path) -> Path | None:
-    """What mmengine wrote down as the newest weights of a run."""
+    """Newest weights of a run, as mmengine noted them."""
     for note in (run / 'last_checkpoint', run / 'train/last_checkpoint'):
         if note.is_file():
             newest = Path(note.read_text().strip())

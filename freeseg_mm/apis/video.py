@@ -32,7 +32,7 @@ _LEAST_SHARE = 0.9
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video says of itself.
+    """Size, rate and length that a video declares.
 
     Attributes:
         size: (H, W) of its first frame, turned upright.
@@ -47,7 +47,7 @@ class VideoInfo:
 
 
 def is_video(entry: OneImage) -> bool:
-    """Whether an entry is a file or URL that ends as videos do."""
+    """Tell videos from images by the end of a file name or URL."""
     if not isinstance(entry, str):
         return False
     path = urlsplit(entry).path if '://' in entry else entry
@@ -118,7 +118,7 @@ def read_frames(name: str, frame_stride: int = 1) -> Iterator[InputImage]:
 
 
 def count_inputs(entries: Sequence[OneImage], frame_stride: int) -> int | None:
-    """How many images and frames there will be, ``None`` if unknown."""
+    """Count images and frames; ``None`` if a video does not say."""
     total = 0
     for entry in entries:
         frames: int | None = 1

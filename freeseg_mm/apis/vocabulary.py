@@ -163,7 +163,7 @@ def _from_text_file(path: Path) -> Vocabulary:
 def _marks(
     plain: Vocabulary, marked: Iterable[str], field: str
 ) -> tuple[bool, ...]:
-    """Whether each class is marked; synonyms beside a name do no harm."""
+    """Mark of each class; synonyms beside a name do no harm."""
     if not isinstance(marked, str):
         marked = [str(word).split(SYNONYM_MARK)[0].strip() for word in marked]
     if field == 'things':

@@ -1,20 +1,16 @@
 """Results as files in a folder."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
 
-from .results import (
-    ImageResult,
-    categories,
-    image_entry,
-    write_label_map,
-    write_panoptic_png,
-)
+from freeseg_mm.utils.files import write_json
+from freeseg_mm.utils.image_files import write_label_map
+
+from .results import ImageResult
 
 FORMATS = ('png', 'json', 'coco')
 
@@ -23,14 +19,14 @@ class ResultWriter:
     """Writes each result in one or several formats.
 
     ``png``: a picture with a legend, ``pictures/NAME.png``. ``json``:
-    everything about an image, ``json/NAME.json``. ``coco``: of the tasks
-    that were asked for, ``instances.json`` (annotations with scores);
+    everything about an image, ``json/NAME.json``. ``coco``: of the
+    predicted tasks, ``instances.json`` (annotations with scores);
     ``panoptic.json`` and ``panoptic/NAME.png``; ``semantic/NAME.png``,
     labels. NAME is the image's, of a frame with its number; a second one
     becomes ``NAME_2``. Category ids are labels + 1.
 
     Args:
-        folder: Where to; made if it does not exist.
+        folder: Folder to write; made if it does not exist.
         formats: Of :data:`FORMATS`.
         max_side: Longer side of the image in a picture.
 
@@ -79,49 +75,50 @@ class ResultWriter:
         ]
 
     def finish(self) -> list[Path]:
-        """Write what all images share.
+        """Write the files that all images share.
 
         Returns:
             The files that were written.
         """
-        return [
-            _write_json(
-                self.folder / f'{task}.json',
-                {
-                    'images': self._images,
-                    'annotations': annotations,
-                    'categories': self._categories,
-                },
-            )
-            for task, annotations in self._annotations.items()
-        ]
+        paths = []
+        for task, annotations in self._annotations.items():
+            content = {
+                'images': self._images,
+                'annotations': annotations,
+                'categories': self._categories,
+            }
+            paths.append(self.folder / f'{task}.json')
+            write_json(content, paths[-1])
+        return paths
 
     def _write_picture(self, result: ImageResult, name: str) -> list[Path]:
         path = self._path(result, 'pictures', f'{name}.png')
-        Image.fromarray(result.picture(self._max_side)).save(path)
+        result.plot(max_side=self._max_side).save(path)
         return [path]
 
     def _write_json(self, result: ImageResult, name: str) -> list[Path]:
         path = self._path(result, 'json', f'{name}.json')
-        return [_write_json(path, result.to_json())]
+        write_json(result.to_json(), path)
+        return [path]
 
     def _write_coco(self, result: ImageResult, name: str) -> list[Path]:
-        self._categories = categories(result)
+        self._categories = result.categories
         image_id = len(self._images) + 1
-        self._images.append(image_entry(result, image_id))
+        self._images.append(result.coco_image(image_id))
         paths = []
-        if result.masks is not None:
+        if result.instances is not None:
             rows = self._annotations.setdefault('instances', [])
             for row in result.to_coco(image_id):
                 rows.append({'id': len(rows) + 1, **row})
         if result.segments is not None:
             path = self._path(result, 'panoptic', f'{name}.png')
-            row = write_panoptic_png(result, path, image_id)
+            row = result.save_panoptic(path, image_id, with_json=False)
             self._annotations.setdefault('panoptic', []).append(row)
             paths.append(path)
         if result.label_map is not None:
             path = self._path(result, 'semantic', f'{name}.png')
-            write_label_map(result, path)
+            kind = np.uint8 if len(result.vocabulary) <= 255 else np.uint16
+            write_label_map(result.label_map.astype(kind), path)
             paths.append(path)
         return paths
 
@@ -130,7 +127,7 @@ class ResultWriter:
         path.parent.mkdir(exist_ok=True)
         if path.resolve() == Path(result.source).resolve():
             raise ValueError(
-                f'{path}: the answer would take the place of the image; '
+                f'{path}: the prediction would take the place of the image; '
                 'choose another folder to write to'
             )
         return path
@@ -140,8 +137,3 @@ class ResultWriter:
         self._names[name] += 1
         count = self._names[name]
         return name if count == 1 else f'{name}_{count}'
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> Path:
-    path.write_text(json.dumps(content) + '\n')
-    return path

@@ -94,12 +94,13 @@ def add_fields(
     parser: argparse.ArgumentParser,
     kind: type[Any],
     names: Iterable[str] | None = None,
+    positional: Iterable[str] = (),
 ) -> None:
     """Add an option for each field of a dataclass, for :func:`read_options`.
 
     Name, type and default are the field's, the help is what ``Attributes:``
     of the docstring (of the class or a parent) says of it. A field without
-    a default is positional, a sequence takes several values, a dictionary
+    a default is required, a sequence takes several values, a dictionary
     overrides of a config.
 
     Args:
@@ -107,6 +108,7 @@ def add_fields(
         kind: The dataclass; its fields are numbers, strings, paths or bools,
             sequences of these, or dictionaries, and may be ``None``.
         names: Of the fields; ``None`` for all.
+        positional: Names of the fields that are no options.
     """
     types = typing.get_type_hints(kind)
     texts: dict[str, str] = {}
@@ -124,19 +126,21 @@ def add_fields(
         if typing.get_origin(value_type) is dict:
             add_options(parser, name, texts[field.name])
             continue
-        if field.default is MISSING:
-            parser.add_argument(field.name, help=texts[field.name], **options)
-            continue
         if inner:
             options = {'type': inner[0], 'nargs': '+'}
         elif value_type is bool:
             options = {'action': argparse.BooleanOptionalAction}
-        shown = '' if field.default is None else ' (default: %(default)s)'
+        shown = ''
+        if field.name in positional:
+            name = field.name
+        elif field.default is MISSING:
+            options['required'] = True
+        else:
+            options['default'] = field.default
+            if field.default is not None:
+                shown = ' (default: %(default)s)'
         parser.add_argument(
-            name,
-            default=field.default,
-            help=f'{texts[field.name]}{shown}',
-            **options,
+            name, help=f'{texts[field.name]}{shown}', **options
         )
 
 

@@ -79,7 +79,7 @@ def run(
 
 
 def _lay_out(options: type[BenchOptions], parser: CommandParser) -> None:
-    add_fields(parser, options)
+    add_fields(parser, options, positional=('config',))
     parser.add_argument(
         '--out', type=Path, metavar='FILE', help='write JSON to this file'
     )

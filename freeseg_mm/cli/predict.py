@@ -149,8 +149,8 @@ def _summary(result: 'ImageResult', files: list[Path]) -> str:
     """One line on what was found."""
     if result.segments is not None:
         found = [f'{s.name} {s.score:.2f}' for s in result.segments]
-    elif result.masks is not None:
-        found = [f'{m.name} {m.score:.2f}' for m in result.masks]
+    elif result.instances is not None:
+        found = [f'{x.name} {x.score:.2f}' for x in result.instances]
     else:
         total = result.size[0] * result.size[1]
         found = [

@@ -167,7 +167,7 @@ def _predict_all(
             continue
         frames += 1
         if output:
-            painted = [prediction.overlay(task) for task in call['tasks']]
+            painted = [prediction.plot(task) for task in call['tasks']]
             output.write(np.hstack(painted))
         if args.json:
             line = json.dumps(prediction.to_json(with_masks=False))

@@ -60,7 +60,7 @@ class WeightsInfo:
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """What the weights were trained on, if the checkpoint says it."""
+        """Vocabulary of the training, if the checkpoint says it."""
         meta = self.content.get('meta', {}).get('dataset_meta') or {}
         if 'vocabulary' not in meta:
             return None

@@ -1,4 +1,4 @@
-"""Pictures of a run, as mmengine's hooks and backends want them."""
+"""Pictures of a run for mmengine's hooks and backends."""
 
 from typing import Any
 
@@ -7,30 +7,25 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.dist import is_main_process
 from mmengine.visualization import Visualizer
-from PIL import Image
 
 from freeseg_mm.registry import VISUALIZERS
-from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.resampling import fitting, nearest
-from freeseg_mm.visualization import (
-    Region,
-    TaskRegions,
-    panel,
-    prediction_regions,
-)
-from freeseg_mm.visualization.sample_view import known_regions
+from freeseg_mm.structures import Vocabulary
+from freeseg_mm.visualization import panel, prediction_regions, shrink
+from freeseg_mm.visualization.regions import known_regions
 
 
 @VISUALIZERS.register_module()
 class FreeSegVisualizer(Visualizer):
-    """Truth and answers of all tasks side by side, with a legend.
+    """Ground truth and predictions of all tasks side by side, with a legend.
 
-    Takes the place of mmdet's ``DetLocalVisualizer``: mmdet's
-    ``DetVisualizationHook``, ``DetInferencer`` and tools call it alike.
+    Replaces mmdet's ``DetLocalVisualizer``, which draws all tasks over one
+    another and marks no unseen classes: mmdet's ``DetVisualizationHook``,
+    ``DetInferencer`` and tools call it alike.
 
     Args:
-        name: By which mmengine finds this object again.
-        vis_backends: Configs of what stores pictures and scalars.
+        name: Name by which mmengine finds this object again.
+        vis_backends: Configs of the backends that store pictures and
+            scalars.
         save_dir: Folder of the backends.
         max_side: A larger image is drawn smaller, to this longer side in
             pixels.
@@ -72,13 +67,13 @@ class FreeSegVisualizer(Visualizer):
         Args:
             name: Of the picture.
             image: RGB, (H, W, 3), [0, 255].
-            data_sample: What is known and answered about it. Truth comes
-                from its targets or its label files.
-            draw_gt: Whether to draw the truth where there is one.
-            draw_pred: Whether to draw the answers.
+            data_sample: Ground truth, from its targets or its label files,
+                and predictions.
+            draw_gt: Whether to draw the ground truth where there is one.
+            draw_pred: Whether to draw the predictions.
             show: Open a window.
             wait_time: Seconds until the window closes, 0 for never.
-            out_file: Where to write the picture instead of to the backends.
+            out_file: File that gets the picture instead of the backends.
             pred_score_thr: Instances that score lower are not drawn.
             step: Iteration of the run.
 
@@ -118,29 +113,23 @@ class FreeSegVisualizer(Visualizer):
         draw_pred: bool,
         score_thr: float,
     ) -> np.ndarray:
+        vocabulary = self._vocabulary(sample)
         rows = {}
-        known = None
-        if draw_gt:
-            known = known_regions(sample, self._vocabulary(sample))
-        if known is not None:
-            source, rows_of_tasks = known
-            rows[source] = rows_of_tasks
+        if draw_gt and (known := known_regions(sample, vocabulary)):
+            source, views = known
+            rows[source] = views
         if draw_pred:
             rows['prediction'] = prediction_regions(
                 sample.to_dict(), score_thr=score_thr
             )
-        rows = {source: views for source, views in rows.items() if views}
-        if not rows:
-            return image
-        size = fitting(image.shape[:2], self.max_side)
-        small = np.asarray(Image.fromarray(image).resize(size[::-1]))
-        rows = {
-            source: _at_size(views, size) for source, views in rows.items()
-        }
-        return panel(small, rows, self._vocabulary(sample))
+        shown = {}
+        for source, views in rows.items():
+            if views:
+                small, shown[source] = shrink(image, views, self.max_side)
+        return panel(small, shown, vocabulary) if shown else image
 
     def _vocabulary(self, sample: DetDataSample) -> Vocabulary:
-        """Of the sample, else of the data set, else what mmdet knows."""
+        """Vocabulary of the sample, else of the dataset, else of mmdet."""
         if 'vocabulary' in sample:
             return sample.vocabulary
         meta = self.dataset_meta or {}
@@ -154,20 +143,3 @@ class FreeSegVisualizer(Visualizer):
             'visualizer names classes; put vocabulary into the meta_keys of '
             'PackDetInputs'
         )
-
-
-def _at_size(
-    views: dict[Task, TaskRegions], size: tuple[int, int]
-) -> dict[Task, TaskRegions]:
-    return {
-        task: TaskRegions(
-            [
-                Region(nearest(r.mask, size), r.label, r.score)
-                for r in regions.regions
-            ],
-            None
-            if regions.ignored is None
-            else nearest(regions.ignored, size),
-        )
-        for task, regions in views.items()
-    }

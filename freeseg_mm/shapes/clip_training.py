@@ -16,8 +16,7 @@ from tqdm import trange
 from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.utils.files import atomic_path, write_json
 
-from .crop_sampler import CropSampler, blank_outside, normalize
-from .crops import SegmentCrops
+from .crops import CropSampler, SegmentCrops, blank_outside, normalize
 
 _METRICS = 'metrics.json'
 _PROMPT = 'A photo of {name}.'
@@ -27,7 +26,7 @@ _EVAL_BATCH = 256
 
 @dataclass(frozen=True)
 class ClipTraining:
-    """How the miniature CLIP is trained.
+    """Schedule and seed of the miniature CLIP's training.
 
     Attributes:
         steps: Number of optimizer steps.
@@ -85,7 +84,7 @@ def train_shapes_clip(
         training: Schedule and seed.
 
     Returns:
-        What ``metrics.json`` holds, see :func:`zero_shot_accuracy`.
+        The content of ``metrics.json``, see :func:`zero_shot_accuracy`.
 
     Raises:
         FileNotFoundError: If a file or folder is absent.

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
@@ -22,7 +21,7 @@ from freeseg_mm.utils.files import read_json, write_json
 
 from .clip_training import ClipTraining, train_shapes_clip
 from .mode_scores import choose_unseen, picture_modes, score_modes
-from .writer import MANIFEST, WorldOptions, generate_shapes
+from .world import MANIFEST, WorldOptions, generate_shapes
 
 # By key in metrics.json.
 ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
@@ -30,12 +29,11 @@ ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
 _PICTURE_MODES = {'query scores only': 'query', 'with CLIP': 'geometric'}
 _NUM_PICTURES = 10
 _FIGURE_SCALE = 2
-_COLOUR_STEP = 8
 
 
 @dataclass(frozen=True)
 class ShapesDemo:
-    """What to make, from which parts, and where.
+    """Steps of the demo, with their inputs and outputs.
 
     Each step uses the files of those before it, does nothing if its own are
     there already, and returns whether it had anything to do.
@@ -89,7 +87,7 @@ class ShapesDemo:
 
     @property
     def pictures(self) -> tuple[Path, ...]:
-        """Truth and answers on images with unseen classes."""
+        """Ground truth and predictions on images with unseen classes."""
         return tuple(
             self.work_dir / 'pictures' / f'{number:02d}.png'
             for number in range(1, _NUM_PICTURES + 1)
@@ -186,7 +184,7 @@ class ShapesDemo:
         return self._run_on_checkpoint('measure', [self.metrics], measure)
 
     def draw_pictures(self) -> bool:
-        """Draw images that show unseen classes, chosen by their truth."""
+        """Draw images of unseen classes, chosen by their ground truth."""
 
         def draw() -> None:
             self.pictures[0].parent.mkdir(exist_ok=True)
@@ -203,13 +201,17 @@ class ShapesDemo:
                 _PICTURE_MODES,
                 scale=_FIGURE_SCALE,
             )
-            Image.fromarray(_coarse(figure)).save(self.figure, optimize=True)
+            # few colours, which no eye misses, make a small file
+            few = Image.fromarray(figure).quantize(
+                method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+            )
+            few.save(self.figure, optimize=True)
 
         outputs = [*self.pictures, self.figure]
         return self._run_on_checkpoint('pictures', outputs, draw)
 
     def read_metrics(self) -> dict[str, dict[str, float | None]]:
-        """What :meth:`measure` wrote."""
+        """Read the metrics that :meth:`measure` wrote."""
         return json.loads(self.metrics.read_text('utf-8'))
 
     @property
@@ -223,7 +225,7 @@ class ShapesDemo:
 
     @property
     def _world_digest(self) -> str:
-        """Of what decides every byte of the scenes."""
+        """Digest of the options that decide every byte of the scenes."""
         return file_digest(self.data / MANIFEST)
 
     @cached_property
@@ -271,9 +273,3 @@ class ShapesDemo:
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter('ignore')
             return stamp.run(action)
-
-
-def _coarse(picture: np.ndarray) -> np.ndarray:
-    """Drop differences that no eye sees but that fill a PNG file."""
-    coarse = np.rint(picture / _COLOUR_STEP) * _COLOUR_STEP
-    return coarse.clip(0, 255).astype(np.uint8)

@@ -51,10 +51,10 @@ def score_modes(
 
 
 def choose_unseen(dataset: OpenVocabPanopticDataset, count: int) -> list[int]:
-    """Choose test images that show unseen classes, by their truth alone.
+    """Choose test images that show unseen classes, by their ground truth.
 
     Args:
-        dataset: A data set whose samples keep their unseen labels.
+        dataset: A dataset whose samples keep their unseen labels.
         count: Most images to choose.
 
     Returns:
@@ -71,12 +71,12 @@ def choose_unseen(dataset: OpenVocabPanopticDataset, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class ShownImage:
-    """A test image with what is known about it.
+    """A test image with its ground truth.
 
     Attributes:
         image: RGB, (H, W, 3), uint8.
-        gt: What its label files hold.
-        packed: What the pipeline made of it, for :func:`answer`.
+        gt: Regions of its label files.
+        packed: The sample as the pipeline packs it.
     """
 
     image: np.ndarray
@@ -85,7 +85,7 @@ class ShownImage:
 
 
 def read_image(dataset: OpenVocabPanopticDataset, index: int) -> ShownImage:
-    """Read one image of a data set in test mode.
+    """Read one image of a dataset in test mode.
 
     Raises:
         ValueError: If a label file is unusable; it is named.

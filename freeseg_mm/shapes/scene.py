@@ -1,4 +1,4 @@
-"""Composition of one scene: stuff regions, things on them, light, noise."""
+"""Composition of a scene: stuff regions, figures on them, light, noise."""
 
 import colorsys
 from collections.abc import Sequence
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from .classes import split_thing_name
-from .figures import figure_coverage
-from .textures import TEXTURES, smooth_noise
-
-FloatArray = NDArray[np.float32]
+from .textures import TEXTURES, FloatArray, smooth_noise
 
 _REFERENCE_SIDE = 128
 # Radius range of a thing in a 128-pixel scene: boxes of about 27 to 60.
@@ -21,6 +19,9 @@ _RADII = (15.0, 30.0)
 # that a person can still name it.
 _LEAST_VISIBLE = 0.65
 _ATTEMPTS = 400
+# A figure is drawn this many times larger and averaged, so edges are smooth
+# and the exact area decides which pixels belong to the mask.
+_OVERSAMPLING = 4
 
 # Hue, saturation and value (0 to 1) of each colour name.
 _HSV = {
@@ -35,7 +36,7 @@ _HSV = {
 
 @dataclass(frozen=True)
 class Scene:
-    """One image with its exact panoptic truth.
+    """One image with its exact panoptic ground truth.
 
     Attributes:
         image: RGB image, (S, S, 3), uint8.
@@ -172,3 +173,73 @@ def _light(image: FloatArray, rng: Generator) -> FloatArray:
     image = image * gain.astype(np.float32) * _gradient(side, 0.1, rng)
     noise = rng.standard_normal(image.shape, np.float32)
     return image + np.float32(rng.uniform(2, 6)) * noise
+
+
+def figure_coverage(
+    figure: str,
+    size: tuple[int, int],
+    centre: tuple[float, float],
+    radius: float,
+    degrees: float,
+) -> FloatArray:
+    """Share of each pixel that a figure covers.
+
+    Args:
+        figure: One of ``classes.FIGURES``.
+        size: Height and width of the image in pixels.
+        centre: Centre (x, y) in pixels; the top-left corner is (0, 0).
+        radius: Radius in pixels of the circle around the figure.
+        degrees: Clockwise rotation.
+
+    Returns:
+        Coverage (H, W), float32, 0 to 1.
+    """
+    height, width = size
+    angle = np.deg2rad(degrees)
+    turn = np.array(
+        [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+    )
+    canvas = Image.new('L', (width * _OVERSAMPLING, height * _OVERSAMPLING))
+    pen = ImageDraw.Draw(canvas)
+    for fill, outline in zip((255, 0), _OUTLINES[figure], strict=False):
+        points = (outline @ turn) * radius + np.asarray(centre)
+        pen.polygon([tuple(xy) for xy in points * _OVERSAMPLING], fill=fill)
+    reduced = np.asarray(canvas.reduce(_OVERSAMPLING), np.float32)
+    return reduced / np.float32(255)
+
+
+def _regular(corners: int, radius: float = 1.0) -> FloatArray:
+    """Corners of a regular polygon, the first one at the top, (n, 2) xy."""
+    angles = 2 * np.pi * np.arange(corners) / corners
+    corners_xy = np.stack([np.sin(angles), -np.cos(angles)], 1)
+    return radius * corners_xy.astype(np.float32)
+
+
+def _star() -> FloatArray:
+    """Five points; every second corner is drawn in."""
+    points = _regular(10)
+    points[1::2] *= 0.42
+    return points
+
+
+def _cross() -> FloatArray:
+    """A plus sign of equal arms."""
+    arm, half = 0.95, 0.3
+    quarter = np.array([[half, -arm], [half, -half], [arm, -half]])
+    turn = np.array([[0, 1], [-1, 0]])
+    corners = [quarter]
+    for _ in range(3):
+        corners.append(corners[-1] @ turn)
+    return np.concatenate(corners).astype(np.float32)
+
+
+# Outline and, where the figure has one, its hole. All lie within the unit
+# circle; radii differ a little so that the figures have similar areas.
+_OUTLINES: dict[str, tuple[FloatArray, ...]] = {
+    'circle': (_regular(48, 0.86),),
+    'triangle': (_regular(3),),
+    'square': (_regular(4),),
+    'star': (_star(),),
+    'cross': (_cross(),),
+    'ring': (_regular(48, 0.95), _regular(48, 0.52)),
+}

@@ -1,22 +1,29 @@
-from .image_choice import choose_images
-from .legend import Legend, LegendEntry, legend
-from .palette import class_colours
+"""Pictures of segments, their legends and colours."""
+
+from .browsing import choose_images
+from .legend import Legend, legend
+from .palette import class_colours, class_patterns
 from .panel import panel
-from .patterns import class_patterns
-from .regions import Region, TaskRegions, gt_regions, prediction_regions
+from .regions import (
+    Region,
+    TaskRegions,
+    gt_regions,
+    prediction_regions,
+    shrink,
+)
 from .segments import draw_segments
 
 __all__ = [
     'Legend',
-    'LegendEntry',
     'Region',
     'TaskRegions',
     'choose_images',
     'class_colours',
     'class_patterns',
     'draw_segments',
+    'gt_regions',
     'legend',
     'panel',
     'prediction_regions',
-    'gt_regions',
+    'shrink',
 ]

@@ -1,4 +1,4 @@
-"""Which colour is which class."""
+"""Legends: colours, patterns and names of classes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,10 +8,14 @@ from PIL import Image, ImageDraw
 
 from freeseg_mm.structures import Vocabulary
 
-from .name_tag import name_tag
-from .palette import class_colours
-from .patterns import PLAIN, class_patterns
-from .segments import STUFF_OUTLINE, THING_OUTLINE, hatching, paint
+from .palette import PLAIN, class_colours, class_patterns
+from .segments import (
+    STUFF_OUTLINE,
+    THING_OUTLINE,
+    hatching,
+    name_tag,
+    paint,
+)
 
 GROUND = (32, 34, 38)
 _MARGIN = 6
@@ -23,37 +27,17 @@ _GREY = 127.5
 
 
 @dataclass(frozen=True)
-class LegendEntry:
-    """One class in a legend.
-
-    Attributes:
-        name: Of the class.
-        label: Its position in the vocabulary.
-        is_thing: Whether its swatch has the outline of things.
-        is_seen: Whether its name is written plainly, not starred.
-        score: The best of the class, in [0, 1]; ``None`` for none.
-        box: Left, top, right, bottom of swatch and name in the picture.
-    """
-
-    name: str
-    label: int
-    is_thing: bool
-    is_seen: bool
-    score: float | None
-    box: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
 class Legend:
-    """A legend and what stands where in it.
+    """A legend and the places of its entries.
 
     Attributes:
         picture: RGB, (H, W, 3), uint8.
-        entries: The classes, top to bottom, then left to right.
+        boxes: Left, top, right, bottom of swatch and name by label; labels
+            top to bottom, then left to right.
     """
 
     picture: np.ndarray
-    entries: tuple[LegendEntry, ...]
+    boxes: dict[int, tuple[int, int, int, int]]
 
 
 def legend(
@@ -66,8 +50,8 @@ def legend(
 ) -> Legend:
     """Draw a swatch and the name of each class.
 
-    Unseen classes come first; below the classes stands what outlines, star,
-    hatching and scores mean.
+    Unseen classes come first; below the classes outlines, star, hatching
+    and scores are explained.
 
     Args:
         labels: Positions in the vocabulary; each class is listed once.
@@ -100,27 +84,17 @@ def legend(
         3 * _MARGIN + (rows + len(notes)) * _ROW,
     )
     canvas = Image.new('RGB', size, GROUND)
-    entries = []
+    boxes = {}
     for position, label in enumerate(order):
         left = _MARGIN + position // rows * column
         top = _MARGIN + position % rows * _ROW
-        tag = tags[position]
-        line = _line(swatches[position], tag)
+        line = _line(swatches[position], tags[position])
         canvas.paste(line, (left, top))
-        entries.append(
-            LegendEntry(
-                name=vocabulary.names[label],
-                label=label,
-                is_thing=vocabulary.is_thing[label],
-                is_seen=vocabulary.is_seen[label],
-                score=scores.get(label),
-                box=(left, top, left + line.width, top + line.height),
-            )
-        )
+        boxes[label] = (left, top, left + line.width, top + line.height)
     top = size[1] - _MARGIN - len(notes) * _ROW
     for index, note in enumerate(notes):
         canvas.paste(note, (_MARGIN, top + index * _ROW))
-    return Legend(np.array(canvas), tuple(entries))
+    return Legend(np.array(canvas), boxes)
 
 
 def _tag(
@@ -135,7 +109,7 @@ def _tag(
 def _columns(
     tags: list[Image.Image], num_notes: int, width: int, height: int | None
 ) -> tuple[int, int]:
-    """How many columns of entries, and the width of one."""
+    """Number of columns of entries, and the width of one."""
     widest = max((tag.width for tag in tags), default=0)
     column = _MARGIN + _SWATCH[1] + _SPACE + widest
     columns = max(1, (width - _MARGIN) // column)
@@ -173,7 +147,7 @@ def _line(sign: Image.Image, tag: Image.Image) -> Image.Image:
 
 
 def _notes(*, has_scores: bool) -> list[Image.Image]:
-    """What the signs mean, one picture a line."""
+    """Explanations of the signs, one picture a line."""
     grey = np.array((120, 120, 120))
     nothing = Image.new('RGB', (0, 0))
     lines = [

@@ -1,4 +1,4 @@
-"""One picture of all that is known and answered about an image."""
+"""One picture of the ground truth and predictions of an image."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,10 +8,9 @@ from PIL import Image
 from freeseg_mm.structures import Task, Vocabulary
 
 from .legend import GROUND, legend
-from .name_tag import name_tag
-from .patterns import class_patterns
+from .palette import class_patterns
 from .regions import Region, TaskRegions
-from .segments import draw_segments, enlarge_image
+from .segments import draw_segments, enlarge_image, name_tag
 
 # A side that reads well; smaller images are enlarged towards it.
 _READABLE_SIDE = 384
@@ -35,12 +34,12 @@ def panel(
 
     Args:
         image: RGB, (H, W, 3), uint8.
-        rows: What to draw by title, as ``{'truth': gt_regions(...),
-            'prediction': prediction_regions(...)}``. Every task that occurs
-            is drawn.
-        vocabulary: What the labels refer to.
+        rows: Regions of each task by title, as ``{'ground truth':
+            gt_regions(...), 'prediction': prediction_regions(...)}``. Every
+            task that occurs is drawn.
+        vocabulary: Classes of the labels.
         scale: Enlargement; chosen by the image's size if not given.
-        title: What stands over the image.
+        title: Caption of the image.
 
     Returns:
         RGB, (H', W', 3), uint8.

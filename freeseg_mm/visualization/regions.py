@@ -1,18 +1,25 @@
-"""What is drawn of a task: from truth files and predictions to regions."""
+"""Regions to draw: from label files, training targets and predictions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
+from PIL import Image
 
 from freeseg_mm.evaluation.ground_truth import (
     IGNORED,
     read_panoptic_gt,
     read_semantic_gt,
 )
-from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.structures import Task, Vocabulary, task_targets
+from freeseg_mm.utils.resampling import fitting, nearest
+
+# Sources of regions that are no predictions.
+TARGETS = 'targets'
+GROUND_TRUTH = 'ground truth'
 
 
 @dataclass(frozen=True)
@@ -37,23 +44,48 @@ class TaskRegions:
     Attributes:
         regions: The most important first; earlier ones are drawn over later
             ones.
-        ignored: Pixels about which nothing is said, (H, W) bool, or
-            ``None`` for none.
+        ignored: Pixels without a label or segment, (H, W) bool, or ``None``
+            for none.
     """
 
     regions: Sequence[Region] = field(default_factory=list)
     ignored: np.ndarray | None = None
 
 
+def known_regions(
+    sample: DetDataSample, vocabulary: Vocabulary
+) -> tuple[str, dict[Task, TaskRegions]] | None:
+    """Regions of a sample that are known before anything is predicted.
+
+    Args:
+        sample: On the CPU.
+        vocabulary: Classes of its labels.
+
+    Returns:
+        :data:`TARGETS` and those a training sample carries, else
+        :data:`GROUND_TRUTH` and what the label files of a test sample hold;
+        ``None`` if there is neither.
+
+    Raises:
+        ValueError: If a label file is unusable; it is named.
+        FileNotFoundError: If a label file is missing.
+    """
+    if 'gt_sem_seg' in sample and 'segments' in sample:
+        return TARGETS, _target_regions(sample, vocabulary)
+    if 'seg_map_path' in sample and 'segments' in sample:
+        return GROUND_TRUTH, gt_regions(sample.metainfo, vocabulary)
+    return None
+
+
 def gt_regions(
     sample: Mapping[str, Any], vocabulary: Vocabulary
 ) -> dict[Task, TaskRegions]:
-    """Read the truth of all three tasks of a test sample.
+    """Read the ground truth of all three tasks of a test sample.
 
     Args:
         sample: With ``ori_shape``, ``seg_map_path``, ``segments`` and, if
             there is one, ``sem_seg_path``.
-        vocabulary: What the labels of the segments refer to.
+        vocabulary: Classes of the segments' labels.
 
     Returns:
         Regions of each task. Void and crowds are ignored; stuff belongs to
@@ -70,10 +102,9 @@ def gt_regions(
     panoptic = [region for region in panoptic if region.mask.any()]
     unlabelled = ~np.isin(ids, [s['id'] for s in usable])
     things = [r for r in panoptic if vocabulary.is_thing[r.label]]
+    semantic = [r for r in class_regions(classes) if r.label != IGNORED]
     return {
-        Task.SEMANTIC: TaskRegions(
-            _regions_of_classes(classes), classes == IGNORED
-        ),
+        Task.SEMANTIC: TaskRegions(semantic, classes == IGNORED),
         Task.INSTANCE: TaskRegions(things, unlabelled),
         Task.PANOPTIC: TaskRegions(panoptic, unlabelled),
     }
@@ -82,7 +113,7 @@ def gt_regions(
 def prediction_regions(
     sample: Mapping[str, Any], *, score_thr: float = 0.3
 ) -> dict[Task, TaskRegions]:
-    """Collect what a model answered on one image.
+    """Collect the predictions of a model on one image.
 
     Args:
         sample: With any of ``pred_sem_seg``, ``pred_instances`` and
@@ -91,56 +122,95 @@ def prediction_regions(
         score_thr: Instances that score lower are not shown.
 
     Returns:
-        Regions of each task that was answered, instances best first. Pixels
-        without a panoptic segment are ignored.
+        Regions of each predicted task, instances best first. Pixels without
+        a panoptic segment are ignored.
     """
-    readers = {
-        Task.SEMANTIC: ('pred_sem_seg', _semantic),
-        Task.INSTANCE: (
-            'pred_instances',
-            lambda pred: _instances(pred, score_thr),
-        ),
-        Task.PANOPTIC: ('pred_panoptic_seg', _panoptic),
-    }
-    return {
-        task: read(sample[key])
-        for task, (key, read) in readers.items()
-        if sample.get(key) is not None
-    }
+    found = {}
+    if (semantic := sample.get('pred_sem_seg')) is not None:
+        found[Task.SEMANTIC] = TaskRegions(class_regions(_id_map(semantic)))
+    if (instances := sample.get('pred_instances')) is not None:
+        scores, labels, masks = (
+            _array(instances[key]) for key in ('scores', 'labels', 'masks')
+        )
+        found[Task.INSTANCE] = TaskRegions(
+            [
+                Region(masks[i].astype(bool), int(labels[i]), float(scores[i]))
+                for i in np.argsort(-scores, kind='stable')
+                if scores[i] >= score_thr
+            ]
+        )
+    if (panoptic := sample.get('pred_panoptic_seg')) is not None:
+        ids, segments = _id_map(panoptic), panoptic['segments_info']
+        found[Task.PANOPTIC] = TaskRegions(
+            [
+                Region(ids == s['id'], s['label'], s.get('score'))
+                for s in segments
+            ],
+            ~np.isin(ids, [s['id'] for s in segments]),
+        )
+    return found
 
 
-def _semantic(prediction: Mapping[str, Any]) -> TaskRegions:
-    return TaskRegions(_regions_of_classes(_id_map(prediction)))
-
-
-def _instances(prediction: Mapping[str, Any], score_thr: float) -> TaskRegions:
-    scores = _array(prediction['scores'])
-    labels, masks = _array(prediction['labels']), _array(prediction['masks'])
-    best_first = np.argsort(-scores, kind='stable')
-    return TaskRegions(
-        [
-            Region(masks[i].astype(bool), int(labels[i]), float(scores[i]))
-            for i in best_first
-            if scores[i] >= score_thr
-        ]
-    )
-
-
-def _panoptic(prediction: Mapping[str, Any]) -> TaskRegions:
-    ids = _id_map(prediction)
-    segments = prediction['segments_info']
-    return TaskRegions(
-        [Region(ids == s['id'], s['label'], s.get('score')) for s in segments],
-        ~np.isin(ids, [s['id'] for s in segments]),
-    )
-
-
-def _regions_of_classes(classes: np.ndarray) -> list[Region]:
+def class_regions(label_map: np.ndarray) -> list[Region]:
+    """Regions of a map of class labels, (H, W), smallest label first."""
     return [
-        Region(classes == label, int(label))
-        for label in np.unique(classes)
-        if label != IGNORED
+        Region(np.equal(label_map, label), int(label))
+        for label in np.unique(label_map)
     ]
+
+
+def shrink(
+    image: np.ndarray, views: Mapping[Task, TaskRegions], max_side: int
+) -> tuple[np.ndarray, dict[Task, TaskRegions]]:
+    """Make an image and its regions smaller.
+
+    Args:
+        image: RGB, (H, W, 3), uint8.
+        views: Regions of each task, of any size.
+        max_side: A larger image is shrunk to this longer side in pixels.
+
+    Returns:
+        The image, (H', W', 3), and the regions at its size.
+
+    Raises:
+        ValueError: If ``max_side`` is not positive.
+    """
+    if max_side < 1:
+        raise ValueError(f'max_side: expected at least 1, got {max_side}')
+    height, width = image.shape[:2]
+    size = fitting((height, width), max_side)
+    smaller = {
+        task: TaskRegions(
+            [
+                replace(region, mask=nearest(region.mask, size))
+                for region in found.regions
+            ],
+            found.ignored
+            if found.ignored is None
+            else nearest(found.ignored, size),
+        )
+        for task, found in views.items()
+    }
+    return np.asarray(Image.fromarray(image).resize(size[::-1])), smaller
+
+
+def _target_regions(
+    sample: DetDataSample, vocabulary: Vocabulary
+) -> dict[Task, TaskRegions]:
+    segment_map = sample.gt_sem_seg.sem_seg.squeeze(0)
+    regions = {}
+    for task in Task:
+        targets = task_targets(segment_map, sample.segments, vocabulary, task)
+        regions[task] = TaskRegions(
+            [
+                Region(mask, label)
+                for mask, label in zip(
+                    targets.masks.numpy(), targets.labels.tolist(), strict=True
+                )
+            ],
+            ~targets.valid.numpy(),
+        )
+    return regions
 
 
 def _id_map(prediction: Mapping[str, Any]) -> np.ndarray:

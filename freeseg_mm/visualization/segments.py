@@ -1,16 +1,23 @@
-"""Regions drawn over an image."""
+"""Regions drawn over an image, with the names of their classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from freeseg_mm.structures import Vocabulary
 
-from .name_placing import place_names
-from .palette import class_colours
-from .patterns import PLAIN, class_patterns, inked, mixed, pattern_mask
-from .regions import TaskRegions
+from .palette import (
+    LUMA,
+    PLAIN,
+    class_colours,
+    class_patterns,
+    inked,
+    mixed,
+    pattern_mask,
+)
+from .regions import Region, TaskRegions
 
 THING_OUTLINE = (255, 255, 255)
 STUFF_OUTLINE = (24, 24, 24)
@@ -20,7 +27,17 @@ _DIMMED = 0.35
 _DARKEST = 64
 _HATCH = ((56, 56, 56), (84, 84, 84))
 _HATCH_WIDTH = 4
-_LUMA = np.array([0.299, 0.587, 0.114])
+
+_FONT_SIZE = 13
+_PADDING = 3
+_LINE_GAP = 2
+_STAR_SIDE = 11
+_OVERSAMPLING = 4
+# Text and ground of name tags, RGBA.
+_SEEN = ((255, 255, 255, 255), (20, 22, 26, 190))
+_UNSEEN = ((30, 22, 0, 255), (255, 206, 64, 240))
+# A tag may stick out of its region by the rest.
+_LEAST_COVERAGE = 0.8
 
 
 def draw_segments(
@@ -40,13 +57,13 @@ def draw_segments(
 
     Args:
         image: RGB, (H, W, 3), uint8.
-        task_regions: What to draw, masks (H, W).
+        task_regions: Regions with masks (H, W).
         vocabulary: Names and kinds of the labels.
         scale: The picture is this many times larger than the image.
         with_names: Write names, with scores where there are any, on the
             regions that have room for them.
         patterns: Pattern of each label; ``None`` for those of
-            :func:`class_patterns`, which look at this picture alone.
+            :func:`class_patterns` for this picture alone.
 
     Returns:
         RGB, (scale * H, scale * W, 3), uint8.
@@ -57,7 +74,7 @@ def draw_segments(
     """
     regions = task_regions.regions
     _check(image, task_regions, vocabulary)
-    grey = (enlarge_image(image, scale) @ _LUMA)[..., None]
+    grey = (enlarge_image(image, scale) @ LUMA)[..., None]
     canvas = np.repeat(_DIMMED * grey, 3, axis=2)
     texture = _DARKEST + (255 - 2 * _DARKEST) / 255 * grey
     labels = {region.label for region in regions}
@@ -98,8 +115,8 @@ def paint(
     """Give a part of a picture a colour and a pattern of lines.
 
     Args:
-        canvas: What is painted on, RGB, (H, W, 3), [0, 255].
-        texture: What shows through, (H, W, 1), [0, 255].
+        canvas: Painted in place, RGB, (H, W, 3), [0, 255].
+        texture: Brightness that shows through, (H, W, 1), [0, 255].
         part: The pixels, (H, W), bool.
         colour: RGB, (3,), [0, 255].
         pattern: See :func:`pattern_mask`.
@@ -122,6 +139,104 @@ def hatching(height: int, width: int) -> np.ndarray:
     """The pattern of ignored pixels, (height, width, 3) uint8."""
     diagonal = np.arange(height)[:, None] + np.arange(width)
     return np.array(_HATCH, np.uint8)[diagonal // _HATCH_WIDTH % 2]
+
+
+def place_names(
+    picture: np.ndarray,
+    regions: Sequence[Region],
+    visible: Sequence[np.ndarray],
+    vocabulary: Vocabulary,
+) -> np.ndarray:
+    """Write a tag on each region that has room for it.
+
+    Args:
+        picture: RGB, (H, W, 3), uint8.
+        regions: The most important first.
+        visible: The pixels of each that can be seen, (H, W), bool.
+        vocabulary: Names of the labels.
+
+    Returns:
+        The picture with tags, which do not overlap.
+    """
+    canvas = Image.fromarray(picture)
+    taken = np.zeros(picture.shape[:2], dtype=bool)
+    for region, mask in zip(regions, visible, strict=True):
+        is_seen = vocabulary.is_seen[region.label]
+        for text in _wordings(vocabulary.names[region.label], region.score):
+            tag = name_tag(text, is_seen=is_seen)
+            place = find_place(mask, taken, (tag.height, tag.width))
+            if place is not None:
+                top, left = place
+                canvas.paste(tag, (left, top), tag)
+                taken[top : top + tag.height, left : left + tag.width] = True
+                break
+    return np.array(canvas)
+
+
+def find_place(
+    mask: np.ndarray, taken: np.ndarray, size: tuple[int, int]
+) -> tuple[int, int] | None:
+    """Best place of a box on a mask: covered most, then most central.
+
+    Args:
+        mask: (H, W), bool.
+        taken: Pixels the box must not touch, (H, W), bool.
+        size: Height and width of the box.
+
+    Returns:
+        Top and left of the box, ``None`` if there is no room.
+    """
+    height, width = size
+    if height > mask.shape[0] or width > mask.shape[1]:
+        return None
+    covered = _window_sums(mask, size)
+    free = _window_sums(taken, size) == 0
+    usable = free & (covered >= _LEAST_COVERAGE * height * width)
+    if not usable.any():
+        return None
+    best = usable & (covered == covered[usable].max())
+    rows, columns = np.nonzero(mask)
+    tops, lefts = np.nonzero(best)
+    distance = (tops + (height - 1) / 2 - rows.mean()) ** 2 + (
+        lefts + (width - 1) / 2 - columns.mean()
+    ) ** 2
+    nearest = distance.argmin()
+    return int(tops[nearest]), int(lefts[nearest])
+
+
+@lru_cache(maxsize=1024)
+def name_tag(text: str, *, is_seen: bool) -> Image.Image:
+    """Draw a name: white on dark if seen, a star and dark on gold if not.
+
+    Args:
+        text: The name; line breaks are kept.
+        is_seen: Whether training had labels of the class.
+
+    Returns:
+        RGBA picture, as small as the text allows; shared, do not draw on it.
+    """
+    ink, ground = _SEEN if is_seen else _UNSEEN
+    left, top, right, bottom = _text_box(text)
+    indent = _PADDING if is_seen else _PADDING + _STAR_SIDE + _PADDING
+    size = (
+        indent + right - left + _PADDING,
+        max(bottom - top, 0 if is_seen else _STAR_SIDE) + 2 * _PADDING,
+    )
+    tag = Image.new('RGBA', size)
+    pen = ImageDraw.Draw(tag)
+    pen.rounded_rectangle((0, 0, size[0] - 1, size[1] - 1), 3, fill=ground)
+    pen.multiline_text(
+        (indent - left, _PADDING - top),
+        text,
+        fill=ink,
+        font=_font(),
+        spacing=_LINE_GAP,
+    )
+    if not is_seen:
+        star = Image.new('RGBA', (_STAR_SIDE, _STAR_SIDE), ink)
+        place = (_PADDING, (size[1] - _STAR_SIDE) // 2)
+        tag.paste(star, place, _star_coverage())
+    return tag
 
 
 def _check(
@@ -147,7 +262,7 @@ def _check(
 
 
 def _visible_parts(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """What earlier masks leave of each."""
+    """Parts of the masks that no earlier one covers."""
     parts: list[np.ndarray] = []
     taken = None
     for mask in masks:
@@ -173,3 +288,57 @@ def _rim(mask: np.ndarray, width: int) -> np.ndarray:
             & padded[1:-1, 2:]
         )
     return mask & ~inner
+
+
+def _wordings(name: str, score: float | None) -> Iterator[str]:
+    """Texts of a tag, from the most telling to the smallest."""
+    if score is not None:
+        yield f'{name} {score:.0%}'
+    yield name
+    if ' ' in name:
+        yield name.replace(' ', '\n')
+
+
+def _window_sums(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Sum over the box that begins at each pixel where it fits."""
+    height, width = size
+    total = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    return (
+        total[height:, width:]
+        - total[:-height, width:]
+        - total[height:, :-width]
+        + total[:-height, :-width]
+    )
+
+
+def _text_box(text: str) -> tuple[int, int, int, int]:
+    """Box of a text drawn at (0, 0); heights do not depend on its letters."""
+    pen = ImageDraw.Draw(Image.new('L', (1, 1)))
+    left, _, right, _ = pen.multiline_textbbox(
+        (0, 0), text, font=_font(), spacing=_LINE_GAP
+    )
+    like = '\n'.join('Ag' for _ in text.split('\n'))
+    _, top, _, bottom = pen.multiline_textbbox(
+        (0, 0), like, font=_font(), spacing=_LINE_GAP
+    )
+    return int(left), int(top), int(np.ceil(right)), int(np.ceil(bottom))
+
+
+@lru_cache(maxsize=1)
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    # Part of Pillow, so that pictures are the same everywhere.
+    return ImageFont.load_default(_FONT_SIZE)
+
+
+@lru_cache(maxsize=1)
+def _star_coverage() -> Image.Image:
+    """Five-pointed star, (side, side), 0 to 255."""
+    side = _STAR_SIDE * _OVERSAMPLING
+    angles = np.pi * np.arange(10) / 5
+    radii = np.where(np.arange(10) % 2, 0.42, 1.0) * side / 2
+    points = side / 2 + np.stack(
+        [radii * np.sin(angles), -radii * np.cos(angles)], axis=1
+    )
+    star = Image.new('L', (side, side))
+    ImageDraw.Draw(star).polygon([tuple(xy) for xy in points], fill=255)
+    return star.reduce(_OVERSAMPLING)

@@ -11,10 +11,9 @@ from pycocotools.coco import COCO
 
 from freeseg_mm.apis import ImageResult, Instance, PanopticSegment
 from freeseg_mm.apis.writer import ResultWriter
-from freeseg_mm.structures import Vocabulary
+from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
-from freeseg_mm.visualization import class_colours
-from freeseg_mm.visualization.patterns import class_patterns
+from freeseg_mm.visualization import class_colours, class_patterns
 
 WORDS = Vocabulary.from_names(['cat', 'grass'], things=['cat'])
 CAT = np.zeros((4, 6), bool)
@@ -29,7 +28,7 @@ def result():
         image=np.full((4, 6, 3), 128, np.uint8),
         vocabulary=WORDS,
         label_map=np.where(CAT, 0, 1).astype(np.int32),
-        masks=(Instance(0, 'cat', 0.75, CAT, (2.0, 1.0, 5.0, 3.0)),),
+        instances=(Instance(0, 'cat', 0.75, CAT, (2.0, 1.0, 5.0, 3.0)),),
         segment_map=np.where(CAT, 1, 2).astype(np.int32),
         segments=(
             PanopticSegment(1, 0, 'cat', True, 0.5, 6),
@@ -40,7 +39,7 @@ def result():
 
 @pytest.fixture
 def nothing():
-    """No task was asked for."""
+    """No task was predicted."""
     return ImageResult(
         source='empty.png',
         image=np.zeros((4, 6, 3), np.uint8),
@@ -63,7 +62,7 @@ def test_numpy(result, nothing):
 
 def test_numpy_without_any_object(nothing):
     empty = ImageResult(
-        'a', nothing.image, WORDS, masks=(), segment_map=CAT, segments=()
+        'a', nothing.image, WORDS, instances=(), segment_map=CAT, segments=()
     )
     arrays = empty.to_numpy()
     assert arrays['masks'].shape == (0, 4, 6)
@@ -84,7 +83,7 @@ def test_coco(result, nothing):
         'iscrowd': 0,
         'score': 0.75,
     }
-    with pytest.raises(ValueError, match='no instance result; ask for it'):
+    with pytest.raises(ValueError, match='no instance result; predict it'):
         nothing.to_coco()
 
 
@@ -171,7 +170,7 @@ def test_supervision(result, nothing, supervision):
     ).to_supervision()
     assert panoptic.xyxy.tolist() == [[2, 1, 5, 3], [0, 0, 6, 4]]
     assert panoptic.data['class_name'].tolist() == ['cat', 'grass']
-    empty = ImageResult('a', result.image, WORDS, masks=())
+    empty = ImageResult('a', result.image, WORDS, instances=())
     assert empty.to_supervision().xyxy.shape == (0, 4)
     with pytest.raises(ValueError, match='no instance or panoptic result'):
         nothing.to_supervision()
@@ -196,14 +195,14 @@ def test_without_supervision_it_says_what_to_install(result, monkeypatch):
 
 
 def test_picture(result, nothing):
-    picture = result.picture()
+    picture = np.asarray(result.plot())
     for colour in class_colours(WORDS.names):
         near = np.abs(picture.astype(int) - colour).max(axis=2) < 60
         assert near.mean() > 0.01
     with pytest.raises(ValueError, match='max_side: expected at least 1'):
-        result.picture(max_side=0)
+        result.plot(max_side=0)
     with pytest.raises(ValueError, match='nothing to draw'):
-        nothing.picture()
+        nothing.plot()
 
 
 def test_pattern_of_a_name_is_the_same_in_all_frames(result):
@@ -228,23 +227,26 @@ def test_pattern_of_a_name_is_the_same_in_all_frames(result):
         ),
     ]
     corner = np.s_[2:8, 2:10]  # without names and outlines
-    one, other = (frame.overlay('semantic')[corner] for frame in frames)
+    one, other = (
+        np.asarray(frame.plot('semantic'))[corner] for frame in frames
+    )
     np.testing.assert_array_equal(one, other)
-    assert (one != found.overlay('semantic')[corner]).any()
+    assert (one != np.asarray(found.plot('semantic'))[corner]).any()
 
 
 def test_overlay(result, nothing):
     """One picture of the image's size, each name in its colour."""
     for task in ('semantic', 'instance', 'panoptic'):
-        picture = result.overlay(task)
-        assert picture.shape == (4, 6, 3)
-        assert picture.dtype == np.uint8
-        assert (picture != result.image).any()
-    np.testing.assert_array_equal(result.overlay(), result.overlay('panoptic'))
-    with pytest.raises(ValueError, match='no panoptic result; ask for it'):
-        nothing.overlay()
+        picture = result.plot(task)
+        assert picture.size == (6, 4)
+        assert picture.mode == 'RGB'
+        assert (np.asarray(picture) != result.image).any()
+    assert result.plot(Task.PANOPTIC) == result.plot('panoptic')
+    assert result.plot('panoptic', max_side=3).size == (3, 2)
+    with pytest.raises(ValueError, match='no panoptic result; predict it'):
+        nothing.plot('panoptic')
     with pytest.raises(ValueError, match=r"unknown task \['boxes'\]"):
-        result.overlay('boxes')
+        result.plot('boxes')
 
 
 def test_a_frame_of_a_video(result, tmp_path):
@@ -273,9 +275,9 @@ def test_a_large_picture_is_made_smaller(result):
         vocabulary=WORDS,
         label_map=result.label_map.repeat(300, 0).repeat(300, 1),
     )
-    picture = big.picture(max_side=384)
-    assert picture.shape[0] < 2 * 384
-    assert picture.shape[1] < 3 * 384
+    picture = big.plot(max_side=384)
+    assert picture.height < 2 * 384
+    assert picture.width < 3 * 384
 
 
 def test_files_of_all_formats(result, tmp_path):
@@ -340,6 +342,6 @@ def test_writer_refuses(result, tmp_path):
 
 def test_an_image_is_never_overwritten(nothing, tmp_path):
     source = tmp_path / 'pictures/a.png'
-    result = ImageResult(str(source), nothing.image, WORDS, masks=())
+    result = ImageResult(str(source), nothing.image, WORDS, instances=())
     with pytest.raises(ValueError, match='would take the place of the image'):
         ResultWriter(tmp_path, ['png']).write(result)

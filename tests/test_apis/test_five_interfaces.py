@@ -21,7 +21,7 @@ def expected(tiny_inferencer, photo):
     (result,) = tiny_inferencer(photo, classes=WORDS, score_thr=0.0)
     assert len(np.unique(result.label_map)) > 1
     assert len(result.segments) > 2
-    assert len(result.masks) > 2
+    assert len(result.instances) > 2
     return result
 
 
@@ -30,9 +30,11 @@ def assert_same(sample, expected):
     labels = sample.pred_sem_seg.sem_seg[0].numpy()
     np.testing.assert_array_equal(labels, expected.label_map)
     found = sample.pred_instances
-    assert found.labels.tolist() == [x.label for x in expected.masks]
-    assert found.scores.tolist() == [x.score for x in expected.masks]
-    for mask, other in zip(found.masks.numpy(), expected.masks, strict=True):
+    assert found.labels.tolist() == [x.label for x in expected.instances]
+    assert found.scores.tolist() == [x.score for x in expected.instances]
+    for mask, other in zip(
+        found.masks.numpy(), expected.instances, strict=True
+    ):
         np.testing.assert_array_equal(mask, other.mask)
     ids = sample.pred_panoptic_seg.sem_seg[0].numpy()
     infos = sample.pred_panoptic_seg.segments_info

@@ -59,10 +59,10 @@ def test_answers_of_all_tasks(tiny_inferencer, photo, noise):
     assert result.vocabulary.is_seen == (False, False, True, True)
     assert result.label_map.shape == (48, 64)
     assert set(np.unique(result.label_map)) <= {0, 1, 2, 3}
-    assert {mask.name for mask in result.masks} <= {'dragon', 'cat'}
-    scores = [mask.score for mask in result.masks]
+    assert {mask.name for mask in result.instances} <= {'dragon', 'cat'}
+    scores = [mask.score for mask in result.instances]
     assert scores == sorted(scores, reverse=True)
-    for mask in result.masks:
+    for mask in result.instances:
         left, top, right, bottom = map(int, mask.box)
         rows, columns = np.nonzero(mask.mask)
         assert (left, top) == (columns.min(), rows.min())
@@ -164,8 +164,8 @@ def test_tasks_and_thresholds_are_of_one_call(tiny_inferencer, photo):
         min_object_prob=0.01,
     )
     assert one.label_map is one.segment_map is one.segments is None
-    assert len(one.masks) == 2 < len(usual.masks)
-    assert one.masks[0].score != usual.masks[0].score
+    assert len(one.instances) == 2 < len(usual.instances)
+    assert one.instances[0].score != usual.instances[0].score
     (none,) = tiny_inferencer(
         photo,
         WORDS,
@@ -184,10 +184,10 @@ def test_tasks_and_thresholds_are_of_one_call(tiny_inferencer, photo):
 
 def test_score_thr_drops_masks(tiny_inferencer, photo):
     (usual,) = tiny_inferencer(photo, WORDS, score_thr=0.0)
-    least = usual.masks[1].score
+    least = usual.instances[1].score
     (few,) = tiny_inferencer(photo, WORDS, score_thr=least)
-    assert [mask.score for mask in few.masks] == [
-        mask.score for mask in usual.masks if mask.score >= least
+    assert [mask.score for mask in few.instances] == [
+        mask.score for mask in usual.instances if mask.score >= least
     ]
 
 
@@ -262,7 +262,7 @@ def test_images_come_one_after_the_other(tiny_inferencer, noise):
 def test_odd_sizes(tiny_inferencer, noise, size):
     (result,) = tiny_inferencer(noise(*size)[..., ::-1], WORDS)
     assert result.label_map.shape == size
-    assert result.picture().ndim == 3
+    assert result.plot().mode == 'RGB'
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_config_objects_and_options(tiny_weights, photo):
         cfg_options={'model.test_cfg.tasks': ['semantic']},
     )
     (result,) = inferencer(photo, WORDS)
-    assert result.masks is None
+    assert result.instances is None
     assert json.dumps(config.model.test_cfg.to_dict()) == before
     with pytest.raises(KeyError, match="'modle' is no setting"):
         FreeSegInferencer(config, tiny_weights[1], cfg_options={'modle.x': 1})
@@ -467,14 +467,14 @@ def test_large_answers_are_made_small_and_enlarged(tiny_weights, photo):
         for side in (None, 32)
     )
     assert full.notes == ()
-    assert half.notes == ('answered at 32 x 24, then enlarged',)
+    assert half.notes == ('predicted at 32 x 24, then enlarged',)
     assert half.label_map.shape == half.segment_map.shape == (48, 64)
     small = half.label_map[::2, ::2]
     np.testing.assert_array_equal(
         half.label_map, small.repeat(2, 0).repeat(2, 1)
     )
     assert (half.label_map == full.label_map).mean() > 0.9
-    for mask in half.masks:
+    for mask in half.instances:
         rows, columns = np.nonzero(mask.mask)
         assert mask.box == (
             columns.min(),
@@ -494,7 +494,6 @@ def test_the_photograph_of_a_camera(tiny_inferencer, tmp_path, noise):
     (result,) = tiny_inferencer(path, WORDS)
     assert result.size == (3000, 4000)
     assert result.label_map.shape == result.segment_map.shape == (3000, 4000)
-    assert result.notes == ('answered at 2048 x 1536, then enlarged',)
+    assert result.notes == ('predicted at 2048 x 1536, then enlarged',)
     assert result.segments
-    picture = result.picture(max_side=200)
-    assert picture.shape[0] < 600
+    assert result.plot(max_side=200).height < 600

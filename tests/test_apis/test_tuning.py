@@ -21,7 +21,7 @@ STRONG = {
 
 
 def scores(results):
-    return [[mask.score for mask in result.masks] for result in results]
+    return [[mask.score for mask in result.instances] for result in results]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from freeseg_mm.visualization import (
     panel,
     prediction_regions,
 )
-from freeseg_mm.visualization.sample_view import known_regions
+from freeseg_mm.visualization.regions import known_regions
 
 SIZE = (40, 60)
 IDS = np.ones(SIZE, int)
@@ -40,7 +40,7 @@ def visualizer():
 
 @pytest.fixture
 def predicted(make_sample, tmp_path):
-    """A test sample with label files, and answers of all three tasks."""
+    """A test sample with label files, and predictions of all three tasks."""
     sample = make_sample(size=SIZE)
     encode_panoptic_png(IDS, tmp_path / 'ids.png')
     segments = [
@@ -77,16 +77,16 @@ def drawn(visualizer, monkeypatch, *args, **options):
     return picture
 
 
-def test_truth_is_beside_all_three_answers(
+def test_ground_truth_is_beside_all_three_predictions(
     visualizer, monkeypatch, image, predicted
 ):
     found = drawn(visualizer, monkeypatch, image, predicted)
     vocabulary = predicted.vocabulary
     rows = {
-        'truth': gt_regions(predicted.metainfo, vocabulary),
+        'ground truth': gt_regions(predicted.metainfo, vocabulary),
         'prediction': prediction_regions(predicted.to_dict(), score_thr=0.3),
     }
-    assert len(rows['truth']) == len(rows['prediction']) == 3
+    assert len(rows['ground truth']) == len(rows['prediction']) == 3
     np.testing.assert_array_equal(found, panel(image, rows, vocabulary))
 
 
@@ -95,7 +95,7 @@ def test_either_may_be_left_out(visualizer, monkeypatch, image, predicted):
     gt = gt_regions(predicted.metainfo, vocabulary)
     predictions = prediction_regions(predicted.to_dict(), score_thr=0.1)
     found = drawn(visualizer, monkeypatch, image, predicted, draw_pred=False)
-    expected = panel(image, {'truth': gt}, vocabulary)
+    expected = panel(image, {'ground truth': gt}, vocabulary)
     np.testing.assert_array_equal(found, expected)
     found = drawn(
         visualizer,
@@ -198,7 +198,7 @@ def test_other_processes_write_files_alone(
     assert path.is_file()
 
 
-def test_names_may_come_from_the_data_set(
+def test_names_may_come_from_the_dataset(
     visualizer, monkeypatch, image, predicted
 ):
     expected = drawn(visualizer, monkeypatch, image, predicted)

@@ -74,7 +74,7 @@ def test_interrupted_drawing_begins_anew(demo, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr('freeseg_mm.shapes.writer._write_split', interrupt)
+        patch.setattr('freeseg_mm.shapes.world._write_split', interrupt)
         with pytest.raises(KeyboardInterrupt):
             demo.draw_world()
     assert demo.draw_world()

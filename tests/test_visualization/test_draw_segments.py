@@ -1,13 +1,19 @@
 import numpy as np
 import pytest
 
+from freeseg_mm.structures import Vocabulary
 from freeseg_mm.visualization import (
     Region,
     TaskRegions,
     class_colours,
     draw_segments,
 )
-from freeseg_mm.visualization.segments import hatching
+from freeseg_mm.visualization.segments import (
+    find_place,
+    hatching,
+    name_tag,
+    place_names,
+)
 
 CAT, DOG, GRASS, SKY = range(4)
 GREY = 100
@@ -166,3 +172,160 @@ def test_label_beyond_the_vocabulary_is_refused(image, vocabulary, label):
         ValueError, match=f"label {label}, vocabulary 'four' has 4 classes"
     ):
         draw_segments(image, TaskRegions([region]), vocabulary)
+
+
+NOTHING = np.zeros((6, 8), dtype=bool)
+
+
+def block(top, left, bottom, right, size=(6, 8)):
+    mask = np.zeros(size, dtype=bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def test_only_place_is_found():
+    assert find_place(block(2, 3, 4, 6), NOTHING, (2, 3)) == (2, 3)
+
+
+def test_most_central_place_is_taken():
+    assert find_place(block(0, 0, 6, 8), NOTHING, (2, 2)) == (2, 3)
+
+
+def test_covered_place_is_better_than_a_central_one():
+    mask = block(0, 0, 6, 8)
+    mask[2:4, 3:5] = False
+    top, left = find_place(mask, NOTHING, (2, 2))
+    assert mask[top : top + 2, left : left + 2].all()
+
+
+def test_box_may_stick_out_by_a_fifth():
+    mask = block(0, 0, 1, 5)
+    mask[0, 4] = False  # 4 of 5
+    assert find_place(mask, NOTHING, (1, 5)) == (0, 0)
+    mask[0, 3] = False  # 3 of 5
+    assert find_place(mask, NOTHING, (1, 5)) is None
+
+
+def test_taken_pixels_are_avoided():
+    taken = block(0, 0, 6, 4)
+    top, left = find_place(block(0, 0, 6, 8), taken, (2, 2))
+    assert left >= 4
+    assert find_place(block(0, 0, 6, 8), block(0, 3, 6, 5), (2, 4)) is None
+
+
+@pytest.mark.parametrize('size', [(7, 1), (1, 9)])
+def test_box_larger_than_the_picture_has_no_place(size):
+    assert find_place(block(0, 0, 6, 8), NOTHING, size) is None
+
+
+@pytest.fixture
+def square():
+    return Vocabulary.from_names(['purple square'], unseen=[])
+
+
+def tag_size(text):
+    tag = name_tag(text, is_seen=True)
+    return tag.height, tag.width
+
+
+def changed_box(mask, score, square):
+    """Height and width of what naming a region of this mask changes."""
+    picture = np.full((*mask.shape, 3), 120, np.uint8)
+    named = place_names(picture, [Region(mask, 0, score)], [mask], square)
+    rows, columns = np.nonzero((named != picture).any(axis=2))
+    if not rows.size:
+        return None
+    return (
+        int(np.ptp(rows)) + 1,
+        int(np.ptp(columns)) + 1,
+    )
+
+
+def test_wording_with_score_is_preferred(square):
+    mask = np.ones((60, 200), dtype=bool)
+    expected = tag_size('purple square 93%')
+    assert changed_box(mask, 0.934, square) == expected
+
+
+def test_ground_truth_has_no_score(square):
+    mask = np.ones((60, 200), dtype=bool)
+    assert changed_box(mask, None, square) == tag_size('purple square')
+
+
+def test_score_is_left_out_where_there_is_no_room(square):
+    mask = np.ones(tag_size('purple square'), dtype=bool)
+    assert changed_box(mask, 0.934, square) == tag_size('purple square')
+
+
+def test_lines_are_broken_where_there_is_no_room(square):
+    mask = np.ones(tag_size('purple\nsquare'), dtype=bool)
+    assert changed_box(mask, 0.934, square) == tag_size('purple\nsquare')
+
+
+def test_small_region_has_no_name(square):
+    assert changed_box(np.ones((9, 9), dtype=bool), None, square) is None
+
+
+def test_hidden_region_has_no_name(square):
+    mask = np.ones((60, 200), dtype=bool)
+    picture = np.full((60, 200, 3), 120, np.uint8)
+    hidden = [np.zeros_like(mask)]
+    named = place_names(picture, [Region(mask, 0)], hidden, square)
+    np.testing.assert_array_equal(named, picture)
+
+
+def test_tags_do_not_overlap(square):
+    mask = np.ones((60, 200), dtype=bool)
+    picture = np.full((60, 200, 3), 120, np.uint8)
+    regions = [Region(mask, 0), Region(mask, 0)]
+    named = place_names(picture, regions, [mask, mask], square)
+    height, width = tag_size('purple square')
+    changed = (named != picture).any(axis=2).sum()
+    # the rounded corners of a tag are clear
+    assert changed == pytest.approx(2 * height * width, abs=40)
+
+
+GOLD = (255, 206, 64, 240)
+DARK = (20, 22, 26, 190)
+
+
+def test_seen_name_is_on_dark_ground():
+    pixels = np.asarray(name_tag('cat', is_seen=True))
+    assert tuple(pixels[pixels.shape[0] // 2, 1]) == DARK
+    assert pixels[..., :3].max() == 255
+
+
+def test_unseen_name_is_on_gold_ground_with_a_star():
+    seen = name_tag('cat', is_seen=True)
+    unseen = np.asarray(name_tag('cat', is_seen=False))
+    assert tuple(unseen[unseen.shape[0] // 2, 1]) == GOLD
+    # star of 11 pixels and a gap of 3
+    assert unseen.shape[1] == seen.width + 14
+    star = unseen[:, 3:14, :3]
+    dark = star.max(axis=2) < 60
+    assert 25 < dark.sum() < 70
+    # a star stands upright: as wide on the left as on the right
+    np.testing.assert_array_equal(dark, dark[:, ::-1])
+
+
+def test_height_does_not_depend_on_letters():
+    heights = {
+        name_tag(text, is_seen=True).height for text in ('ace', 'Ag', 'pyjama')
+    }
+    assert len(heights) == 1
+
+
+def test_line_breaks_make_it_taller_and_narrower():
+    one = name_tag('purple square', is_seen=True)
+    two = name_tag('purple\nsquare', is_seen=True)
+    assert two.width < one.width
+    assert 1.6 * one.height < two.height < 2.2 * one.height
+
+
+def test_text_stays_inside():
+    for text in ('jjj', 'WWW', 'fluffy\njumping cat 100%'):
+        pixels = np.asarray(name_tag(text, is_seen=True)).astype(int)
+        rim = np.concatenate(
+            [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
+        )
+        assert rim[:, :3].max() < 100

@@ -38,7 +38,7 @@ def test_sources_stand_side_by_side_a_row_for_each_task(
 ):
     nothing = TaskRegions()
     rows = {
-        'truth': dict.fromkeys(Task, regions),
+        'ground truth': dict.fromkeys(Task, regions),
         'prediction': {Task.SEMANTIC: nothing, Task.PANOPTIC: regions},
     }
     picture = panel(image, rows, vocabulary, scale=1)
@@ -63,7 +63,7 @@ def test_sources_stand_side_by_side_a_row_for_each_task(
     }.items():
         top, left = CAPTION + place[0] * row, first + place[1] * column
         np.testing.assert_array_equal(cut(picture, top, left, cell), cell)
-    # what was not answered stays blank
+    # what was not predicted stays blank
     blank = cut(picture, CAPTION + row, first + column, drawn)
     assert len(np.unique(blank.reshape(-1, 3), axis=0)) == 1
 
@@ -71,8 +71,8 @@ def test_sources_stand_side_by_side_a_row_for_each_task(
 @pytest.mark.parametrize(
     'rows',
     [
-        {'answer': [Task.SEMANTIC, Task.PANOPTIC]},
-        {'truth': [Task.SEMANTIC], 'prediction': [Task.SEMANTIC]},
+        {'prediction': [Task.SEMANTIC, Task.PANOPTIC]},
+        {'ground truth': [Task.SEMANTIC], 'prediction': [Task.SEMANTIC]},
     ],
 )
 def test_one_row_has_the_legend_at_its_right(image, regions, vocabulary, rows):
@@ -87,7 +87,7 @@ def test_one_row_has_the_legend_at_its_right(image, regions, vocabulary, rows):
 
 
 def test_only_tasks_that_occur_have_a_row(image, regions, vocabulary):
-    rows = {'truth': {Task.INSTANCE: regions}}
+    rows = {'ground truth': {Task.INSTANCE: regions}}
     one = panel(image, rows, vocabulary, scale=1)
     rows['prediction'] = {Task.SEMANTIC: regions}
     two = panel(image, rows, vocabulary, scale=1)
@@ -106,7 +106,7 @@ def test_legend_has_the_best_score_of_a_class(image, vocabulary):
     mask = np.ones((HEIGHT, WIDTH), dtype=bool)
     scored = [Region(mask, GRASS, score) for score in (0.3, 0.875, 0.5)]
     rows = {
-        'truth': {Task.PANOPTIC: TaskRegions([Region(mask, GRASS)])},
+        'ground truth': {Task.PANOPTIC: TaskRegions([Region(mask, GRASS)])},
         'prediction': {Task.PANOPTIC: TaskRegions(scored)},
     }
     picture = panel(image, rows, vocabulary, scale=1)
@@ -126,7 +126,7 @@ def test_all_cells_and_the_legend_share_patterns(image, vocabulary):
     cell = TaskRegions([Region(mask, label)])
     others = TaskRegions([Region(mask, i) for i in range(200) if i != label])
     rows = {
-        'truth': {Task.SEMANTIC: others},
+        'ground truth': {Task.SEMANTIC: others},
         'prediction': {Task.SEMANTIC: cell},
     }
     picture = panel(image, rows, like, scale=1)
@@ -139,7 +139,7 @@ def test_all_cells_and_the_legend_share_patterns(image, vocabulary):
 
 
 def test_small_images_are_enlarged(image, regions, vocabulary):
-    rows = {'truth': {Task.SEMANTIC: regions}}
+    rows = {'ground truth': {Task.SEMANTIC: regions}}
     picture = panel(image, rows, vocabulary)
     large = enlarge_image(image, 3)
     np.testing.assert_array_equal(cut(picture, CAPTION, GAP, large), large)
@@ -153,21 +153,21 @@ def test_readable_scale(size, scale):
     assert readable_scale(*size) == scale
 
 
-@pytest.mark.parametrize('rows', [{}, {'truth': {}}])
+@pytest.mark.parametrize('rows', [{}, {'ground truth': {}}])
 def test_nothing_to_draw_is_refused(image, vocabulary, rows):
     with pytest.raises(ValueError, match='nothing to draw: no row has'):
         panel(image, rows, vocabulary)
 
 
 def test_same_inputs_give_the_same_bytes(image, regions, vocabulary):
-    rows = {'truth': {Task.SEMANTIC: regions}}
+    rows = {'ground truth': {Task.SEMANTIC: regions}}
     np.testing.assert_array_equal(
         panel(image, rows, vocabulary), panel(image, rows, vocabulary)
     )
 
 
 def test_title_stands_over_the_image(image, regions, vocabulary):
-    rows = {'truth': {Task.SEMANTIC: regions}}
+    rows = {'ground truth': {Task.SEMANTIC: regions}}
     plain = panel(image, rows, vocabulary, scale=1)
     titled = panel(image, rows, vocabulary, scale=1, title='crop')
     rows_that_differ = np.flatnonzero((plain != titled).any(axis=(1, 2)))

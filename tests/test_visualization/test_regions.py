@@ -40,7 +40,7 @@ def as_lists(task_regions):
 VOID_AND_CROWD = [[0, 0, 0, 0], [1, 1, 0, 0]]
 
 
-def test_truth_of_the_three_tasks(sample, vocabulary):
+def test_ground_truth_of_the_three_tasks(sample, vocabulary):
     gt = gt_regions(sample, vocabulary)
     cats = [[1, 1, 0, 0], [0, 0, 0, 0]], [[0, 0, 1, 0], [0, 0, 0, 0]]
     both_cats = [[1, 1, 1, 0], [0, 0, 0, 0]]
@@ -57,7 +57,7 @@ def test_truth_of_the_three_tasks(sample, vocabulary):
         assert all(region.score is None for region in gt[task].regions)
 
 
-def test_semantic_truth_comes_from_the_semantic_file(
+def test_semantic_ground_truth_comes_from_the_semantic_file(
     sample, vocabulary, tmp_path
 ):
     classes = np.array([[SKY] * 4, [255] * 4], np.uint8)
@@ -131,7 +131,7 @@ def test_pixels_without_a_panoptic_segment_are_ignored(predicted):
     assert found.ignored.astype(int).tolist() == [[0, 0], [0, 1]]
 
 
-def test_tasks_that_were_not_answered_are_absent(predicted):
+def test_tasks_that_were_not_predicted_are_absent(predicted):
     del predicted['pred_instances']
     predicted['pred_sem_seg'] = None
     assert list(prediction_regions(predicted)) == [Task.PANOPTIC]

@@ -76,18 +76,18 @@ class InferBenchmark:
             for start in range(0, len(images), options.batch)
         ]
         self.predictions: dict[str, list[BatchPrediction]] = {}
-        self.tasks = [self.model.tasks]
+        self.tasks = [self.model.predict_options.tasks]
         self.sides = [self._side('this', self.model)]
         if options.against == 'reference':
             flow = ReleasedFlow(self.model)
-            self.tasks.append(flow.model.tasks)
+            self.tasks.append(flow.model.predict_options.tasks)
             self.sides.append(
                 self._side('reference', flow.model, flow.predict)
             )
         elif options.other_config is not None:
             other = self._build(*options.other_config)
             _share_weights(self.model, other)
-            self.tasks.append(other.tasks)
+            self.tasks.append(other.predict_options.tasks)
             self.sides.append(self._side('against', other))
 
     def run(self, show: Callable[[str], None] = print_now) -> dict[str, Any]:

@@ -215,7 +215,7 @@ class ReleasedFlow:
         """
         feats = self.model.extract_feat(batch_inputs)
         results: list[dict] = [{} for _ in batch_data_samples]
-        for task in self.model.tasks:
+        for task in self.model.predict_options.tasks:
             predictions = self._predict(
                 batch_inputs, batch_data_samples, feats, task
             )
@@ -251,9 +251,10 @@ class ReleasedFlow:
             )
         )
         # what post-processing leaves out; the release encodes it, too
-        kept = fusion_head.is_relevant(object_probs(class_logits), [task])
+        options = model.predict_options.override(tasks=task)
+        kept = fusion_head.is_relevant(object_probs(class_logits), options)
         clip_logits = None
-        if model.test_cfg.ensemble.mode != 'query':
+        if options.mode != 'query':
             embeds, valid = model.encode_masks(
                 batch_inputs, blank_padding(mask_logits, metas)
             )
@@ -268,12 +269,14 @@ class ReleasedFlow:
             class_logits,
             clip_logits,
             torch.tensor(vocabulary.is_seen, device=class_logits.device),
-            **model.test_cfg.ensemble,
+            mode=options.mode,
+            seen_weight=options.seen_weight,
+            unseen_weight=options.unseen_weight,
         )
         return fusion_head.predict(
             kept[..., None] * class_probs,
             mask_logits,
             metas,
             vocabulary,
-            [task],
+            options,
         )

@@ -1,5 +1,5 @@
-"""A page to try words on an image; only ``page`` and ``server`` need gradio.
+"""A page to try class names on an image; ``page`` and ``server`` need gradio.
 
-``form`` reads what a user gave, ``answering`` asks the network, ``views`` and
-``legend_table`` say what is shown, ``page`` lays it out.
+``form`` checks the fields of the page, ``predictor`` predicts them, ``views``
+draws the predictions, ``page`` lays them out and ``server`` serves the page.
 """

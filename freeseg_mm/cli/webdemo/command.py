@@ -1,4 +1,4 @@
-"""``freeseg-mm webdemo``: a page to try words on an image."""
+"""``freeseg-mm webdemo``: a page to try class names on an image."""
 
 import argparse
 import sys
@@ -44,8 +44,8 @@ def add_parser(commands: Any) -> None:
         type=int,
         default=4096,
         metavar='PIXELS',
-        help='images with a longer side are refused (default 4096); answers '
-        'on those over 2048 are worked out at 2048, then enlarged',
+        help='images with a longer side are refused (default 4096); those '
+        'over 2048 are predicted at 2048, then enlarged',
     )
     parser.add_argument(
         '--max-upload-mb',
@@ -58,7 +58,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl+C; what can be refused is refused before weights."""
+    """Serve until Ctrl+C; mistakes are refused before weights are loaded."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         print(
@@ -69,14 +69,12 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     from .form import Limits
-    from .predicting import Predictor
-    from .server import address_of, is_local, listen
+    from .predictor import Predictor
+    from .server import address_of, is_local, listen, prepared_server
 
     limits = Limits(args.max_upload_mb, args.largest_side)
     with listen(args.host, args.port) as listening:
         predictor = Predictor(inferencer_of(args), limits)
-        from .server import prepared_server
-
         with prepared_server(predictor) as server:
             print(
                 f'the page is at {address_of(listening)} (Ctrl+C stops it)',

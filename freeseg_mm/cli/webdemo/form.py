@@ -1,4 +1,4 @@
-"""From the fields of the page to what the inferencer is asked."""
+"""Fields of the page, checked for the inferencer."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _MB = 10**6
 
 @dataclass(frozen=True)
 class Limits:
-    """What the page accepts.
+    """Largest file and image that the page accepts.
 
     Attributes:
         max_upload_mb: Largest file, in megabytes of 10^6 bytes.
@@ -47,7 +47,7 @@ class Limits:
     def check(self, path: Path) -> None:
         """Refuse a file that is too large, before it is decoded.
 
-        A file that is no image passes: who reads it can say what is wrong.
+        A file that is no image passes: its reader says what is wrong.
 
         Args:
             path: The file.
@@ -80,7 +80,7 @@ class Limits:
 
 
 NO_THINGS = '-'
-"""Written for things where there are none."""
+"""Text of the things field that makes all classes stuff."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,16 @@ class Form:
 
     Attributes:
         image: The uploaded file, ``None`` without one.
-        words: Commas or line breaks between classes, ``|`` between synonyms.
-        things: Those that are countable; empty to have them looked up,
+        classes: Commas or line breaks between classes, ``|`` between
+            synonyms.
+        things: The countable classes; empty to have them looked up,
             :data:`NO_THINGS` for none.
         tasks: Names of tasks.
         score_thr: Least score of an instance.
     """
 
     image: str | None
-    words: str
+    classes: str
     things: str = ''
     tasks: Sequence[str] = tuple(task.value for task in Task)
     score_thr: float = 0.3
@@ -105,18 +106,18 @@ class Form:
 
 @dataclass(frozen=True)
 class Request:
-    """A form that can be answered.
+    """A form whose fields are usable.
 
     Attributes:
         image: The file.
-        words: One entry a class, with its synonyms.
+        classes: One entry a class, with its synonyms.
         things: Names of the countable ones, ``None`` to have them looked up.
         tasks: At least one.
         score_thr: Least score of an instance.
     """
 
     image: Path
-    words: tuple[str, ...]
+    classes: tuple[str, ...]
     things: tuple[str, ...] | None
     tasks: tuple[Task, ...]
     score_thr: float
@@ -131,12 +132,12 @@ def read_form(form: Form, limits: Limits) -> Request:
     """
     if not form.image:
         raise ValueError('no image: drop one into the field, or choose a file')
-    words = split_words(form.words or '')
-    if not words:
+    classes = split_names(form.classes or '')
+    if not classes:
         raise ValueError(
             'no words: write what to look for, as cat|kitten, dog, grass'
         )
-    things = _read_things(form.things or '', words)
+    things = _read_things(form.things or '', classes)
     if not form.tasks:
         raise ValueError('no task: tick at least one')
     tasks = Task.parse_many(form.tasks)
@@ -150,23 +151,23 @@ def read_form(form: Form, limits: Limits) -> Request:
             f'{path.name} is no longer kept here: choose the image again'
         )
     limits.check(path)
-    return Request(path, words, things, tasks, form.score_thr)
+    return Request(path, classes, things, tasks, form.score_thr)
 
 
-def split_words(text: str) -> tuple[str, ...]:
+def split_names(text: str) -> tuple[str, ...]:
     """Split at commas and line breaks; a comma too many does no harm."""
     parts = (part.strip() for part in re.split(r'[,\n]', text))
     return tuple(part for part in parts if part)
 
 
-def _read_things(text: str, words: Sequence[str]) -> tuple[str, ...] | None:
+def _read_things(text: str, classes: Sequence[str]) -> tuple[str, ...] | None:
     if text.strip() == NO_THINGS:
         return ()
     # 'cat|kitten' is as good as 'cat': both name the class
-    things = [_class_name(word) for word in split_words(text)]
+    things = [_class_name(entry) for entry in split_names(text)]
     if not things:
         return None
-    names = [_class_name(word) for word in words]
+    names = [_class_name(entry) for entry in classes]
     unknown = [name for name in things if name not in names]
     if unknown:
         raise ValueError(
@@ -176,5 +177,5 @@ def _read_things(text: str, words: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(things))
 
 
-def _class_name(word: str) -> str:
-    return word.split(SYNONYM_MARK)[0].strip()
+def _class_name(entry: str) -> str:
+    return entry.split(SYNONYM_MARK)[0].strip()

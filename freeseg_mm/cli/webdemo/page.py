@@ -1,4 +1,4 @@
-"""The page: fields, a button, results. What happens is elsewhere."""
+"""Layout of the page: fields, a button, results, examples."""
 
 import html
 from collections.abc import Sequence
@@ -12,19 +12,32 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from freeseg_mm.shapes.plan import plan_split
 from freeseg_mm.shapes.scene import compose_scene
+from freeseg_mm.shapes.world import plan_split
 from freeseg_mm.structures import Task
 
 from .form import NO_THINGS, Form
-from .predicting import PagePrediction, Predictor
+from .predictor import PagePrediction, Predictor
 from .views import legend_table
+
+TITLE = 'FreeSeg: any words, any image'
+STYLE = Path(__file__).with_name('page.css')
+_INTRODUCTION = f"""# {TITLE}
+One set of weights cuts an image into panoptic, instance and semantic segments,
+for the words that you write."""
+_EMPTY = 'Drop an image, write words, press the button; or click an example.'
+# As a reader wants them: the whole first.
+_TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC)
+# One at the network, one reading or drawing.
+_AT_ONCE = 2
+# Seconds between two looks for old files, and how old they may become.
+_FILES_KEPT = (600, 3600)
 
 _SIDE = 128
 _SEED = 0
 # By number in the shapes benchmark's test split: other names for some, and
 # something that is not there.
-_WORDS = {
+_EXAMPLES = {
     3: (
         'purple cross, red cross, yellow square|yellow box, sky, water, sand',
         'purple cross, red cross, yellow square',
@@ -43,16 +56,16 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Example:
-    """What a click fills in.
+    """Fields that a click fills in.
 
     Attributes:
         image: A file.
-        words: As a user would write them.
+        classes: As a user would write them.
         things: The same.
     """
 
     image: Path
-    words: str
+    classes: str
     things: str
 
 
@@ -63,35 +76,21 @@ def write_examples(folder: Path) -> list[Example]:
     """
     plans = {plan.number: plan for plan in plan_split('val', 9, _SEED)}
     examples = []
-    for number, (words, things) in _WORDS.items():
+    for number, (classes, things) in _EXAMPLES.items():
         plan = plans[number]
         rng = np.random.default_rng(plan.seed)
         scene = compose_scene(plan.stuff, plan.things, _SIDE, rng)
         path = folder / f'scene_{number}.png'
         Image.fromarray(scene.image).save(path)
-        examples.append(Example(path, words, things))
+        examples.append(Example(path, classes, things))
     return examples
-
-
-TITLE = 'FreeSeg: any words, any image'
-STYLE = Path(__file__).with_name('page.css')
-_INTRODUCTION = f"""# {TITLE}
-One set of weights cuts an image into panoptic, instance and semantic segments,
-for the words that you write."""
-_EMPTY = 'Drop an image, write words, press the button; or click an example.'
-# As a reader wants them: the whole first.
-_TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC)
-# One at the network, one reading or drawing.
-_AT_ONCE = 2
-# Seconds between two looks for old files, and how old they may become.
-_FILES_KEPT = (600, 3600)
 
 
 def build_page(predictor: Predictor, examples: Sequence[Example]) -> Any:
     """Lay out the page.
 
     Args:
-        predictor: Asked when the button is pressed.
+        predictor: Predicts when the button is pressed.
         examples: Shown below the form.
 
     Returns:
@@ -110,7 +109,7 @@ def build_page(predictor: Predictor, examples: Sequence[Example]) -> Any:
             with gr.Column(scale=3, min_width=320):
                 results = _results()
         gr.Examples(
-            [[str(x.image), x.words, x.things] for x in examples],
+            [[str(x.image), x.classes, x.things] for x in examples],
             inputs=fields[:3],
         )
         button.click(
@@ -140,7 +139,7 @@ def _fields(predictor: Predictor) -> list[Any]:
         buttons=[],
         elem_id='image',
     )
-    # What cannot be read is said by the inferencer, which names the reason.
+    # The inferencer says why a file cannot be read.
     image.preprocess = lambda payload: payload and payload.path
     return [
         image,
@@ -205,22 +204,22 @@ def _handler(predictor: Predictor) -> Any:
     # gradio finds the progress by its default value
     def segment(
         image: str | None,
-        words: str,
+        classes: str,
         things: str,
         tasks: list[str],
         score: float,
         progress: Any = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
-        form = Form(image, words, things, tasks, score)
+        form = Form(image, classes, things, tasks, score)
         try:
-            prediction = predictor.prediction(
+            prediction = predictor.predict(
                 form, lambda done, what: progress(done, desc=what)
             )
         except (OSError, TypeError, ValueError) as error:
             raise gr.Error(
                 html.escape(str(error), quote=False),
                 duration=None,
-                title='This cannot be answered',
+                title='This cannot be predicted',
                 print_exception=False,
             ) from error
         return _shown(prediction)
@@ -229,7 +228,7 @@ def _handler(predictor: Predictor) -> Any:
 
 
 def _shown(prediction: PagePrediction) -> list[Any]:
-    """Values of what :func:`_results` laid out."""
+    """Values of the components of :func:`_results`."""
     values: list[Any] = [html.escape(prediction.summary)]
     for task in _TASKS:
         view = prediction.views.get(task)
@@ -245,7 +244,7 @@ def _shown(prediction: PagePrediction) -> list[Any]:
 
 
 def _read_uploads_alone(page: Any) -> None:
-    """Let no visitor have the server read another file, or fetch an address.
+    """Refuse to read files that were not uploaded, and to fetch addresses.
 
     Any field may be sent what gradio takes for a file, and in a mounted page
     it copies each path of the machine to where it can be downloaded.

@@ -1,41 +1,39 @@
-"""Serve the page from this machine alone, and ask no other for anything."""
+"""Server of the page, which contacts no other machine."""
 
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
 from .page import STYLE, build_page, write_examples
-from .predicting import Predictor
+from .predictor import Predictor
 
 _SHUTDOWN_SECONDS = 3
-# What a browser may load: scripts, styles and data of this server, and what
-# they make themselves.
+# A browser may load scripts, styles and data of this server, and what they
+# make themselves.
 _POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
     "object-src 'none'; base-uri 'self'"
 )
-_Message = MutableMapping[str, Any]
-_Send = Callable[[_Message], Awaitable[None]]
-_Receive = Callable[[], Awaitable[_Message]]
 
 
 @contextmanager
 def prepared_server(predictor: Predictor) -> Iterator[uvicorn.Server]:
     """Make a server that is ready to run.
 
-    Uploads and answers lie in a temporary folder of its own, which is gone
-    afterwards.
+    Uploads and predictions lie in a temporary folder of its own, which is
+    gone afterwards.
 
     Args:
-        predictor: Answers what the page asks.
+        predictor: Predicts the forms of the page.
 
     Yields:
         The server; give its ``run`` the sockets it is to listen on.
@@ -51,8 +49,16 @@ def prepared_server(predictor: Predictor) -> Iterator[uvicorn.Server]:
 
 def _server_config(predictor: Predictor, folder: Path) -> uvicorn.Config:
     page = build_page(predictor, write_examples(folder))
-    app = gr.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.middleware('http')
+    async def add_policy(request: Request, call_next: Any) -> Response:
+        response = await call_next(request)
+        response.headers['Content-Security-Policy'] = _POLICY
+        return response
+
+    gr.mount_gradio_app(
+        app,
         page,
         path='/',
         footer_links=[],
@@ -69,7 +75,7 @@ def _server_config(predictor: Predictor, folder: Path) -> uvicorn.Config:
         css_paths=[STYLE],
     )
     return uvicorn.Config(
-        _with_policy(app),
+        app,
         # its own would close all log files of this process
         log_config=None,
         log_level='warning',
@@ -79,7 +85,7 @@ def _server_config(predictor: Predictor, folder: Path) -> uvicorn.Config:
 
 @contextmanager
 def _environment(settings: dict[str, str]) -> Iterator[None]:
-    """Set what gradio reads from the environment, for a while."""
+    """Set environment variables of gradio, for a while."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -92,26 +98,8 @@ def _environment(settings: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _with_policy(app: Any) -> Any:
-    """Have browsers refuse whatever is not of this server."""
-    header = (b'content-security-policy', _POLICY.encode())
-
-    async def wrapped(scope: _Message, receive: _Receive, send: _Send) -> None:
-        async def send_with_header(message: _Message) -> None:
-            if message['type'] == 'http.response.start':
-                message['headers'] = [*message.get('headers', []), header]
-            await send(message)
-
-        await app(scope, receive, send_with_header)
-
-    return wrapped
-
-
-LOOPBACK = '127.0.0.1'
-
-
 def listen(host: str, port: int) -> socket.socket:
-    """Take an address, before anything slow is done.
+    """Open the socket, before anything slow is done.
 
     Args:
         host: A name or address of this machine; ``0.0.0.0`` for all.
@@ -137,12 +125,15 @@ def address_of(listening: socket.socket) -> str:
     """URL of the page on this machine."""
     host, port = listening.getsockname()[:2]
     if host in ('0.0.0.0', '::'):
-        host = LOOPBACK
+        host = '127.0.0.1'
     return (
         f'http://[{host}]:{port}' if ':' in host else f'http://{host}:{port}'
     )
 
 
 def is_local(host: str) -> bool:
-    """Whether nobody but this machine can reach a host by this name."""
-    return host in ('localhost', '::1') or host.startswith('127.')
+    """Tell whether only this machine can reach a host of this name."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == 'localhost'

@@ -1,24 +1,23 @@
-"""What the page shows of an answer, task by task."""
+"""Pictures and legends of a prediction, task by task."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
-from PIL import Image
 
 from freeseg_mm.apis.results import ImageResult
 from freeseg_mm.structures import Task
-from freeseg_mm.utils.resampling import fitting, nearest
 from freeseg_mm.visualization import (
     Region,
     TaskRegions,
     class_colours,
     class_patterns,
     draw_segments,
+    shrink,
 )
+from freeseg_mm.visualization.palette import inked
 from freeseg_mm.visualization.panel import readable_scale
-from freeseg_mm.visualization.patterns import inked
 
 PICTURE_SIDE = 1024
 """Longer side of a picture; smaller images are enlarged to read well."""
@@ -49,7 +48,7 @@ class LegendRow:
 
 @dataclass(frozen=True, eq=False)
 class TaskView:
-    """The answer of one task.
+    """The prediction of one task.
 
     Attributes:
         picture: The regions over the image, RGB, (H', W', 3), uint8.
@@ -64,100 +63,52 @@ class TaskView:
 def task_views(
     result: ImageResult, max_side: int = PICTURE_SIDE
 ) -> dict[Task, TaskView]:
-    """Draw each task that was answered.
+    """Draw each predicted task.
 
     Args:
-        result: The answers.
+        result: The predictions.
         max_side: A larger image is drawn smaller, to this longer side.
     """
-    image = _shrink(result, max_side)
-    scale = readable_scale(*image.shape[:2])
-    names = result.vocabulary.names
-    shown = dict(_task_regions(result))
+    vocabulary = result.vocabulary
+    shown = {task: _ordered(found) for task, found in result.regions().items()}
+    image, smaller = shrink(result.image, shown, max_side)
     labels = {x.label for found in shown.values() for x in found.regions}
-    patterns = class_patterns(labels, names)
-    views = {}
-    for task, regions in shown.items():
-        views[task] = TaskView(
+    patterns = class_patterns(labels, vocabulary.names)
+    colours = class_colours(vocabulary.names).tolist()
+    return {
+        task: TaskView(
             draw_segments(
                 image,
-                _resized(regions, image.shape[:2]),
-                result.vocabulary,
-                scale=scale,
+                smaller[task],
+                vocabulary,
+                scale=readable_scale(*image.shape[:2]),
                 patterns=patterns,
             ),
             tuple(
-                _row(region, result, patterns[region.label])
-                for region in regions.regions
+                LegendRow(
+                    name=vocabulary.names[region.label],
+                    colour=tuple(colours[region.label]),
+                    is_thing=vocabulary.is_thing[region.label],
+                    is_seen=vocabulary.is_seen[region.label],
+                    score=region.score,
+                    share=float(region.mask.mean()),
+                    pattern=patterns[region.label],
+                )
+                for region in found.regions
             ),
         )
-    return views
+        for task, found in shown.items()
+    }
 
 
-def _shrink(result: ImageResult, max_side: int) -> np.ndarray:
-    height, width = fitting(result.size, max_side)
-    return np.asarray(Image.fromarray(result.image).resize((width, height)))
+def _ordered(found: TaskRegions) -> TaskRegions:
+    """Regions with the best score, else of the largest area, first."""
 
+    def importance(region: Region) -> float:
+        return region.mask.sum() if region.score is None else region.score
 
-def _task_regions(
-    result: ImageResult,
-) -> Iterator[tuple[Task, TaskRegions]]:
-    """Regions of each task at the size of the image."""
-    if result.label_map is not None:
-        labels, areas = np.unique(result.label_map, return_counts=True)
-        largest_first = labels[np.argsort(-areas, kind='stable')]
-        yield (
-            Task.SEMANTIC,
-            TaskRegions(
-                [
-                    Region(np.equal(result.label_map, label), int(label))
-                    for label in largest_first
-                ]
-            ),
-        )
-    if result.masks is not None:
-        yield (
-            Task.INSTANCE,
-            TaskRegions(
-                [Region(x.mask, x.label, x.score) for x in result.masks]
-            ),
-        )
-    if result.segments is not None and result.segment_map is not None:
-        yield (
-            Task.PANOPTIC,
-            TaskRegions(
-                [
-                    Region(result.segment_mask(x), x.label, x.score)
-                    for x in sorted(result.segments, key=lambda x: -x.score)
-                ],
-                np.equal(result.segment_map, 0),
-            ),
-        )
-
-
-def _resized(regions: TaskRegions, size: tuple[int, ...]) -> TaskRegions:
-    height, width = size
-    ignored = regions.ignored
-    return TaskRegions(
-        [
-            replace(region, mask=nearest(region.mask, (height, width)))
-            for region in regions.regions
-        ],
-        None if ignored is None else nearest(ignored, (height, width)),
-    )
-
-
-def _row(region: Region, result: ImageResult, pattern: int) -> LegendRow:
-    words = result.vocabulary
-    red, green, blue = class_colours(words.names)[region.label].tolist()
-    return LegendRow(
-        name=words.names[region.label],
-        colour=(red, green, blue),
-        is_thing=words.is_thing[region.label],
-        is_seen=words.is_seen[region.label],
-        score=region.score,
-        share=float(region.mask.mean()),
-        pattern=pattern,
+    return replace(
+        found, regions=sorted(found.regions, key=importance, reverse=True)
     )
 
 

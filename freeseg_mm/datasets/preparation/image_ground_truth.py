@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from freeseg_mm.utils.files import atomic_path
 from freeseg_mm.utils.image_files import IGNORE_INDEX, write_label_map
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.mask_boxes import encode_mask, segment_box
 from freeseg_mm.utils.panoptic_png import (
     BACKGROUND_ID,
     NO_SEGMENT_IDS,
@@ -163,9 +162,3 @@ def classes_of_segments(
         if not segment['iscrowd'] or segment.get('exact'):
             classes[ids == segment['id']] = segment['label']
     return classes
-
-
-def encode_mask(mask: np.ndarray) -> dict[str, Any]:
-    """COCO's compressed run-length code of a mask, (H, W) bool, as JSON."""
-    code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {'size': code['size'], 'counts': code['counts'].decode('ascii')}

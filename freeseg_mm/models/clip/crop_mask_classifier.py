@@ -81,7 +81,7 @@ class CropMaskClassifier(MaskClassifier):
     def _crop_masks(
         self, mask_logits: Tensor, boxes: Tensor, size: tuple[int, int]
     ) -> Tensor:
-        """What is inside of (K, h, w) masks in blocks of their crops."""
+        """Inside of (K, h, w) masks, in blocks of their crops."""
         grid = _grid(boxes, crop_mask_size(size))
         logits = mask_logits[:, None].to(grid.dtype)
         return _sample(logits, grid) > self.threshold_logit
@@ -172,7 +172,7 @@ def _cut(
 
 
 def _grid(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Where the pixels of crops lie, (K, *size, 2)."""
+    """Places of the pixels of crops, (K, *size, 2)."""
     left, top, right, bottom = (2 * boxes - 1).unbind(-1)
     nought = torch.zeros_like(left)
     affine = torch.stack(

@@ -102,7 +102,7 @@ class FrozenCLIP(BaseModule):
 
     @property
     def notes(self) -> dict[str, str]:
-        """What a checkpoint says of the CLIP it belongs to."""
+        """Notes by which a checkpoint knows its CLIP again."""
         return {'clip': self.fingerprint, 'clip_model': self.model_name}
 
     def check_notes(self, notes: Mapping[str, str], subject: str) -> None:

@@ -1,4 +1,4 @@
-"""What every way of showing masks to CLIP has in common (Sec. 3.1)."""
+"""Base of all ways to show masks to CLIP (Sec. 3.1)."""
 
 from abc import ABCMeta, abstractmethod
 

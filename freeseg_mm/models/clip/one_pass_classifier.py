@@ -110,7 +110,7 @@ def resize_positions(
 
 @dataclass(frozen=True)
 class Regions:
-    """What the masks of a batch are on a grid of (g_h, g_w) cells.
+    """Masks of a batch on a grid of (g_h, g_w) cells.
 
     Attributes:
         coverage: Share of each cell that a mask covers, 0 to 1, (B, M, g_h,

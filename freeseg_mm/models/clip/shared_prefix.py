@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class PackedPrompts:
-    """Where the tokens of P prompts with one beginning stand, as rows.
+    """Layout, as rows, of the tokens of P prompts with one beginning.
 
     The rows are the L tokens of the shared prefix, then each prompt's own
     tokens without padding, N in all. Causal attention lets no prefix token
@@ -62,7 +62,7 @@ class PackedPrompts:
 
 
 def can_share(transformer: Any) -> bool:
-    """Whether :func:`run_blocks` computes what this transformer does.
+    """Tell whether :func:`run_blocks` computes as this transformer does.
 
     It knows open_clip's plain residual blocks. Blocks with scaled, cosine or
     normalised attention (``CustomResidualAttentionBlock``), attention that

@@ -93,7 +93,7 @@ class TextTower:
 
     @property
     def device(self) -> torch.device:
-        """Where the tower is."""
+        """Device of the tower."""
         return self._tower.positional_embedding.device
 
     @property

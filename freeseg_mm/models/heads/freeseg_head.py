@@ -177,7 +177,7 @@ class FreeSegHead(Mask2FormerHead):
         ], mask_logits
 
     def pixel_maps(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        """What knows nothing of text: the pixel decoder's maps.
+        """Maps of the pixel decoder, which do not depend on text.
 
         Args:
             feats: Backbone maps, each (B, c, h, w).
@@ -481,6 +481,6 @@ def _labelled_centres(valid: Tensor, count: int) -> Tensor:
 
 
 def _labelled_points(valid: Tensor, points: Tensor) -> Tensor:
-    """Whether all pixels that a point's value mixes are labelled."""
+    """Mark points whose value mixes labelled pixels alone."""
     # outside of the image counts as labelled, where it is sampled as 0
     return _sample(~valid, points) < 1e-4

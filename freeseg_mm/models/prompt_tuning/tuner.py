@@ -111,7 +111,7 @@ class ConfidentQueries:
 
 @dataclass
 class TuningCounts:
-    """What has been tuned since :meth:`PromptTuner.reset`.
+    """Batches and queries tuned since :meth:`PromptTuner.reset`.
 
     Attributes:
         batches: Batches that were looked at.

@@ -102,7 +102,7 @@ class AdaptivePromptLearner(PromptLearner):
 
     @property
     def depends_on_task(self) -> bool:
-        """Whether there is a task part."""
+        """True with a task part."""
         return self.use_task_prompt
 
     def encode_task(

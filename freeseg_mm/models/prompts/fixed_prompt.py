@@ -43,7 +43,7 @@ class FixedPrompt(PromptLearner):
 
     @property
     def depends_on_task(self) -> bool:
-        """Whether there is a task sentence."""
+        """True with a task sentence."""
         return self.task_template is not None
 
     def encode_task(

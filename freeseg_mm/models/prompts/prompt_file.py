@@ -20,7 +20,7 @@ SETTINGS = 'prompt_learner'
 def prompt_file(
     learner: PromptLearner, clip: FrozenCLIP, vocabulary: Vocabulary
 ) -> dict[str, Any]:
-    """What :func:`torch.save` shall write for ``init_cfg`` to load.
+    """Content of a file that ``init_cfg`` loads, for :func:`torch.save`.
 
     Args:
         learner: The learned prompts.

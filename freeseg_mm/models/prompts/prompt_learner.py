@@ -58,7 +58,7 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
 
     @property
     def depends_on_task(self) -> bool:
-        """Whether a name's prompt differs from task to task.
+        """True if a name's prompt differs from task to task.
 
         If not, one encoding serves all tasks.
         """
@@ -66,7 +66,7 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
 
     @property
     def settings(self) -> dict[str, str | int | float | None]:
-        """What decides the prompts beside the parameters.
+        """Settings that decide the prompts beside the parameters.
 
         These are all public attributes: whoever adds one need not think of
         caches, which tell learners apart by them.
@@ -162,7 +162,7 @@ def embed_ids(text_tower: TextTower, ids: Sequence) -> Tensor:
 
 
 def _num_shared(suffixes: Sequence[tuple[int, ...]]) -> int:
-    """How many ids all lists begin with, the last of the shortest not."""
+    """Count ids that all lists begin with, but the last of the shortest."""
     # what the first and the last in order share, those between share too
     pairs = zip(min(suffixes), max(suffixes), strict=False)
     differ = (i for i, (one, other) in enumerate(pairs) if one != other)

@@ -14,7 +14,7 @@ PRECISIONS = {
 
 @dataclass(frozen=True)
 class Acceleration:
-    """How to run the convolutional and CLIP's image part of a network.
+    """Precision, layout and compilation of the image part of a network.
 
     Text embeddings, scores and post-processing stay in float32.
     ``docs/benchmarks.md`` says how far results move.

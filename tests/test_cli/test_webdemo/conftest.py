@@ -15,8 +15,7 @@ from PIL import Image
 from freeseg_mm.apis.results import ImageResult, Instance, PanopticSegment
 from freeseg_mm.apis.vocabulary import read_classes
 from freeseg_mm.cli.webdemo.form import Limits
-from freeseg_mm.cli.webdemo.predicting import Predictor
-from freeseg_mm.cli.webdemo.server import address_of, listen
+from freeseg_mm.cli.webdemo.predictor import Predictor
 from freeseg_mm.structures import Task
 
 # A loaded machine may take its time; nothing waits this long otherwise.
@@ -40,7 +39,7 @@ class Halves:
         if 'semantic' in tasks:
             found['label_map'] = np.where(left, 0, 1).astype(np.int32)
         if 'instance' in tasks:
-            found['masks'] = (Instance(0, names[0], 0.875, left, box),)
+            found['instances'] = (Instance(0, names[0], 0.875, left, box),)
         if 'panoptic' in tasks:
             found['segment_map'] = left.astype(np.int32)
             found['segments'] = (
@@ -72,9 +71,13 @@ def black(tmp_path):
 
 @pytest.fixture(scope='session')
 def serve():
-    """Run the page of an answerer; gives its address, stops it in the end."""
+    """Run the page of a predictor; gives its client, stops it in the end."""
     pytest.importorskip('gradio')
-    from freeseg_mm.cli.webdemo.server import prepared_server
+    from freeseg_mm.cli.webdemo.server import (
+        address_of,
+        listen,
+        prepared_server,
+    )
 
     @contextmanager
     def running(predictor):
@@ -172,7 +175,7 @@ class PageClient:
         return kind.removeprefix('event: '), json.loads(content)
 
     def downloaded(self, file):
-        """What a file of an answer holds."""
+        """Bytes of a file of a prediction."""
         status, _, content = self.get(file['url'])
         assert status == 200
         return content

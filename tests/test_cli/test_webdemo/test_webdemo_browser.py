@@ -105,17 +105,17 @@ def test_words_and_an_image_become_segments(visitor, halves, black, downloads):
 
     visitor.click('#json')
     visitor.click('#png')
-    names = ('black_answer.json', 'black_answer.png')
+    names = ('black_prediction.json', 'black_prediction.png')
     text, png = (downloads / name for name in names)
     # chromium gives a file its name when it is whole
     visitor.wait_for(lambda: text.exists() and png.exists())
-    prediction = halves.prediction(Form(str(black), 'cat, grass', 'cat'))
+    prediction = halves.predict(Form(str(black), 'cat, grass', 'cat'))
     assert json.loads(text.read_text('utf-8')) == prediction.content
     with Image.open(png) as picture:
         assert np.array_equal(picture, prediction.picture)
 
 
-def test_an_example_is_answered_and_pictured(tool, visitor, tmp_path):
+def test_an_example_is_predicted_and_pictured(tool, visitor, tmp_path):
     tool.take_picture(visitor, tmp_path / 'page.png')
     words = visitor.find('#words textarea').get_attribute('value')
     assert words.startswith('green square|green box, black triangle')

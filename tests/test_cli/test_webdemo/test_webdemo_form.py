@@ -1,13 +1,15 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from freeseg_mm.cli.webdemo.form import Form, Limits, read_form, split_words
+from freeseg_mm.cli.webdemo.form import Form, Limits, read_form, split_names
 from freeseg_mm.structures import Task
 
 
 @pytest.mark.parametrize(
-    ('text', 'words'),
+    ('text', 'names'),
     [
         ('cat', ('cat',)),
         (' cat|kitten , dog,grass', ('cat|kitten', 'dog', 'grass')),
@@ -15,8 +17,8 @@ from freeseg_mm.structures import Task
         (' , \n', ()),
     ],
 )
-def test_words_are_split(text, words):
-    assert split_words(text) == words
+def test_names_are_split(text, names):
+    assert split_names(text) == names
 
 
 def test_everything_is_taken_over(photo):
@@ -25,7 +27,7 @@ def test_everything_is_taken_over(photo):
     )
     request = read_form(form, Limits())
     assert request.image == photo
-    assert request.words == ('cat|kitten', 'dog')
+    assert request.classes == ('cat|kitten', 'dog')
     assert request.things == ('cat',)
     assert request.tasks == (Task.PANOPTIC, Task.SEMANTIC)
     assert request.score_thr == 0.5
@@ -51,8 +53,8 @@ def test_things(photo, text, things):
     [
         ({'image': None}, 'no image: drop one into the field'),
         ({'image': '/no/such.png'}, '^such.png is no longer kept here'),
-        ({'words': ' , '}, 'no words: write what to look for'),
-        ({'words': None}, 'no words: write what to look for'),
+        ({'classes': ' , '}, 'no words: write what to look for'),
+        ({'classes': None}, 'no words: write what to look for'),
         (
             {'things': 'dog, cow'},
             'not among the words: dog, cow; the words are cat, grass',
@@ -71,3 +73,50 @@ def test_what_is_wrong_is_said(photo, change, message):
 def test_limits_hold(photo):
     with pytest.raises(ValueError, match='photo.png has 64 x 48 pixels'):
         read_form(Form(str(photo), 'cat'), Limits(max_side=20))
+
+
+def test_sides_up_to_the_limit_pass(photo):
+    Limits(max_side=64).check(photo)
+    with pytest.raises(
+        ValueError, match='photo.png has 64 x 48 pixels, .* 63'
+    ):
+        Limits(max_side=63).check(photo)
+
+
+def test_bytes_up_to_the_limit_pass(tmp_path):
+    path = tmp_path / 'photo.png'
+    path.write_bytes(bytes(1_500_000))
+    Limits(max_upload_mb=1.5).check(path)
+    with pytest.raises(
+        ValueError, match=r'photo.png has 1.5 MB, .* up to 1.4'
+    ):
+        Limits(max_upload_mb=1.4).check(path)
+    assert Limits(max_upload_mb=1e-9).max_bytes == 1
+
+
+def test_what_is_no_image_is_left_to_its_reader(tmp_path):
+    path = tmp_path / 'photo.png'
+    path.write_text('no image')
+    Limits().check(path)
+
+
+def test_far_too_many_pixels(tmp_path, monkeypatch):
+    """Pillow refuses to open what could fill the memory."""
+    path = tmp_path / 'bomb.png'
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10)
+    with pytest.raises(ValueError, match='bomb.png has far more pixels'):
+        Limits().check(path)
+
+
+@pytest.mark.parametrize(
+    ('numbers', 'message'),
+    [
+        ({'max_upload_mb': 0}, 'max_upload_mb: expected more than 0, got 0'),
+        ({'max_upload_mb': float('nan')}, 'max_upload_mb: .* got nan'),
+        ({'max_side': 0}, 'max_side: expected at least 1, got 0'),
+    ],
+)
+def test_impossible_limits(numbers, message):
+    with pytest.raises(ValueError, match=message):
+        Limits(**numbers)

@@ -6,7 +6,6 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from freeseg_mm.datasets.preparation.image_ground_truth import (
-    encode_mask,
     encode_objects,
     gt_of_labels,
     write_gt,
@@ -114,9 +113,3 @@ def test_objects_are_single_things():
         coco_mask.decode(objects[1]['segmentation']), gt.ids == 5
     )
     assert objects[1]['area'] == 2
-
-
-def test_mask_code_is_json():
-    code = encode_mask(np.eye(3, dtype=bool))
-    again = json.loads(json.dumps(code))
-    np.testing.assert_array_equal(coco_mask.decode(again), np.eye(3))

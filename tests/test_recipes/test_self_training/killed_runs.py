@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 
-import mmengine.config.config
+import mmengine
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -97,7 +97,11 @@ def arrange(moment):
 def run():
     moments, *arguments = sys.argv[1:]
     # several times a run mmengine lays out its config, for seconds
-    mmengine.config.config.FormatCode = lambda text, **_: (text, True)
+    mmengine.Config.pretty_text = property(
+        lambda config: ''.join(
+            f'{key} = {value!r}\n' for key, value in config.to_dict().items()
+        )
+    )
     for moment in moments.split(','):
         child = os.fork()
         if child == 0:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from freeseg_mm.cli.webdemo.form import Form, Limits
-from freeseg_mm.cli.webdemo.predicting import Predictor
+from freeseg_mm.cli.webdemo.predictor import Predictor
 from freeseg_mm.structures import Task
 
 
@@ -16,7 +16,7 @@ def tiny(tiny_inferencer):
 
 def test_tasks_and_words_are_those_of_the_form(tiny, photo):
     form = Form(str(photo), 'cat|kitten, dragon', 'dragon', ['instance'], 0.0)
-    prediction = tiny.prediction(form)
+    prediction = tiny.predict(form)
     assert set(prediction.views) == {Task.INSTANCE}
     assert prediction.content['classes'] == [
         {'id': 1, 'name': 'cat', 'isthing': 0},
@@ -26,32 +26,35 @@ def test_tasks_and_words_are_those_of_the_form(tiny, photo):
     assert names == {
         found['name'] for found in prediction.content['instances']
     }
-    none = tiny.prediction(
+    none = tiny.predict(
         Form(str(photo), 'cat', '', ['instance'], score_thr=1.0)
     )
     assert none.views[Task.INSTANCE].rows == ()
 
 
 def test_things_are_looked_up_when_the_field_is_empty(tiny, photo):
-    prediction = tiny.prediction(
+    prediction = tiny.predict(
         Form(str(photo), 'cat, grass', tasks=['semantic'])
     )
     marks = [entry['isthing'] for entry in prediction.content['classes']]
     assert marks == [1, 0]
 
 
-def test_answer_is_that_of_the_inferencer(tiny, tiny_inferencer, photo):
+def test_prediction_is_that_of_the_inferencer(tiny, tiny_inferencer, photo):
     words = ['dragon', 'house']
     (result,) = tiny_inferencer(photo, words)
-    prediction = tiny.prediction(Form(str(photo), 'dragon, house'))
+    prediction = tiny.predict(Form(str(photo), 'dragon, house'))
     expected = {**result.to_json(), 'source': 'photo.png'}
     assert prediction.content == expected
 
 
 def test_files(halves, black, tmp_path):
-    prediction = halves.prediction(Form(str(black), 'cat, grass'))
+    prediction = halves.predict(Form(str(black), 'cat, grass'))
     png, text = prediction.write(tmp_path)
-    assert (png.name, text.name) == ('black_answer.png', 'black_answer.json')
+    assert (png.name, text.name) == (
+        'black_prediction.png',
+        'black_prediction.json',
+    )
     with Image.open(png) as picture:
         assert np.array_equal(picture, prediction.picture)
     content = json.loads(text.read_text('utf-8'))
@@ -64,7 +67,7 @@ def test_what_was_done_to_the_image_is_said(halves, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new('RGB', (96, 64)).save(path, exif=exif)
-    prediction = halves.prediction(Form(str(path), 'cat, grass'))
+    prediction = halves.predict(Form(str(path), 'cat, grass'))
     assert prediction.summary.startswith(
         'turned.jpg: 64 x 96 pixels, 2 words, '
     )
@@ -76,7 +79,7 @@ def test_what_was_done_to_the_image_is_said(halves, tmp_path):
 
 def test_progress_grows(halves, black):
     told = []
-    halves.prediction(
+    halves.predict(
         Form(str(black), 'cat, grass'),
         lambda done, what: told.append((done, what)),
     )
@@ -90,7 +93,7 @@ def test_progress_grows(halves, black):
 def test_damaged_images_are_named_without_their_folder(tiny, photo, cut):
     photo.write_bytes(photo.read_bytes()[:cut])
     with pytest.raises(ValueError, match='not an image that can be read') as e:
-        tiny.prediction(Form(str(photo), 'cat'))
+        tiny.predict(Form(str(photo), 'cat'))
     assert str(e.value).startswith('photo.png: ')
     assert str(photo.parent) not in str(e.value)
 
@@ -101,7 +104,7 @@ def test_other_files_are_no_images(tiny, photo):
         path = photo.with_name(name)
         path.write_text('no image')
         with pytest.raises(ValueError, match='not an image that can be read'):
-            tiny.prediction(Form(str(path), 'cat'))
+            tiny.predict(Form(str(path), 'cat'))
 
 
 @pytest.mark.parametrize(
@@ -114,4 +117,4 @@ def test_other_files_are_no_images(tiny, photo):
 )
 def test_unusable_words(tiny, photo, words, message):
     with pytest.raises(ValueError, match=message):
-        tiny.prediction(Form(str(photo), words))
+        tiny.predict(Form(str(photo), words))

@@ -1,24 +1,33 @@
-"""The generated world on disk, in COCO-panoptic format."""
+"""The generated world: plans of its scenes, and files in COCO format."""
 
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from freeseg_mm.utils.files import read_json, write_json
 from freeseg_mm.utils.image_files import write_label_map
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.mask_boxes import encode_mask, segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.utils.parallel import available_cores, parallel_map
 
-from .classes import shapes_vocabulary
-from .plan import SPLITS, ScenePlan, plan_split
-from .scene import Scene, compose_scene
+from .classes import shapes_vocabulary, split_thing_name
+from .scene import compose_scene
+
+SPLITS = ('train', 'val', 'clip')
+
+_NUM_STUFF = (2, 3)
+_NUM_THINGS = (2, 4)
+# How often a scene shows a second thing of a class it has: two objects of
+# one class are what tells instance from semantic segmentation.
+_TWIN_PROBABILITY = 0.3
 
 MANIFEST = 'manifest.json'
 VOCABULARY = 'vocabulary.json'
@@ -34,7 +43,7 @@ _ID_STEP = 0x9E3779
 
 @dataclass(frozen=True)
 class WorldOptions:
-    """What decides every byte of the generated data.
+    """Options that decide every byte of the generated data.
 
     Attributes:
         train: Number of scenes to train FreeSeg on.
@@ -63,6 +72,23 @@ class WorldOptions:
                 )
 
 
+@dataclass(frozen=True)
+class ScenePlan:
+    """Classes of a scene, decided before any scene is drawn.
+
+    Attributes:
+        number: Position in the split, from 1; names the files.
+        stuff: Different stuff classes, 2 or 3.
+        things: Thing classes from the back to the front, 2 to 5.
+        seed: Seed of everything random about the drawing.
+    """
+
+    number: int
+    stuff: tuple[str, ...]
+    things: tuple[str, ...]
+    seed: tuple[int, ...]
+
+
 def generate_shapes(
     out: str | Path,
     options: WorldOptions,
@@ -78,7 +104,7 @@ def generate_shapes(
 
     Args:
         out: Folder to write; made when absent.
-        options: What to draw.
+        options: Options of the world.
         workers: Number of processes; ``None`` for one per core.
         overwrite: Replace data of other options, or an unfinished folder,
             that an earlier call wrote.
@@ -106,6 +132,72 @@ def generate_shapes(
     return True
 
 
+def plan_split(split: str, count: int, seed: int) -> list[ScenePlan]:
+    """Deal the classes out to the scenes of a split.
+
+    Classes come from shuffled decks, so that all occur equally often, up to
+    chance repeats, however few scenes there are. Unseen classes are dealt
+    like all others: hiding their labels is up to the dataset class.
+
+    Args:
+        split: One of ``SPLITS``.
+        count: Number of scenes.
+        seed: Seed of the world.
+    """
+    stream = SPLITS.index(split)
+    rng = np.random.default_rng((seed, stream))
+    vocabulary = shapes_vocabulary()
+    is_thing = dict(zip(vocabulary.names, vocabulary.is_thing, strict=True))
+    things = [name for name in vocabulary.names if is_thing[name]]
+    stuff = [name for name in vocabulary.names if not is_thing[name]]
+    stuff_hands = _deal(stuff, _NUM_STUFF, rng, kind=str)
+    thing_hands = _deal(things, _NUM_THINGS, rng, kind=_colour)
+    plans = []
+    for number in range(1, count + 1):
+        hand = next(thing_hands)
+        if rng.random() < _TWIN_PROBABILITY:
+            hand.insert(rng.integers(len(hand) + 1), hand[0])
+        plans.append(
+            ScenePlan(
+                number=number,
+                stuff=tuple(next(stuff_hands)),
+                things=tuple(hand),
+                seed=(seed, stream, number),
+            )
+        )
+    return plans
+
+
+def _colour(thing: str) -> str:
+    return split_thing_name(thing)[0]
+
+
+def _deal(
+    names: Sequence[str],
+    sizes: tuple[int, int],
+    rng: Generator,
+    *,
+    kind: Callable[[str], str],
+) -> Iterator[list[str]]:
+    """Hands of different kinds, of a random size, from shuffled decks.
+
+    Things of one scene differ in colour (but for twins): objects of one
+    colour that touch take a network far longer to tell apart than this
+    benchmark's few minutes.
+    """
+    cards: list[str] = []
+    while True:
+        hand: list[str] = []
+        for _ in range(rng.integers(sizes[0], sizes[1] + 1)):
+            kinds = {kind(card) for card in hand}
+            if all(kind(card) in kinds for card in cards):
+                cards += [names[i] for i in rng.permutation(len(names))]
+            card = next(card for card in cards if kind(card) not in kinds)
+            cards.remove(card)
+            hand.append(card)
+        yield hand
+
+
 def _manifest(options: WorldOptions, *, complete: bool) -> dict[str, Any]:
     return {
         'generator': 'freeseg_mm shapes',
@@ -129,7 +221,7 @@ def _vocabulary_file() -> dict[str, Any]:
 
 
 def _is_complete(out: Path, options: WorldOptions, overwrite: bool) -> bool:
-    """Whether nothing is left to do; refuse folders that are not ours."""
+    """Tell whether the data is complete; refuse folders of others."""
     if not out.is_dir() or not any(out.iterdir()):
         return False
     if not (out / MANIFEST).is_file():
@@ -158,7 +250,7 @@ def _is_complete(out: Path, options: WorldOptions, overwrite: bool) -> bool:
 
 
 def _prepare_folder(out: Path, options: WorldOptions) -> None:
-    """Remove what an earlier call wrote; make the folders to write to."""
+    """Remove files of an earlier call; make the folders to write to."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(
@@ -191,19 +283,18 @@ def _write_split(
     out: Path, split: str, options: WorldOptions, workers: int
 ) -> None:
     plans = plan_split(split, getattr(options, split), options.seed)
-    records = list(
-        parallel_map(
-            partial(_write_scene, out, split, options.size),
-            plans,
-            workers=workers,
-            description=f'drawing {split}',
-            name=_scene_name,
-        )
+    records = parallel_map(
+        partial(_write_scene, out, split, options.size),
+        plans,
+        workers=workers,
+        description=f'drawing {split}',
+        name=_scene_name,
     )
+    annotations, instances = zip(*records, strict=True)
     vocabulary = shapes_vocabulary()
     categories = [
-        {'id': index + 1, 'name': name, 'isthing': int(is_thing)}
-        for index, (name, is_thing) in enumerate(
+        {'id': label + 1, 'name': name, 'isthing': int(is_thing)}
+        for label, (name, is_thing) in enumerate(
             zip(vocabulary.names, vocabulary.is_thing, strict=True)
         )
     ]
@@ -216,38 +307,22 @@ def _write_split(
         }
         for plan in plans
     ]
-    panoptic = [
-        {
-            'image_id': plan.number,
-            'file_name': f'{plan.number:06d}.png',
-            'segments_info': segments,
-        }
-        for plan, (segments, _) in zip(plans, records, strict=True)
+    content: dict[str, Any] = {
+        'images': images,
+        'annotations': annotations,
+        'categories': categories,
+    }
+    write_json(content, out / 'annotations' / f'panoptic_{split}.json')
+    content['annotations'] = [
+        {'id': number, **instance}
+        for number, instance in enumerate(chain.from_iterable(instances), 1)
     ]
-    instances = [
-        {'image_id': plan.number, **instance}
-        for plan, (_, objects) in zip(plans, records, strict=True)
-        for instance in objects
+    content['categories'] = [
+        {'id': category['id'], 'name': category['name']}
+        for category in categories
+        if category['isthing']
     ]
-    write_json(
-        {'images': images, 'annotations': panoptic, 'categories': categories},
-        out / 'annotations' / f'panoptic_{split}.json',
-    )
-    write_json(
-        {
-            'images': images,
-            'annotations': [
-                {'id': index, **instance}
-                for index, instance in enumerate(instances, start=1)
-            ],
-            'categories': [
-                {'id': category['id'], 'name': category['name']}
-                for category in categories
-                if category['isthing']
-            ],
-        },
-        out / 'annotations' / f'instances_{split}.json',
-    )
+    write_json(content, out / 'annotations' / f'instances_{split}.json')
 
 
 def _scene_name(plan: ScenePlan) -> str:
@@ -256,8 +331,8 @@ def _scene_name(plan: ScenePlan) -> str:
 
 def _write_scene(
     out: Path, split: str, side: int, plan: ScenePlan
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Draw and write one scene; give its panoptic and instance records."""
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Draw and write a scene; give its panoptic and instance annotations."""
     scene = compose_scene(
         plan.stuff, plan.things, side, np.random.default_rng(plan.seed)
     )
@@ -275,29 +350,27 @@ def _write_scene(
     name = f'{plan.number:06d}.png'
     encode_panoptic_png(ids[scene.segments], panoptic_folder / name)
     write_label_map(labels[scene.segments], semantic_folder / name)
-    return _records(scene, labels, ids, len(plan.stuff))
-
-
-def _records(
-    scene: Scene, labels: np.ndarray, ids: np.ndarray, num_stuff: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     segments, instances = [], []
     for index, (label, id_) in enumerate(zip(labels, ids, strict=True)):
         mask = scene.segments == index
-        common = {
+        segment = {
             'category_id': int(label) + 1,
             'area': int(mask.sum()),
             'bbox': segment_box(mask),
             'iscrowd': 0,
         }
-        segments.append({'id': int(id_), **common})
-        if index >= num_stuff:
-            rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-            counts = rle['counts'].decode('ascii')
+        segments.append({'id': int(id_), **segment})
+        if index >= len(plan.stuff):
             instances.append(
                 {
-                    **common,
-                    'segmentation': {'size': rle['size'], 'counts': counts},
+                    'image_id': plan.number,
+                    **segment,
+                    'segmentation': encode_mask(mask),
                 }
             )
-    return segments, instances
+    annotation = {
+        'image_id': plan.number,
+        'file_name': name,
+        'segments_info': segments,
+    }
+    return annotation, instances

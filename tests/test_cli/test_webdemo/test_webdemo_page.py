@@ -1,8 +1,12 @@
+import pytest
 from PIL import Image
 
 from freeseg_mm.cli.webdemo.form import Form, Limits, read_form
-from freeseg_mm.cli.webdemo.page import write_examples
 from freeseg_mm.shapes import shapes_vocabulary
+
+pytest.importorskip('gradio')
+
+from freeseg_mm.cli.webdemo.page import write_examples  # noqa: E402
 
 
 def test_examples_are_complete_forms(tmp_path):
@@ -12,10 +16,10 @@ def test_examples_are_complete_forms(tmp_path):
     for example in examples:
         with Image.open(example.image) as image:
             assert image.size == (128, 128)
-        form = Form(str(example.image), example.words, example.things)
+        form = Form(str(example.image), example.classes, example.things)
         request = read_form(form, Limits())
         assert set(request.things or ()) <= set(names)
-    assert any('|' in example.words for example in examples)
+    assert any('|' in example.classes for example in examples)
 
 
 def test_scenes_are_those_of_the_benchmark(tmp_path, shapes_world):

@@ -1,42 +1,41 @@
-"""From a form to pictures, legends and files."""
+"""Predictions for the page: pictures, legends and files."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from freeseg_mm.apis.inferencer import FreeSegInferencer
 from freeseg_mm.apis.inputs import read_image
 from freeseg_mm.apis.results import ImageResult
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.files import write_json
 
 from .form import Form, Limits, Request, read_form
 from .views import TaskView, task_views
 
 Report = Callable[[float, str], object]
-"""Is told how much is done, in [0, 1], and what comes next."""
+"""Called with the share that is done, in [0, 1], and the next step."""
 
 
 @dataclass(frozen=True, eq=False)
 class PagePrediction:
-    """What a form is answered.
+    """Everything the page shows of a prediction.
 
     Attributes:
         name: Of the image, without its ending.
-        views: Pictures and legends of the tasks that were asked for.
-        picture: All in one picture, RGB, (H', W', 3), uint8.
+        views: Pictures and legends of the predicted tasks.
+        picture: All tasks in one RGB picture.
         content: All as JSON's types, masks as RLE.
-        summary: A line about the image and what was done to it.
+        summary: A line about the image, the changes made to it, and the time.
     """
 
     name: str
     views: dict[Task, TaskView]
-    picture: np.ndarray
+    picture: Image.Image
     content: dict[str, Any]
     summary: str
 
@@ -46,17 +45,17 @@ class PagePrediction:
         Returns:
             The PNG and the JSON file.
         """
-        png = folder / f'{self.name}_answer.png'
-        Image.fromarray(self.picture).save(png)
+        png = folder / f'{self.name}_prediction.png'
+        self.picture.save(png)
         text = png.with_suffix('.json')
-        text.write_text(json.dumps(self.content) + '\n', 'utf-8')
+        write_json(self.content, text)
         return png, text
 
 
 class Predictor:
-    """Answers the forms of all users with one inferencer.
+    """Predicts the forms of all users with one inferencer.
 
-    Nothing of a form is kept: words, tasks and thresholds travel with the
+    Nothing of a form is kept: classes, tasks and thresholds travel with the
     call, and the inferencer lets threads take turns at its network.
 
     Args:
@@ -68,14 +67,14 @@ class Predictor:
         self._inferencer = inferencer
         self.limits = limits
 
-    def prediction(
+    def predict(
         self, form: Form, report: Report = lambda *_: None
     ) -> PagePrediction:
-        """Answer one form.
+        """Predict one form.
 
         Args:
-            form: What a user gave.
-            report: Is told of the progress.
+            form: The fields of a user.
+            report: Called with the progress.
 
         Raises:
             ValueError: If the form or its image is unusable; the message is
@@ -89,12 +88,12 @@ class Predictor:
         report(0.7, 'drawing')
         views = task_views(result)
         report(0.9, 'writing the files')
-        picture, content = result.picture(), result.to_json()
+        picture, content = result.plot(), result.to_json()
         seconds = time.monotonic() - start
         height, width = result.size
         notes = [
             f'{result.source}: {width} x {height} pixels',
-            f'{len(request.words)} words',
+            f'{len(request.classes)} words',
             *result.notes,
             f'{seconds:.1f} s',
         ]
@@ -116,7 +115,7 @@ class Predictor:
             ) from error
         (result,) = self._inferencer(
             image.pixels,
-            request.words,
+            request.classes,
             things=request.things,
             tasks=[task.value for task in request.tasks],
             score_thr=request.score_thr,
