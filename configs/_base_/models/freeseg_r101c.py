@@ -48,6 +48,8 @@ model = dict(
         num_task_tokens=8,
         use_task_prompt=True,
         fusion='task_first',
+        placement='before',
+        pretrained=None,  # file of freeseg-mm prompts pretrain
     ),
     mask_classifier=dict(type='freeseg_mm.CropMaskClassifier'),
     # CLIP's view of a mask is compared with the queries' text (Sec. 3.1);
@@ -66,6 +68,8 @@ model = dict(
             num_heads=8,
             dropout=0.1,
             layer_scale=0.1,
+            residual=True,
+            norms=True,
         ),
         # the cosine's factor is CLIP's own, 100 in OpenAI's
         classifier=dict(hidden_channels=1024, learn_temperature=False),
