@@ -7,7 +7,7 @@ from pathlib import Path
 __all__ = ['BLOCKS', 'PAGES', 'REPO', 'Block', 'blocks', 'read_blocks']
 
 REPO = Path(__file__).resolve().parent.parent
-PAGES = [*sorted(REPO.glob('docs/*.md')), REPO / 'README.md']
+PAGES = [*sorted(REPO.glob('docs/**/*.md')), REPO / 'README.md']
 
 
 @dataclass(frozen=True)

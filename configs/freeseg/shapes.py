@@ -67,7 +67,7 @@ model = dict(
         positional_encoding=dict(num_feats=channels // 2),
     ),
     train_cfg=dict(num_points=1024),
-    # see docs/benchmarks.md
+    # see docs/reports/benchmarks.md
     test_cfg=dict(min_object_prob=0.4),
 )
 

@@ -153,7 +153,7 @@ model = dict(
     panoptic_fusion_head=dict(type='freeseg_mm.FreeSegFusionHead'),
     # folder that keeps text embeddings between runs
     text_cache_dir=None,
-    # docs/benchmarks.md: what each saves, and how far results move
+    # docs/reports/benchmarks.md: what each saves, and how far results move
     acceleration=dict(precision='float32', channels_last=False, compile=False),
     train_cfg=dict(
         num_points=12544,  # 112 * 112, as in Mask2Former

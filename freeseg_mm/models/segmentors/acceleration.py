@@ -17,7 +17,7 @@ class Acceleration:
     """Precision, layout and compilation of the image part of a network.
 
     Text embeddings, scores and post-processing stay in float32.
-    ``docs/benchmarks.md`` says how far results move.
+    ``docs/reports/benchmarks.md`` says how far results move.
 
     Attributes:
         precision: Of prediction, one of :data:`PRECISIONS`; training has

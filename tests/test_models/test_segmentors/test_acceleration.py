@@ -87,7 +87,7 @@ def test_half_precision_stays_near(predict, precision):
     assert probs.dtype == torch.float32
     assert not torch.equal(probs, plain_probs)
     # The maps of random weights hang by a thread: all masks are equally
-    # poor. docs/benchmarks.md says how far those of trained ones move.
+    # poor. docs/reports/benchmarks.md says how far those of trained ones move.
     assert_close(probs, plain_probs, rtol=0, atol=0.05)
     for one, other in zip(plain, fast, strict=True):
         best = [x.pred_instances.scores[:10] for x in (one, other)]
