@@ -6,6 +6,7 @@ from .targets import (
     TaskTargets,
     task_targets,
     teaches,
+    void_label,
 )
 from .vocabulary import Vocabulary, check_num_negatives, with_negatives
 
@@ -19,5 +20,6 @@ __all__ = [
     'check_num_negatives',
     'task_targets',
     'teaches',
+    'void_label',
     'with_negatives',
 ]

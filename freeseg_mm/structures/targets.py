@@ -30,6 +30,15 @@ They are of no segment: negatives of every mask, without a class.
 """
 
 
+def void_label(num_classes: int) -> int:
+    """Label of a pixel that no mask claims, in a predicted map of C classes.
+
+    It is 255, which mmseg ignores, or C where 255 is a class: a metric counts
+    the pixel against its true class and for no other.
+    """
+    return max(255, num_classes)
+
+
 class Task(str, Enum):
     """A segmentation task.
 

@@ -9,6 +9,7 @@ from freeseg_mm.structures import (
     Task,
     Vocabulary,
     task_targets,
+    void_label,
 )
 
 A, B, C, D, E = range(FIRST_SEGMENT_ID, FIRST_SEGMENT_ID + 5)
@@ -242,3 +243,10 @@ def test_parse_many_wants_different_tasks(given):
         + re.escape(f'{shown}'),
     ):
         Task.parse_many(given)
+
+
+@pytest.mark.parametrize(
+    ('num_classes', 'label'), [(1, 255), (255, 255), (256, 256), (1203, 1203)]
+)
+def test_void_is_the_label_of_no_class(num_classes, label):
+    assert void_label(num_classes) == label
