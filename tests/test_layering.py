@@ -24,7 +24,10 @@ ARROWS = {
     'evaluation': {'registry', 'structures', 'utils'},
     'visualization': {'datasets', 'evaluation', 'structures', 'utils'},
     'engine': {'models', 'registry', 'structures', 'utils', 'visualization'},
-    'apis': {'engine', 'models', 'structures', 'utils', 'visualization'},
+    'zoo': {'engine', 'models', 'registry', 'structures', 'utils'},
+    'apis': {
+        'engine', 'models', 'structures', 'utils', 'visualization', 'zoo',
+    },
     'analysis': {
         'datasets', 'engine', 'evaluation', 'models', 'registry',
         'structures', 'utils', 'version', 'visualization',
@@ -39,7 +42,7 @@ ARROWS = {
     },
     'cli': {
         'analysis', 'apis', 'datasets', 'evaluation', 'models', 'recipes',
-        'shapes', 'structures', 'utils', 'visualization',
+        'shapes', 'structures', 'utils', 'visualization', 'zoo',
     },
 }  # fmt: skip
 # Packages of others that only the files under these paths may import.

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from . import (
     bench,
     datasets,
+    models,
     predict,
     prompts,
     self_training,
@@ -71,6 +72,7 @@ def build_parser() -> CommandParser:
         predict,
         video,
         vocab,
+        models,
         webdemo,
         shapes,
         datasets,

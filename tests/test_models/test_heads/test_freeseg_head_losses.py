@@ -195,12 +195,12 @@ def test_classification_by_hand(build_head, match_at, sample_at):
 
 
 def test_losses_of_every_layer_have_mmdets_names(
-    build_head, feats, texts, prompt_to_class
+    build_head, feats, texts, vocabulary
 ):
     head = build_head()
 
     losses = head.loss(
-        feats, texts[:1], prompt_to_class, [targets([0, 1], halves(64))] * 2
+        feats, texts[:1], vocabulary, [targets([0, 1], halves(64))] * 2
     )
 
     names = ['loss_cls', 'loss_mask', 'loss_dice']
@@ -577,12 +577,12 @@ def test_diverged_network_ends_in_a_sentence(build_head, where, number):
 
 @pytest.mark.parametrize('counts', [(0, 0), (0, 2)], ids=['both', 'one'])
 def test_images_without_masks_keep_every_parameter_in_the_graph(
-    build_head, feats, texts, prompt_to_class, counts
+    build_head, feats, texts, vocabulary, counts
 ):
     head = build_head()
     batch = [targets([0, 1][:n], halves(64)[:n]) for n in counts]
 
-    losses = head.loss(feats, texts[:1], prompt_to_class, batch)
+    losses = head.loss(feats, texts[:1], vocabulary, batch)
     sum(losses.values()).backward()
 
     assert all(loss.isfinite() for loss in losses.values())
