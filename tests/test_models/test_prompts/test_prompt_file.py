@@ -69,6 +69,7 @@ def test_notes_stand_where_those_of_runs_do(learned, tiny_vocabulary):
     assert notes['prompt_learner'] == {
         'use_task_prompt': True,
         'fusion': 'task_first',
+        'placement': 'before',
     }
 
 
