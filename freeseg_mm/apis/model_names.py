@@ -6,10 +6,10 @@ from pathlib import Path
 from mmengine.config import Config
 
 from freeseg_mm.engine.checkpoint import WeightsInfo
+from freeseg_mm.utils.package_files import PACKAGE_FILES
 from freeseg_mm.utils.run_config import read_config
 
 DEMO = 'demo'
-_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def model_names() -> list[str]:
@@ -47,10 +47,8 @@ def find_config(
     if path.suffix == '.pth':
         weights = given or _existing(path)
         return WeightsInfo.read(_existing(path)).config(), weights
-    if path.is_file():
+    if path.suffix == '.py' or path.is_file():
         return read_config(path), given
-    if path.suffix == '.py':
-        raise FileNotFoundError(f'no config file {str(name)!r}')
     for root in _roots():
         run = root / 'work_dirs' / path.name
         config = run / 'config.py'
@@ -61,15 +59,15 @@ def find_config(
     raise FileNotFoundError(
         f'no model {str(name)!r}: neither a config file, nor a checkpoint '
         f'(.pth), nor one of the short names {model_names()}'
-        + ('; run `make demo` first' if str(name) == DEMO else '')
+        + ('; run `freeseg-mm demo` first' if str(name) == DEMO else '')
     )
 
 
 def _roots() -> Iterator[Path]:
-    """Folders of configs and runs: here, then the checkout."""
+    """Folders of configs and runs: here, then the package or its checkout."""
     yield Path()
-    if Path.cwd() != _CHECKOUT:
-        yield _CHECKOUT
+    if Path.cwd() != PACKAGE_FILES:
+        yield PACKAGE_FILES
 
 
 def _last_checkpoint(run: Path) -> Path | None:

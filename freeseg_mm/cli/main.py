@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from . import (
     bench,
     datasets,
+    env,
     predict,
     prompts,
     self_training,
@@ -78,6 +79,7 @@ def build_parser() -> CommandParser:
         prompts,
         tables,
         bench,
+        env,
     ):
         family.add_parser(commands)
     return parser
