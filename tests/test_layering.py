@@ -23,7 +23,7 @@ ARROWS = {
     'datasets': {'registry', 'structures', 'utils'},
     'evaluation': {'registry', 'structures', 'utils'},
     'visualization': {'datasets', 'evaluation', 'structures', 'utils'},
-    'engine': {'models', 'registry', 'structures', 'visualization'},
+    'engine': {'models', 'registry', 'structures', 'utils', 'visualization'},
     'zoo': {'engine', 'models', 'registry', 'structures', 'utils'},
     'apis': {
         'engine', 'models', 'structures', 'utils', 'visualization', 'zoo',

@@ -16,5 +16,7 @@ model = dict(
     mask_classifier=dict(
         _delete_=True, type='freeseg_mm.MaskPoolClassifier', source='backbone'
     ),
-    clip_prompt=dict(class_template='vild14'),
+    clip_prompt=dict(
+        _base_.fixed_view, _delete_=True, class_template='vild14'
+    ),
 )

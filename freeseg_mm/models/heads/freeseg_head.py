@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from freeseg_mm.models.layers import CosineClassifier, LinearClassifier
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import TaskTargets, Vocabulary
+from freeseg_mm.utils.divergence import DivergedError
 
 EXCLUDED_LOGIT = -1e4
 """Mask logit of a point that takes no part in a loss.
@@ -384,6 +385,9 @@ class FreeSegHead(Mask2FormerHead):
     ) -> tuple[Tensor, Tensor]:
         """L_F and L_D (Eq. 1) of G matched masks on sampled points.
 
+        Where not one point of a mask is labelled, as on specks and strips,
+        new ones are drawn from the labelled pixels' centres.
+
         Args:
             logits: (G, h, w).
             masks: (G, H, W), bool.
@@ -404,6 +408,12 @@ class FreeSegHead(Mask2FormerHead):
                 self.importance_sample_ratio,
             )
             excluded = ~_labelled_points(valid, points)
+            unlearned = excluded.all(dim=1) & valid.flatten(1).any(dim=1)
+            for index in unlearned.nonzero().flatten().tolist():
+                points[index] = _labelled_centres(
+                    valid[index], points.shape[1]
+                )
+                excluded[index] = False
             point_masks = _sample(masks, points).masked_fill(excluded, 0.0)
         point_logits = _sample(logits, points).masked_fill(
             excluded, EXCLUDED_LOGIT
@@ -424,22 +434,42 @@ class FreeSegHead(Mask2FormerHead):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Assign queries to masks on labelled points of one image.
 
+        Where not one point is labelled, as on specks and strips, the masks
+        are compared at centres of labelled pixels; without any, the classes
+        alone decide.
+
         Returns:
             Matched queries and their masks, (G,) each, and the queries that
             lie on unlabelled pixels, (N,) bool.
+
+        Raises:
+            DivergedError: If the costs are not finite.
         """
         points = torch.rand(1, self.num_points, 2, device=mask_logits.device)
         labelled = _labelled_points(targets.valid[None], points)[0]
         predicted = _sample(mask_logits, points)  # (N, points)
-        assigned = self.assigner.assign(
-            pred_instances=InstanceData(
-                scores=class_logits, masks=predicted[:, labelled]
-            ),
-            gt_instances=InstanceData(
-                labels=targets.labels,
-                masks=_sample(targets.masks, points)[:, labelled],
-            ),
-        ).gt_inds
+        compared = predicted[:, labelled]
+        masks = _sample(targets.masks, points)[:, labelled]
+        if compared.shape[1] == 0:
+            centres = _labelled_centres(targets.valid, self.num_points)[None]
+            compared = _sample(mask_logits, centres)
+            masks = _sample(targets.masks, centres)
+        if compared.shape[1] == 0:
+            compared = predicted.new_full((len(predicted), 1), EXCLUDED_LOGIT)
+            masks = predicted.new_zeros(len(targets.masks), 1)
+        try:
+            assigned = self.assigner.assign(
+                pred_instances=InstanceData(
+                    scores=class_logits, masks=compared
+                ),
+                gt_instances=InstanceData(labels=targets.labels, masks=masks),
+            ).gt_inds
+        except ValueError as error:  # SciPy's, of such a matrix
+            if class_logits.isfinite().all() and mask_logits.isfinite().all():
+                raise
+            raise DivergedError.of(
+                'matching costs of queries and masks'
+            ) from error
         queries = assigned.nonzero().squeeze(1)
         inside = predicted > 0
         overlap = (inside & ~labelled).sum(1) / inside.sum(1).clamp(min=1)
@@ -484,6 +514,15 @@ def _sample(maps: Tensor, points: Tensor) -> Tensor:
     """Bilinear values of (M, h, w) maps at (1 or M, K, 2) points, (M, K)."""
     points = points.expand(len(maps), -1, -1)
     return point_sample(maps[:, None].float(), points).squeeze(1)
+
+
+def _labelled_centres(valid: Tensor, count: int) -> Tensor:
+    """Centres of labelled pixels of (H, W), drawn anew, (count or 0, 2)."""
+    pixels = valid.nonzero()
+    if len(pixels):
+        drawn = torch.randint(len(pixels), (count,), device=valid.device)
+        pixels = pixels[drawn]
+    return ((pixels + 0.5) / pixels.new_tensor(valid.shape)).flip(1)
 
 
 def _labelled_points(valid: Tensor, points: Tensor) -> Tensor:

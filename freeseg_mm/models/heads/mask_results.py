@@ -10,6 +10,8 @@ import torch
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from torch import Tensor
 
+from freeseg_mm.structures import void_label
+
 PIXEL_BUDGET = 2**21
 """Most (class, pixel) scores held at once: 8 MiB in float32.
 
@@ -59,13 +61,16 @@ def semantic_labels(class_probs: Tensor, mask_logits: Tensor) -> Tensor:
         mask_logits: (n, H, W).
 
     Returns:
-        Class indices, (1, H, W).
+        Class indices, (1, H, W); ``void_label(C)`` where the sum is 0 for
+        every class, as without any mask.
     """
-    chunk = max(1, PIXEL_BUDGET // class_probs.shape[1])
-    labels = [
-        (class_probs.T @ part.sigmoid()).argmax(0)
-        for part in mask_logits.flatten(1).split(chunk, dim=1)
-    ]
+    num_classes = class_probs.shape[1]
+    labels = []
+    for part in mask_logits.flatten(1).split(
+        max(1, PIXEL_BUDGET // num_classes), dim=1
+    ):
+        score, label = (class_probs.T @ part.sigmoid()).max(0)
+        labels.append(label.where(score > 0, void_label(num_classes)))
     return torch.cat(labels).view(1, *mask_logits.shape[-2:])
 
 

@@ -21,8 +21,10 @@ from freeseg_mm.models.predict_options import (
 from freeseg_mm.models.prompt_tuning import ScoredQueries
 from freeseg_mm.models.prompts import (
     PromptLearner,
+    beside_text,
     build_prompts,
     check_prompt_files,
+    text_dim,
 )
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import (
@@ -137,7 +139,7 @@ class FreeSeg(MaskFormer):
         predict_options = PredictOptions.from_config(test_cfg or {})
         frozen_clip: FrozenCLIP = MODELS.build(clip)
         head = panoptic_head.deepcopy()
-        head.embed_dim = frozen_clip.embed_dim
+        head.embed_dim = text_dim(prompt_learner, frozen_clip)
         head.logit_scale = frozen_clip.logit_scale
         kind = backbone['type']
         if (MODELS.get(kind) if isinstance(kind, str) else kind) is (
@@ -380,7 +382,7 @@ class FreeSeg(MaskFormer):
                 # by the learned prompts, even where CLIP has its own
                 scored.append(
                     ScoredQueries(
-                        embeds=embeds,
+                        embeds=beside_text(embeds, text),
                         logits=self._clip_logits(embeds, text, vocabulary),
                         scale=self.clip.logit_scale,
                         wanted=is_relevant & is_shown,
@@ -532,7 +534,8 @@ class FreeSeg(MaskFormer):
     ) -> Tensor:
         """Compare CLIP's view of masks with text, (B, T, N, C)."""
         return self.clip.logit_scale * max_over_synonyms(
-            embeds @ text.transpose(-1, -2), vocabulary.prompt_to_class
+            beside_text(embeds, text) @ text.transpose(-1, -2),
+            vocabulary.prompt_to_class,
         )
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:

@@ -88,6 +88,17 @@ def test_semantic_sums_the_masks_of_a_class():
     assert result.sem_seg.tolist() == [[[1, 0]]]
 
 
+@pytest.mark.parametrize(('num_classes', 'void'), [(3, 255), (300, 300)])
+def test_semantic_is_void_where_no_mask_counts(num_classes, void):
+    # the only mask is hardly an object, or shows nothing on the left
+    probs = torch.zeros(1, num_classes)
+    masks = logits('99', '09')[1:]
+    assert semantic(probs, masks).sem_seg.tolist() == [[[void, void]]]
+    probs[0, 2] = 0.9
+    masks[0, 0, 0] = -1e4
+    assert semantic(probs, masks).sem_seg.tolist() == [[[void, 2]]]
+
+
 def test_semantic_in_chunks_changes_nothing(monkeypatch):
     probs, masks = torch.rand(5, 7), torch.randn(5, 6, 8)
     whole = semantic(probs, masks).sem_seg
