@@ -9,6 +9,7 @@ from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.utils.run_config import read_config
 
 DEMO = 'demo'
+_WEIGHTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors')
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -44,7 +45,7 @@ def find_config(
     if isinstance(name, Config):
         return name, given
     path = Path(name)
-    if path.suffix == '.pth':
+    if path.suffix in _WEIGHTS:
         weights = given or _existing(path)
         return WeightsInfo.read(_existing(path)).config(), weights
     if path.is_file():

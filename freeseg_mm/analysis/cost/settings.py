@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
-from mmengine.runner import load_checkpoint
 
+from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.quiet import quiet_logger
@@ -78,9 +78,10 @@ def build_model(
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it does not fit the model.
     """
-    if checkpoint is not None and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint {checkpoint!r}')
+    if checkpoint is not None:
+        weights = WeightsInfo.read(Path(checkpoint))
     config = copy.deepcopy(config)
     if checkpoint is None:
         _forget_weights(config)
@@ -91,7 +92,8 @@ def build_model(
         model = MODELS.build(config)
         model.init_weights()
         if checkpoint is not None:
-            load_checkpoint(model, checkpoint, map_location='cpu')
+            weights.check(model)
+            model.load_state_dict(weights.content['state_dict'])
     return model.to(device).eval()
 
 
