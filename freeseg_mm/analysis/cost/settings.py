@@ -15,6 +15,7 @@ from mmengine.config import ConfigDict
 from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.utils.quiet import quiet_logger
 from freeseg_mm.version import __version__
 
@@ -205,10 +206,9 @@ def make_samples(
 
 
 def _read(file: str, size: int) -> torch.Tensor:
-    if not Path(file).is_file():
-        raise FileNotFoundError(f'no image {file!r}')
-    image = mmcv.imread(file)
-    if image is None:
-        raise ValueError(f'{file}: not readable as an image')
+    try:
+        image = read_rgb(file)[..., ::-1]
+    except FileNotFoundError:
+        raise FileNotFoundError(f'no image {file!r}') from None
     image = mmcv.imrescale(image, (size, size))
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

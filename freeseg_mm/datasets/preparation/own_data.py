@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import file_sizes, require_file, require_files
 from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
+from freeseg_mm.utils.open_image import open_image
 
 from .image_ground_truth import ImageGroundTruth, gt_of_labels
 from .labelled_split import LabelledSplit
@@ -118,9 +118,9 @@ def require_upright(path: Path) -> None:
         ValueError: If its EXIF data has an orientation.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             orientation = image.getexif().get(_EXIF_ORIENTATION, _UPRIGHT)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, ValueError):
         return  # the check of the image itself reports it
     if orientation != _UPRIGHT:
         raise ValueError(
