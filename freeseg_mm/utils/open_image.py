@@ -47,8 +47,8 @@ def open_image(file: str | Path | BytesIO) -> Iterator[Image.Image]:
         raise
     except Image.UnidentifiedImageError as error:
         raise ValueError(
-            f'the file begins with {_head(file)!r}, expected one of '
-            f'{", ".join(FORMATS)}'
+            f'cannot identify it; it begins with {_head(file)!r}, expected '
+            f'one of {", ".join(FORMATS)}'
         ) from error
     except Exception as error:  # see above
         raise ValueError(str(error) or type(error).__name__) from error

@@ -414,6 +414,16 @@ class TestPanoptic:
                 'image b.png is listed twice',
             ),
             (
+                lambda c: c['images'].append(
+                    {**c['images'][0], 'file_name': 'c.png'}
+                ),
+                'labels.json: id [5] (1 in all) occur more than once',
+            ),
+            (
+                lambda c: c['annotations'].append(c['annotations'][0]),
+                'labels.json: image_id [',
+            ),
+            (
                 lambda c: c['annotations'][0]['segments_info'].pop(0),
                 'a.png: pixels have segment ids [300] that the JSON does',
             ),
