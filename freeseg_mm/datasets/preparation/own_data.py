@@ -91,10 +91,12 @@ def run_import(
     names = [image.file_name for image in images]
     present = {name: 0 for name in names if (image_folder / name).is_file()}
     require_files(names, present, image_folder)
+    layout = DatasetLayout(options.target, options.split)
+    _require_apart(layout, images, image_folder, json_path)
     write_vocabulary(options.target, vocabulary)
     digest = json_path and hashlib.sha256(json_path.read_bytes()).hexdigest()
     split = LabelledSplit(
-        DatasetLayout(options.target, options.split),
+        layout,
         images,
         image_folder=image_folder,
         read_gt=read_gt,
@@ -128,6 +130,29 @@ def require_upright(path: Path) -> None:
             'disagree about which side is up; turn it for good (for example '
             'with PIL.ImageOps.exif_transpose) so that it fits its labels'
         )
+
+
+def _require_apart(
+    layout: DatasetLayout,
+    images: Sequence[SourceImage],
+    image_folder: Path,
+    json_path: Path | None,
+) -> None:
+    """Refuse sources that lie where the results will be written."""
+    sources = {image_folder / image.file_name for image in images}
+    sources.update(path for image in images for path in image.labels)
+    if json_path is not None:
+        sources.add(json_path)
+    folders = (layout.panoptic_pngs, layout.semantic_pngs)
+    written = {path.resolve() for path in folders}
+    jsons = (layout.panoptic_json, layout.instances_json)
+    files = {path.resolve() for path in jsons}
+    for path in sources:
+        if path.resolve() in files or path.resolve().parent in written:
+            raise ValueError(
+                f'{path} would be written over by its own import; choose '
+                'another target than the folder of the sources'
+            )
 
 
 def _require_own_names(images: Sequence[SourceImage]) -> None:

@@ -444,6 +444,14 @@ class TestPanoptic:
         with pytest.raises(ValueError, match=re.escape(message)):
             own.import_panoptic(options)
 
+    def test_sources_are_not_written_over(self, own, options):
+        folder = options.target / f'annotations/panoptic_{options.split}'
+        folder.mkdir(parents=True)
+        for path in own.pngs.iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+        with pytest.raises(ValueError, match='written over by its own'):
+            own.import_panoptic(options, pngs=folder)
+
     def test_missing_png(self, own, options):
         (own.pngs / 'a.png').unlink()
         with pytest.raises(
