@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from freeseg_mm.engine.checkpoint import WeightsInfo
+from freeseg_mm.engine.checkpoint import WeightsInfo, latest_checkpoint
 from freeseg_mm.utils.run_config import read_config
 
 DEMO = 'demo'
@@ -82,6 +82,7 @@ def _last_checkpoint(run: Path) -> Path | None:
             for path in (newest, note.parent / newest.name):
                 if path.is_file():
                     return path
+            return latest_checkpoint(note.parent)
     return None
 
 

@@ -99,10 +99,15 @@ def check_config(
         One outcome for each dataset, in the order of the loaders.
 
     Raises:
-        ValueError: If the config lacks a loader of ``loaders``.
+        ValueError: If the config lacks a loader of ``loaders``, or all.
     """
     if loaders is None:
         loaders = [n for n in LOADERS if config.get(f'{n}_dataloader')]
+        if not loaders:
+            raise ValueError(
+                'the config has no loader, so there is nothing to check; '
+                f'expected some of {[f"{n}_dataloader" for n in LOADERS]}'
+            )
     outcomes, done = [], []
     for loader in loaders:
         instance_files = [

@@ -1,5 +1,6 @@
 """Checkpoints: notes read without the weights, and models built with them."""
 
+import re
 import zipfile
 from collections.abc import Mapping
 from copy import deepcopy
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from freeseg_mm.models.segmentors import FreeSeg
@@ -145,6 +147,39 @@ class WeightsInfo:
                 )
 
 
+def latest_checkpoint(work_dir: Path) -> Path | None:
+    """Newest whole checkpoint of a run, also where its note was cut short.
+
+    mmengine names it in ``last_checkpoint``; a process that was killed
+    meanwhile leaves that file empty, or the checkpoint unfinished.
+
+    Returns:
+        ``None`` if the run has written none.
+    """
+    note = work_dir / 'last_checkpoint'
+    if not note.is_file():
+        return None
+    named = Path(note.read_text(errors='replace').strip())
+    others = [
+        path
+        for path in work_dir.glob('*.pth')
+        if re.fullmatch(r'(iter|epoch)_\d+', path.stem)
+    ]
+    others.sort(key=lambda path: int(path.stem.split('_')[1]), reverse=True)
+    # the folder may have been moved since
+    moved = [work_dir / named.name] if named.name else []
+    for path in dict.fromkeys([named, *moved, *others]):
+        if not path.is_file():
+            continue
+        try:
+            WeightsInfo.read(path)
+        except ValueError as error:
+            print_log(f'{error}; an older one is taken', 'current', 30)
+        else:
+            return path
+    return None
+
+
 def build_model(
     config: Config, weights: WeightsInfo | None, device: str | None = None
 ) -> FreeSeg:
@@ -199,6 +234,12 @@ def _check_content(content: Any, path: Path) -> None:
         )
     state = content['state_dict']
     meta = content.get('meta')
+    if isinstance(meta, dict) and 'config' in meta:
+        # of old versions; today's writes 'cfg', and runs this in a resume
+        raise ValueError(
+            f"{path}: its meta holds 'config', code that mmengine would run; "
+            'delete the entry'
+        )
     dataset_meta = meta.get('dataset_meta') if isinstance(meta, dict) else None
     notes = content.get(KEY)
     for name, value, kinds in (

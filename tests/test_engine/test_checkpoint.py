@@ -8,7 +8,11 @@ from mmengine.config import Config
 from safetensors.torch import save_file
 
 from freeseg_mm import FreeSegInferencer
-from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
+from freeseg_mm.engine.checkpoint import (
+    WeightsInfo,
+    build_model,
+    latest_checkpoint,
+)
 from freeseg_mm.engine.config_data import parse_config
 
 
@@ -234,3 +238,38 @@ def test_weights_are_finite(tiny_weights, tmp_path, value):
     words = rf'nan\.pth: {re.escape(name)} holds NaN or infinities'
     with pytest.raises(ValueError, match=words):
         FreeSegInferencer(config, path, device='cpu')
+
+
+def whole(path):
+    torch.save({'state_dict': {}}, path)
+
+
+@pytest.mark.parametrize('note', ['', 'iter_9', '/gone/iter_10.pth\n', '\0'])
+def test_latest_checkpoint_is_the_newest_whole_one(tmp_path, note):
+    assert latest_checkpoint(tmp_path) is None
+    (tmp_path / 'last_checkpoint').write_text(note)
+    assert latest_checkpoint(tmp_path) is None
+    for name in ('iter_2', 'iter_9', 'best_12', 'iter_x'):
+        whole(tmp_path / f'{name}.pth')
+    content = (tmp_path / 'iter_9.pth').read_bytes()
+    (tmp_path / 'iter_10.pth').write_bytes(content[:-50])
+    assert latest_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+
+
+def test_the_noted_checkpoint_comes_first(tmp_path):
+    for name in ('iter_2', 'iter_9'):
+        whole(tmp_path / f'{name}.pth')
+    (tmp_path / 'last_checkpoint').write_text('/moved/iter_2.pth')
+    assert latest_checkpoint(tmp_path) == tmp_path / 'iter_2.pth'
+    path = tmp_path / 'elsewhere' / 'iter_5.pth'
+    path.parent.mkdir()
+    whole(path)
+    (tmp_path / 'last_checkpoint').write_text(str(path))
+    assert latest_checkpoint(tmp_path) == path
+
+
+def test_config_that_a_resume_would_run_is_refused(tmp_path):
+    path = tmp_path / 'old.pth'
+    torch.save({'state_dict': {}, 'meta': {'config': 'a = 1'}}, path)
+    with pytest.raises(ValueError, match=r"old\.pth: its meta holds 'config'"):
+        WeightsInfo.read(path)
