@@ -11,3 +11,5 @@ _base_ = [
     '../_base_/schedules/adamw_60k.py',
     '../_base_/default_runtime.py',
 ]
+
+model = dict(data_preprocessor=dict(batch_augments=_base_.batch_augments))

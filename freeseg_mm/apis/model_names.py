@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from freeseg_mm.engine.checkpoint import WeightsInfo
-from freeseg_mm.utils.files import config_roots
+from freeseg_mm.utils.package_files import config_roots
 from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.zoo.models import (
     best_zoo_model,
@@ -74,7 +74,7 @@ def find_config(
     if path.suffix == '.pth':
         weights = given or _existing(path)
         return WeightsInfo.read(_existing(path)).config(), weights
-    if path.is_file():
+    if path.suffix == '.py' or path.is_file():
         return read_config(path), given
     if path.suffix == '.py':
         raise FileNotFoundError(f'no config file {str(name)!r}')
@@ -93,7 +93,7 @@ def find_config(
     raise FileNotFoundError(
         f'no model {str(name)!r}: neither a config file, nor a checkpoint '
         f'(.pth), nor one of the short names {model_names()}'
-        + ('; run `make demo` first' if str(name) == DEMO else '')
+        + ('; run `freeseg-mm demo` first' if str(name) == DEMO else '')
     )
 
 

@@ -10,15 +10,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def config_roots() -> Iterator[Path]:
-    """Folders where ``configs`` and runs may lie: here, then the checkout."""
-    yield Path()
-    if Path.cwd() != _CHECKOUT:
-        yield _CHECKOUT
-
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
