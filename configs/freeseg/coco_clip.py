@@ -1,8 +1,9 @@
 """CLIP and a stock Mask2Former, on COCO: nothing is trained.
 
 Test: tools/test.py configs/freeseg/coco_clip.py WEIGHTS, those of mmdet's
-mask2former_r101_8xb2-lsj-50e_coco-panoptic (docs/models.md fetches them). They know the masks, though not
-the names, of unseen classes too; tables/table2/instance_coco_clip.py does not.
+mask2former_r101_8xb2-lsj-50e_coco-panoptic (docs/models.md fetches them). They
+know the masks, though not the names, of unseen classes too;
+tables/table2/instance_coco_clip.py does not.
 """
 
 _base_ = './coco.py'
