@@ -236,7 +236,7 @@ def resumed(make_runner, path, **changes):
         ),
         (
             {'optim_wrapper.optimizer.weight_decay': 0.5},
-            'group 0, has weight_decay 0.5 in the config and 0.05 in the',
+            'group 0, has weight_decay 0.5 in the config and 0.0001 in',
         ),
         ({'optim_wrapper.optimizer.lr': 0.5}, 'in the checkpoint, which a'),
     ],
