@@ -17,6 +17,8 @@ REPO = Path(__file__).resolve().parent.parent
 
 # Several test processes share few cores.
 torch.set_num_threads(min(2, torch.get_num_threads()))
+# Nor do tests see the models that somebody has fetched.
+os.environ['FREESEG_MM_HOME'] = str(REPO / 'no_such_folder')
 
 
 @pytest.fixture(scope='session')
@@ -72,6 +74,15 @@ TINY_CLIP = {
 }
 
 
+TINY_CONVOLUTION = {
+    'timm_model_name': 'test_convnext',
+    'timm_model_pretrained': False,
+    'timm_pool': '',
+    'timm_proj': 'linear',
+    'image_size': 32,
+}
+
+
 @pytest.fixture(scope='session')
 def tiny_clip_config(tmp_path_factory):
     """Config of a FrozenCLIP with seeded random weights in a file.
@@ -79,15 +90,49 @@ def tiny_clip_config(tmp_path_factory):
     ``model`` is the path of an open_clip JSON, ``pretrained`` that of the
     .pt open_clip's own model was saved to. Copy it before changing it.
     """
+    return clip_config(tmp_path_factory.mktemp('clip'), 'tiny_clip', TINY_CLIP)
+
+
+@pytest.fixture(scope='session')
+def tiny_convclip_config(tmp_path_factory):
+    """The same with a ConvNeXt; its maps have 24 to 64 channels."""
+    return clip_config(
+        tmp_path_factory.mktemp('convclip'),
+        'tiny_convclip',
+        {**TINY_CLIP, 'vision_cfg': TINY_CONVOLUTION},
+    )
+
+
+@pytest.fixture(scope='session')
+def make_convolutional(tiny_convclip_config):
+    """Put the tiny convolutional CLIP into a model's config, in place."""
+
+    def make(model):
+        model.clip = deepcopy(tiny_convclip_config)
+        model.backbone = type(model)(type='freeseg_mm.CLIPBackbone')
+        model.panoptic_head.in_channels = [24, 32, 48, 64]
+        model.data_preprocessor.update(
+            mean=[122.7709383, 116.7460125, 104.09373615],
+            std=[68.5005327, 66.6321579, 70.32316305],
+        )
+        model.mask_classifier = type(model)(
+            type='freeseg_mm.MaskPoolClassifier', source='backbone'
+        )
+        return model
+
+    return make
+
+
+def clip_config(folder, name, content):
+    """Write a CLIP's files and tell a FrozenCLIP of them."""
     import open_clip
     from mmengine.config import ConfigDict
 
-    folder = tmp_path_factory.mktemp('clip')
-    model, weights = folder / 'tiny_clip.json', folder / 'tiny_clip.pt'
-    model.write_text(json.dumps(TINY_CLIP))
+    model, weights = folder / f'{name}.json', folder / f'{name}.pt'
+    model.write_text(json.dumps(content))
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        clip = open_clip.CLIP(**deepcopy(TINY_CLIP))
+        clip = open_clip.CLIP(**deepcopy(content))
         # open_clip's own start makes all names look much alike.
         for name, parameter in clip.named_parameters():
             if parameter.dim() > 1:

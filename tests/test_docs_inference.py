@@ -70,7 +70,7 @@ def test_example_of_the_readme(checkout, capsys):
     (command,) = re.findall(r'^freeseg-mm (predict .*)$', readme, re.MULTILINE)
     shutil.copy('data/shapes/val/000007.jpg', 'photo.jpg')
     assert main(shlex.split(command)) == 0
-    assert list(Path('answers').iterdir())
+    assert list(Path('predictions').iterdir())
 
 
 def test_there_are_snippets():
@@ -122,7 +122,9 @@ def test_commands(checkout, line, capsys):
 
 def test_fields_that_are_named_exist():
     fields = re.findall(
-        r'`(\w+_thr|min_object_prob|max_per_image|mode|\w*seen_weight)`', TEXT
+        r'`(\w+_thr|min_object_prob|max_per_image|mode|\w*seen_weight|clip_trust'
+        r'|\w+_rule|overlap_pixels|\w+_ranking|empty_masks)`',
+        TEXT,
     )
     known = PredictOverrides.__annotations__.keys()
     assert set(fields) == known - {'tasks', 'prompt_tuning'}

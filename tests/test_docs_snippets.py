@@ -157,7 +157,14 @@ def test_configs_are_found():
 
 
 @pytest.mark.parametrize('block', CONFIGS, ids=str)
-def test_config_loads_and_builds(block, load, tiny_config, tiny_clip_config):
+def test_config_loads_and_builds(
+    block,
+    load,
+    tiny_config,
+    tiny_clip_config,
+    tiny_convclip_config,
+    make_convolutional,
+):
     """On the tiny network, so that no argument is unknown."""
     whole, base, changes = load(block)
     assert set(changes) <= set(whole)
@@ -169,10 +176,16 @@ def test_config_loads_and_builds(block, load, tiny_config, tiny_clip_config):
         HOOKS.build(hook)
     usual = tiny_config.model
     tiny = Config({'model': deepcopy(usual)})
+    is_one_pass = whole.model.backbone.type == 'freeseg_mm.CLIPBackbone'
+    if is_one_pass:
+        make_convolutional(tiny.model)
     tiny.merge_from_dict({'model': deepcopy(changes.get('model', {}))})
     check_clip(whole.model.clip)
     tiny.model.clip = deepcopy(tiny_clip_config)
-    if 'Pool' in tiny.model.mask_classifier.type:
+    if is_one_pass:
+        tiny.model.clip = deepcopy(tiny_convclip_config)
+        tiny.model.panoptic_head.in_channels = [24, 32, 48, 64]
+    elif 'Pool' in tiny.model.mask_classifier.type:
         # for a convolutional CLIP, which the tiny one is not
         MODELS.build(tiny.model.mask_classifier)
         config = open_clip.get_model_config(whole.model.clip.model)

@@ -24,8 +24,11 @@ ARROWS = {
     'datasets': {'registry', 'structures', 'utils'},
     'evaluation': {'registry', 'structures', 'utils'},
     'visualization': {'datasets', 'evaluation', 'structures', 'utils'},
-    'engine': {'models', 'registry', 'structures', 'visualization'},
-    'apis': {'engine', 'models', 'structures', 'utils', 'visualization'},
+    'engine': {'models', 'registry', 'structures', 'utils', 'visualization'},
+    'zoo': {'engine', 'models', 'registry', 'structures', 'utils'},
+    'apis': {
+        'engine', 'models', 'structures', 'utils', 'visualization', 'zoo',
+    },
     'analysis': {
         'datasets', 'engine', 'evaluation', 'models', 'registry',
         'structures', 'utils', 'version', 'visualization',
@@ -40,7 +43,7 @@ ARROWS = {
     },
     'cli': {
         'analysis', 'apis', 'datasets', 'evaluation', 'models', 'recipes',
-        'shapes', 'structures', 'utils', 'version', 'visualization',
+        'shapes', 'structures', 'utils', 'version', 'visualization', 'zoo',
     },
 }  # fmt: skip
 # Packages of others that only the files under these paths may import.

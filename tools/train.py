@@ -8,6 +8,7 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from freeseg_mm.cli.main import user_errors
+from freeseg_mm.utils.divergence import DivergedError
 from freeseg_mm.utils.run_config import (
     add_run_arguments,
     init_distributed_on_cpu,
@@ -63,7 +64,10 @@ def main() -> None:
     args = parse_args()
     with user_errors('train'):
         runner = build_runner(args)
-    runner.train()  # an error in here keeps its traceback
+    try:
+        runner.train()  # all other errors in here keep their traceback
+    except DivergedError as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='freeseg_mm.CompatibilityHook'),
     dict(type='freeseg_mm.ExactResumeHook'),
+    dict(type='freeseg_mm.FiniteTrainingHook'),
 ]
 
 env_cfg = dict(

@@ -4,6 +4,7 @@ _base_ = '../freeseg/shapes.py'
 
 paper_row = 'table4/ablation_2_class_prompt'
 model = dict(
+    clip_prompt=None,
     prompt_learner=dict(use_task_prompt=False),
     panoptic_head=dict(context_interaction=None),
 )

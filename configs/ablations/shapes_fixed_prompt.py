@@ -3,4 +3,7 @@
 _base_ = '../freeseg/shapes.py'
 
 paper_row = 'table7/fixed_prompt'
-model = dict(prompt_learner=dict(_delete_=True, type='freeseg_mm.FixedPrompt'))
+model = dict(
+    clip_prompt=None,
+    prompt_learner=dict(_delete_=True, type='freeseg_mm.FixedPrompt'),
+)

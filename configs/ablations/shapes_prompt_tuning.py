@@ -4,5 +4,8 @@ _base_ = './shapes_interaction.py'
 
 paper_row = 'table4/ablation_5_prompt_tuning'
 weights = 'shapes_interaction'
-model = dict(test_cfg=dict(prompt_tuning=dict(steps=1)))
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='freeseg_mm.TTAPromptHook'),
+]
 test_dataloader = dict(batch_size=1)  # tuned for each image by itself

@@ -6,3 +6,4 @@ freeseg-mm ablate makes the pseudo labels; by hand, see docs/self_training.md.
 _base_ = '../freeseg/shapes.py'
 
 pseudo_labels_of = 'shapes_interaction'
+model = dict(clip_prompt=None)

@@ -5,5 +5,9 @@ _base_ = '../freeseg/shapes.py'
 paper_row = 'table7/single_panoptic'
 train_dataloader = dict(dataset=dict(tasks=('panoptic',)))
 val_evaluator = test_evaluator = [_base_.val_evaluator[2]]
-model = dict(test_cfg=dict(tasks=['panoptic'], prompt_tuning=dict(steps=1)))
+model = dict(clip_prompt=None, test_cfg=dict(tasks=['panoptic']))
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='freeseg_mm.TTAPromptHook'),
+]
 test_dataloader = dict(batch_size=1)  # tuned for each image by itself

@@ -3,4 +3,4 @@
 _base_ = '../freeseg/shapes.py'
 
 paper_row = 'table4/ablation_3_task_prompt'
-model = dict(panoptic_head=dict(context_interaction=None))
+model = dict(clip_prompt=None, panoptic_head=dict(context_interaction=None))

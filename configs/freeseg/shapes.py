@@ -33,6 +33,8 @@ model = dict(
         model='data/shapes_clip/shapes_clip.json',
         pretrained='data/shapes_clip/shapes_clip.pt',
     ),
+    # the ablations read the paper's way: configs/ablations
+    clip_prompt=dict(_base_.fixed_view, _delete_=True),
     panoptic_head=dict(
         in_channels=[32, 64, 128, 256],
         feat_channels=channels,

@@ -7,9 +7,4 @@ Train: tools/train.py configs/freeseg/shapes_pretrained_prompts.py
 
 _base_ = './shapes.py'
 
-model = dict(
-    prompt_learner=dict(
-        init_cfg=dict(type='Pretrained', checkpoint='data/shapes_prompts.pth'),
-        frozen=True,
-    )
-)
+model = dict(prompt_learner=dict(pretrained='data/shapes_prompts.pth'))

@@ -34,7 +34,7 @@ from .inputs import (
     check_channel_order,
     list_images,
 )
-from .model_names import find_config, model_names
+from .model_names import fetching_hint, find_config, model_names
 from .results import ImageError, ImageResult, InferenceError, image_result
 from .video import count_inputs, is_video, read_inputs
 from .vocabulary import Classes, read_classes
@@ -108,6 +108,7 @@ class FreeSegInferencer:
             raise ValueError(
                 f'no weights for {model}: give a checkpoint, as work_dirs/'
                 f"NAME/iter_500.pth, or '{RANDOM}' for random ones"
+                + fetching_hint(model)
             )
         # refused before the weights are read
         options = PredictOptions.from_config(

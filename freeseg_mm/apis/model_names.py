@@ -1,25 +1,51 @@
 """From the name of a model to its config and weights."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
 
 from freeseg_mm.engine.checkpoint import WeightsInfo
-from freeseg_mm.utils.package_files import PACKAGE_FILES
+from freeseg_mm.utils.package_files import config_roots
 from freeseg_mm.utils.run_config import read_config
+from freeseg_mm.zoo.models import (
+    best_zoo_model,
+    converted_checkpoint,
+    zoo_configs,
+)
 
 DEMO = 'demo'
+_DEMO_CONFIG = 'work_dirs/demo/config.py'
 
 
 def model_names() -> list[str]:
-    """Short names: the configs of ``configs/freeseg``, and the demo."""
+    """Short names: configs of ``freeseg`` and ``zoo``, and the demo."""
     stems = {
         path.stem
-        for root in _roots()
+        for root in config_roots()
         for path in (root / 'configs/freeseg').glob('*.py')
     }
-    return [*sorted(stems), DEMO]
+    return [*sorted(stems), *sorted(zoo_configs()), DEMO]
+
+
+def default_model() -> str:
+    """Name of the best model that is here.
+
+    That is the converted model of the zoo with the highest PQ reported on
+    ADE20K, then on COCO; else the demo.
+
+    Raises:
+        FileNotFoundError: If there is none; the message says how to get one.
+    """
+    best = best_zoo_model()
+    if best is not None:
+        return best.name
+    if any((root / _DEMO_CONFIG).is_file() for root in config_roots()):
+        return DEMO
+    raise FileNotFoundError(
+        'no model is here yet: `freeseg-mm models get fcclip_convnext_large` '
+        'fetches one for any classes, `make demo` trains a small one; or name '
+        'one with --config and --checkpoint'
+    )
 
 
 def find_config(
@@ -30,7 +56,8 @@ def find_config(
     Args:
         name: A config file or object; a checkpoint, which carries its
             config; or one of :func:`model_names`, whose weights are the last
-            that training wrote under ``work_dirs``.
+            that training wrote under ``work_dirs``, or those of the zoo that
+            were fetched.
         checkpoint: The weights, where ``name`` does not say them.
 
     Returns:
@@ -49,13 +76,20 @@ def find_config(
         return WeightsInfo.read(_existing(path)).config(), weights
     if path.suffix == '.py' or path.is_file():
         return read_config(path), given
-    for root in _roots():
+    if path.suffix == '.py':
+        raise FileNotFoundError(f'no config file {str(name)!r}')
+    for root in config_roots():
         run = root / 'work_dirs' / path.name
-        config = run / 'config.py'
-        if path.name != DEMO:
-            config = root / 'configs/freeseg' / f'{name}.py'
+        config = root / 'configs/freeseg' / f'{name}.py'
+        if path.name == DEMO:
+            config = root / _DEMO_CONFIG
         if config.is_file():
             return read_config(config), given or _last_checkpoint(run)
+    if str(name) in zoo_configs():
+        fetched = converted_checkpoint(str(name))
+        if given is None and fetched.is_file():
+            given = fetched
+        return read_config(zoo_configs()[str(name)]), given
     raise FileNotFoundError(
         f'no model {str(name)!r}: neither a config file, nor a checkpoint '
         f'(.pth), nor one of the short names {model_names()}'
@@ -63,11 +97,11 @@ def find_config(
     )
 
 
-def _roots() -> Iterator[Path]:
-    """Folders of configs and runs: here, then the package or its checkout."""
-    yield Path()
-    if Path.cwd() != PACKAGE_FILES:
-        yield PACKAGE_FILES
+def fetching_hint(name: str | Path | Config) -> str:
+    """End of a sentence about missing weights, if the zoo has them."""
+    if str(name) not in zoo_configs():
+        return ''
+    return f'; `freeseg-mm models get {name}` fetches them'
 
 
 def _last_checkpoint(run: Path) -> Path | None:

@@ -12,7 +12,7 @@ import torch
 from mmdet.structures import DetDataSample
 from PIL import Image
 
-from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.structures import Task, Vocabulary, void_label
 from freeseg_mm.utils.files import write_json
 from freeseg_mm.utils.mask_boxes import encode_mask, mask_boxes, segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
@@ -25,7 +25,7 @@ from freeseg_mm.visualization import (
     panel,
     shrink,
 )
-from freeseg_mm.visualization.regions import class_regions
+from freeseg_mm.visualization.regions import semantic_regions
 
 from .inputs import InputImage
 
@@ -80,7 +80,8 @@ class ImageResult:
         source: Path or URL of the image, or ``array 3``.
         image: RGB, (H, W, 3), uint8.
         vocabulary: The classes; labels are positions in it.
-        label_map: Semantic: label of each pixel, (H, W), int32.
+        label_map: Semantic: label of each pixel, (H, W), int32;
+            ``void_label(C)`` of C classes where there is none.
         instances: Instance: objects, best first.
         segment_map: Panoptic: segment id of each pixel, (H, W), int32, 0
             where there is none.
@@ -129,6 +130,20 @@ class ImageResult:
             {'id': label + 1, 'name': name, 'isthing': int(is_thing[label])}
             for label, name in enumerate(self.vocabulary.names)
         ]
+
+    @property
+    def void_share(self) -> dict[Task, float]:
+        """Share of the pixels without a class or segment, in [0, 1].
+
+        Of the semantic and the panoptic task, where they were predicted.
+        """
+        found = {}
+        if self.label_map is not None:
+            void = void_label(len(self.vocabulary))
+            found[Task.SEMANTIC] = float(np.equal(self.label_map, void).mean())
+        if self.segment_map is not None:
+            found[Task.PANOPTIC] = float(np.equal(self.segment_map, 0).mean())
+        return found
 
     def segment_mask(self, segment: PanopticSegment) -> np.ndarray:
         """Pixels of one of :attr:`segments`, (H, W), bool."""
@@ -219,7 +234,9 @@ class ImageResult:
         if self.label_map is not None:
             content['semantic'] = [
                 entry(region.label, region.mask)
-                for region in class_regions(self.label_map)
+                for region in semantic_regions(
+                    self.label_map, void_label(len(self.vocabulary))
+                ).regions
             ]
         if self.instances is not None:
             content['instances'] = [
@@ -341,7 +358,9 @@ class ImageResult:
         """Regions of each predicted task, for drawing."""
         found = {}
         if self.label_map is not None:
-            found[Task.SEMANTIC] = TaskRegions(class_regions(self.label_map))
+            found[Task.SEMANTIC] = semantic_regions(
+                self.label_map, void_label(len(self.vocabulary))
+            )
         if self.instances is not None:
             found[Task.INSTANCE] = TaskRegions(
                 [Region(x.mask, x.label, x.score) for x in self.instances]

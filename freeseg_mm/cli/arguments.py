@@ -205,7 +205,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--config',
         default=None,
-        help='config file, or a short name, as demo (default), shapes, coco',
+        help='config file, or a short name: of `freeseg-mm models list`, or '
+        'demo, shapes, coco; default: the best fetched model, else demo',
     )
     parser.add_argument(
         '--checkpoint',
@@ -278,15 +279,26 @@ def inferencer_of(args: argparse.Namespace) -> 'FreeSegInferencer':
     Args:
         args: Of :func:`add_inferencer_arguments`; or of
             :func:`add_model_arguments`, with ``max_side`` and
-            ``prompt_tuning``.
+            ``prompt_tuning``. Without a model the best that is here is
+            taken, which standard error tells.
+
+    Raises:
+        FileNotFoundError: If there is none, too.
     """
     from freeseg_mm.apis import FreeSegInferencer
+    from freeseg_mm.apis.model_names import default_model
     from freeseg_mm.utils.quiet import quiet_logger
 
+    model = args.config or args.checkpoint
+    if model is None:
+        model = default_model()
+        print(
+            f'without --config: {model}, the best model here', file=sys.stderr
+        )
     # mmengine logs to standard output, which is for predictions here
     with redirect_stdout(sys.stderr), quiet_logger('WARNING'):
         return FreeSegInferencer(
-            args.config or args.checkpoint or 'demo',
+            model,
             args.checkpoint if args.config else None,
             device=args.device,
             cfg_options=args.cfg_options,
@@ -325,6 +337,18 @@ def add_class_arguments(parser: argparse.ArgumentParser) -> None:
         help='a vocabulary instead: coco, ade20k, voc, another of `freeseg-mm '
         'vocab list`, or a file (JSON, or text with a class a line)',
     )
+    add_things(parser)
+    parser.add_argument(
+        '--unseen',
+        type=_names,
+        metavar='NAMES',
+        help='the classes that training had no labels of; without it, those '
+        'that are not among the seen classes of the weights',
+    )
+
+
+def add_things(parser: argparse.ArgumentParser) -> None:
+    """Add ``--things``."""
     parser.add_argument(
         '--things',
         type=_names,
@@ -332,13 +356,6 @@ def add_class_arguments(parser: argparse.ArgumentParser) -> None:
         help="the classes that are countable ('' for none); without it, a "
         'class is what COCO, ADE20K or VOC say of it, and a thing if they do '
         'not know it',
-    )
-    parser.add_argument(
-        '--unseen',
-        type=_names,
-        metavar='NAMES',
-        help='the classes that training had no labels of; without it, those '
-        'that are not among the seen classes of the weights',
     )
 
 

@@ -2,9 +2,16 @@
 
 import argparse
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_class_arguments, classes_of, marks_of
+from .arguments import (
+    add_class_arguments,
+    add_things,
+    classes_of,
+    marks_of,
+)
 
 if TYPE_CHECKING:
     from freeseg_mm.structures import Vocabulary
@@ -14,6 +21,7 @@ EXAMPLES = """examples:
   freeseg-mm vocab show coco
   freeseg-mm vocab check --classes 'cat|kitten, dragon, grass'
   freeseg-mm vocab check --vocab words.json
+  freeseg-mm vocab import ade20k_150_with_prompt_eng.txt --out ade.json
 
 exit status: 0; 1 after saying what is wrong; 2 for wrong usage
 """
@@ -46,6 +54,24 @@ def add_parser(commands: Any) -> None:
         action.add_argument(
             '--json', action='store_true', help='print JSON instead'
         )
+    importing = actions.add_parser(
+        'import',
+        help='make a vocabulary of a list of OpenSeg or FC-CLIP',
+        description='Make a vocabulary file of a list with a line '
+        'id:name,synonym,synonym a class, as OpenSeg and FC-CLIP publish them '
+        'for ADE20K, Pascal Context, Cityscapes, Mapillary and LVIS. A name '
+        'that two classes list stays with the one it is the first name of, '
+        'else with the first; standard error tells.',
+    )
+    importing.add_argument('file', metavar='FILE', type=Path, help='the list')
+    importing.add_argument(
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help='vocabulary to write (.json); default standard output',
+    )
+    add_things(importing)
+    importing.set_defaults(run=run_import)
 
 
 def run_list(args: argparse.Namespace) -> None:
@@ -93,6 +119,49 @@ def run_check(args: argparse.Namespace) -> None:
             row['marked_by'] = thing_mark(texts)[1]
         del row['training']  # the weights will tell, which are not known here
     _print(rows, args.json)
+
+
+def run_import(args: argparse.Namespace) -> None:
+    """Write a list of classes as a vocabulary file."""
+    from freeseg_mm.apis.vocabulary import thing_mark
+    from freeseg_mm.structures import Vocabulary
+    from freeseg_mm.structures.vocabulary_file import parse_class_list
+    from freeseg_mm.utils.files import write_json
+
+    try:
+        classes, notes = parse_class_list(args.file.read_bytes())
+    except ValueError as error:
+        raise ValueError(f'{args.file}: {error}') from error
+    for note in notes:
+        print(f'{args.file}: {note}', file=sys.stderr)
+    things = args.things and [name for name in args.things if name]
+    if things is None:
+        things = [
+            name
+            for name, synonyms in classes.items()
+            if thing_mark((name, *synonyms))[0]
+        ]
+    # refuses what a vocabulary file would be refused for
+    Vocabulary.from_names(
+        classes, things=things, synonyms=dict(classes), name=args.file.stem
+    )
+    content = {
+        'name': args.file.stem,
+        'source': args.file.name,
+        'classes': list(classes),
+        'things': things,
+        'synonyms': {name: more for name, more in classes.items() if more},
+    }
+    if args.out is None:
+        print(json.dumps(content, indent=1, ensure_ascii=False))
+        return
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(content, args.out, indent=1)
+    print(
+        f'wrote {args.out}: {len(classes)} classes, {len(things)} of them '
+        f'things, {sum(map(len, classes.values()))} synonyms',
+        file=sys.stderr,
+    )
 
 
 def _classes(vocabulary: 'Vocabulary') -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from freeseg_mm.utils.image_files import (
     require_size,
 )
 from freeseg_mm.utils.mask_boxes import segment_box
-from freeseg_mm.utils.panoptic_png import VOID_ID, decode_panoptic_png
+from freeseg_mm.utils.panoptic_png import NO_SEGMENT_IDS, decode_panoptic_png
 from freeseg_mm.utils.parallel import parallel_map
 from freeseg_mm.utils.seeded import seeded
 
@@ -360,7 +360,7 @@ def _segment_problems(
     pixels = dict(zip(present.tolist(), areas.tolist(), strict=True))
     listed = {info['id'] for info in infos}
     problems = []
-    unlisted = [i for i in pixels if i != VOID_ID and i not in listed]
+    unlisted = [i for i in pixels if i not in {*NO_SEGMENT_IDS, *listed}]
     if unlisted:
         problems.append(
             f'ids {_some(unlisted)} are in the PNG but not in the JSON'

@@ -177,10 +177,11 @@ def paste_pseudo_segments(
     path: str,
     pseudo_segments: list[Segment],
 ) -> tuple[np.ndarray, list[Segment]]:
-    """Add pseudo segments to a ground truth, in its unlabelled pixels.
+    """Add pseudo segments to a ground truth, in pixels of no class.
 
     Args:
-        segment_map: Segment id of each pixel, (H, W) int32; 0 is void.
+        segment_map: Segment id of each pixel, (H, W) int32; 0 is void,
+            ``BACKGROUND_SEGMENT_ID`` is overwritten, too.
         segments: Those of the ground truth, numbered from
             ``FIRST_SEGMENT_ID``.
         path: PNG of the pseudo segments' ids.
@@ -207,7 +208,8 @@ def paste_pseudo_segments(
             f'{path}: segment ids {unknown} are not listed in the JSON of '
             f'the pseudo labels; {_ANOTHER}'
         )
-    overlap = int(((ids > 0) & (segment_map > 0)).sum())
+    # background is of no class that training knows
+    overlap = int(((ids > 0) & (segment_map >= FIRST_SEGMENT_ID)).sum())
     if overlap:
         raise ValueError(
             f'{path}: {overlap} pixels have a pseudo label and a true one; '

@@ -8,8 +8,17 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
 from freeseg_mm.registry import TRANSFORMS
-from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment, Task
-from freeseg_mm.utils.panoptic_png import decode_panoptic_png
+from freeseg_mm.structures import (
+    BACKGROUND_SEGMENT_ID,
+    FIRST_SEGMENT_ID,
+    Segment,
+    Task,
+)
+from freeseg_mm.utils.panoptic_png import (
+    BACKGROUND_ID,
+    VOID_ID,
+    decode_panoptic_png,
+)
 
 from .pseudo_labels import paste_pseudo_segments
 
@@ -20,9 +29,10 @@ class LoadPanopticSegments(BaseTransform):
 
     Segments are renumbered from ``FIRST_SEGMENT_ID``, so that no padding
     value of another transform names one. Pixels of a hidden class become
-    0, like void: no later transform can tell their class. Pseudo segments,
-    if there are any, then take their part of these. mmdet's transforms and
-    ``PackDetInputs`` carry the map on as ``gt_sem_seg``, see
+    0, like void: no later transform can tell their class. Background, known
+    to show none of the classes, becomes ``BACKGROUND_SEGMENT_ID``. Pseudo
+    segments, if there are any, then take their part of all these. mmdet's
+    transforms and ``PackDetInputs`` carry the map on as ``gt_sem_seg``, see
     :func:`~freeseg_mm.structures.task_targets`.
 
     Required keys: ``img_path`` and ``ori_shape`` of the loaded image,
@@ -50,7 +60,8 @@ class LoadPanopticSegments(BaseTransform):
                 'orientation turns an image'
             )
         segments: list[Segment] = results['segments']
-        new_id = {0: 0} | dict.fromkeys(results.pop('hidden_ids'), 0)
+        new_id = {VOID_ID: 0, BACKGROUND_ID: BACKGROUND_SEGMENT_ID}
+        new_id |= dict.fromkeys(results.pop('hidden_ids'), 0)
         for index, segment in enumerate(segments):
             new_id[segment['id']] = FIRST_SEGMENT_ID + index
         present, inverse = np.unique(ids, return_inverse=True)

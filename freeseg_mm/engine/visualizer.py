@@ -120,7 +120,7 @@ class FreeSegVisualizer(Visualizer):
             rows[source] = views
         if draw_pred:
             rows['prediction'] = prediction_regions(
-                sample.to_dict(), score_thr=score_thr
+                sample.to_dict(), len(vocabulary), score_thr=score_thr
             )
         shown = {}
         for source, views in rows.items():

@@ -13,7 +13,7 @@ from freeseg_mm.utils.image_files import (
     read_class_map,
     require_size,
 )
-from freeseg_mm.utils.panoptic_png import VOID_ID, decode_panoptic_png
+from freeseg_mm.utils.panoptic_png import NO_SEGMENT_IDS, decode_panoptic_png
 
 from .panoptic_quality import index_segments
 
@@ -32,7 +32,8 @@ def read_panoptic_gt(sample: Mapping[str, Any]) -> np.ndarray:
             ``id``) and ``ori_shape`` (H, W).
 
     Returns:
-        Segment ids, (H, W) int32, 0 is void; read-only, shared by callers.
+        Segment ids, (H, W) int32, 0 is void, and background may be
+            ``BACKGROUND_ID``; read-only, shared by callers.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -43,7 +44,9 @@ def read_panoptic_gt(sample: Mapping[str, Any]) -> np.ndarray:
     ids = _decode_remembered(path, _modification_time(path))
     require_size(path, ids.shape, _size_of(sample))
     listed = [segment['id'] for segment in sample['segments']]
-    unlisted = ids[(index_segments(ids, listed) == 0) & (ids != VOID_ID)]
+    unlisted = ids[
+        (index_segments(ids, listed) == 0) & ~np.isin(ids, NO_SEGMENT_IDS)
+    ]
     if unlisted.size:
         unknown = np.unique(unlisted).tolist()
         raise ValueError(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from freeseg_mm.structures import void_label
+
 
 def count_class_pixels(
     pred: np.ndarray, gt: np.ndarray, num_classes: int, ignore_index: int
@@ -9,7 +11,8 @@ def count_class_pixels(
     """Count the pixels that the IoU of each class is made of.
 
     Args:
-        pred: Predicted class of every pixel, (H, W) int in [0, C).
+        pred: Predicted class of every pixel, (H, W) int in [0, C), or
+            ``void_label(C)`` for none: no hit, and no false positive.
         gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
@@ -26,7 +29,7 @@ def count_class_pixels(
     return np.stack(
         [
             np.bincount(classes, minlength=num_classes)
-            for classes in (gt[gt == pred], pred, gt)
+            for classes in (gt[gt == pred], pred[pred < num_classes], gt)
         ]
     )
 
@@ -37,7 +40,8 @@ def counted_classes(
     """Check two class maps and take the pixels that count.
 
     Args:
-        pred: Predicted class of every pixel, (H, W) int in [0, C).
+        pred: Predicted class of every pixel, (H, W) int in [0, C), or
+            ``void_label(C)``.
         gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
@@ -56,7 +60,8 @@ def counted_classes(
         )
     counted = gt != ignore_index
     gt = gt[counted]
-    for name, values in (('prediction', pred), ('ground truth', gt)):
+    known = pred[pred != void_label(num_classes)]
+    for name, values in (('prediction', known), ('ground truth', gt)):
         if values.size and (values.min() < 0 or values.max() >= num_classes):
             raise ValueError(
                 f'the {name} holds classes {values.min()} to {values.max()}; '

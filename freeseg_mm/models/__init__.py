@@ -1,4 +1,5 @@
 from .clip import (
+    CLIPBackbone,
     CropMaskClassifier,
     FrozenCLIP,
     MaskPoolClassifier,
@@ -12,6 +13,7 @@ from .segmentors import FreeSeg
 
 __all__ = [
     'AdaptivePromptLearner',
+    'CLIPBackbone',
     'ClassEmbedding',
     'CropMaskClassifier',
     'FixedPrompt',

@@ -11,10 +11,21 @@ from freeseg_mm.structures import Task
 from .prompt_tuning import PromptTuner, PromptTuning
 
 ENSEMBLE_MODES = ('geometric', 'arithmetic', 'query', 'clip')
-_OF_ENSEMBLE = ('mode', 'seen_weight', 'unseen_weight')
+PANOPTIC_RULES = ('score', 'no_object')
+OVERLAP_PIXELS = ('inside', 'won')
+INSTANCE_RANKINGS = ('things', 'all_classes')
+EMPTY_MASKS = ('drop', 'query')
+_CHOICES = {
+    'panoptic_rule': PANOPTIC_RULES,
+    'overlap_pixels': OVERLAP_PIXELS,
+    'instance_ranking': INSTANCE_RANKINGS,
+    'empty_masks': EMPTY_MASKS,
+}
+_OF_ENSEMBLE = ('mode', 'seen_weight', 'unseen_weight', 'clip_trust')
 _SHARES = (
     'seen_weight',
     'unseen_weight',
+    'clip_trust',
     'score_thr',
     'min_object_prob',
     'object_score_thr',
@@ -60,6 +71,11 @@ class PredictOverrides(TypedDict, total=False):
     min_object_prob: float | None
     object_score_thr: float | None
     overlap_thr: float | None
+    clip_trust: float | None
+    panoptic_rule: str | None
+    overlap_pixels: str | None
+    instance_ranking: str | None
+    empty_masks: str | None
     prompt_tuning: TuningChoice | None
 
 
@@ -76,12 +92,27 @@ class PredictOptions:
             :data:`ENSEMBLE_MODES`; see :func:`ensemble_scores`.
         seen_weight: Weight of the query's score for a seen class, in [0, 1].
         unseen_weight: The same for an unseen class.
+        clip_trust: Share w of no-object that CLIP's certainty takes away, in
+            [0, 1] (OVRCOAT): it becomes no-object (1 - w max_c CLIP_c).
         score_thr: Least score of an instance, in [0, 1].
         max_per_image: Most instances of an image.
         min_object_prob: Masks that are objects with a lower probability are
             neither shown to CLIP nor counted.
         object_score_thr: Least class probability of a panoptic segment.
         overlap_thr: Least share of its mask that a panoptic segment keeps.
+        panoptic_rule: Masks that may become panoptic segments, beside
+            ``object_score_thr``: ``score`` asks for nothing else;
+            ``no_object`` drops those that are likelier no object than their
+            best class (Mask2Former).
+        overlap_pixels: Pixels that count as kept for ``overlap_thr``: those
+            ``inside`` the mask, as in mmdet, or all that it has ``won``, as
+            in the original Mask2Former.
+        instance_ranking: Pairs of mask and class among which the best
+            ``max_per_image`` are chosen: those of ``things`` by their score;
+            or those of ``all_classes`` by class probability, from which
+            stuff is then left out (Mask2Former).
+        empty_masks: Masks that have nothing to show to CLIP: ``drop``, or
+            score them by the ``query`` alone.
         prompt_tuning: Test-time prompt tuning (Sec. 3.4); off with 0 steps.
         tuner: Tuner with these settings, ``None`` if off. It remembers what
             it did, and online what it learned, for as long as the options
@@ -89,7 +120,7 @@ class PredictOptions:
 
     Raises:
         ValueError: If a share is not in [0, 1], ``max_per_image`` is not
-            positive, or the mode or a task is unknown.
+            positive, or the mode, a choice or a task is unknown.
     """
 
     tasks: tuple[Task, ...] = tuple(Task)
@@ -101,6 +132,11 @@ class PredictOptions:
     min_object_prob: float = 0.0
     object_score_thr: float = 0.5
     overlap_thr: float = 0.8
+    clip_trust: float = 0.0
+    panoptic_rule: str = 'score'
+    overlap_pixels: str = 'inside'
+    instance_ranking: str = 'things'
+    empty_masks: str = 'drop'
     prompt_tuning: PromptTuning = PromptTuning(steps=0)
     tuner: PromptTuner | None = field(init=False, compare=False, repr=False)
 
@@ -109,6 +145,11 @@ class PredictOptions:
             raise ValueError(
                 f'ensemble mode {self.mode!r} is none of {ENSEMBLE_MODES}'
             )
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f'{name} {getattr(self, name)!r} is none of {known}'
+                )
         for name in _SHARES:
             value = getattr(self, name)
             if not 0 <= value <= 1:
@@ -128,8 +169,9 @@ class PredictOptions:
         """Read a model's ``test_cfg``.
 
         Args:
-            test_cfg: The attributes by name, ``mode`` and the weights below
-                ``ensemble``; what it leaves out has its default.
+            test_cfg: The attributes by name, ``mode``, the weights and
+                ``clip_trust`` below ``ensemble``; what it leaves out has its
+                default.
 
         Raises:
             TypeError: If it has a key that would have no effect.

@@ -28,6 +28,7 @@ from freeseg_mm.models.prompts import (
     AdaptivePromptLearner,
     FixedPrompt,
     PromptLearner,
+    beside_text,
     build_prompts,
     prompt_file,
 )
@@ -442,7 +443,7 @@ def learn_prompts(
             with full_precision(device):
                 text = learner(clip.text, vocabulary, [tasks[number]])[0]
                 logits = clip.logit_scale * max_over_synonyms(
-                    batch.embeds.to(device) @ text.T,
+                    beside_text(batch.embeds.to(device), text) @ text.T,
                     vocabulary.prompt_to_class,
                 )
                 loss = F.cross_entropy(logits, batch.labels.to(device))
@@ -480,7 +481,8 @@ def crop_accuracy(
     for number in crops.tasks.unique().tolist():
         part = crops[crops.tasks == number]
         scores = max_over_synonyms(
-            part.embeds @ text[number].T, vocabulary.prompt_to_class
+            beside_text(part.embeds, text) @ text[number].T,
+            vocabulary.prompt_to_class,
         )
         is_right = scores.argmax(1) == part.labels
         share = class_weights(part.labels)[is_right].sum()

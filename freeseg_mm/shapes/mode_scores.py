@@ -105,7 +105,7 @@ def predict(
     """Predict a test image with a model that is on the device to test on."""
     model.eval()
     (sample,) = model.test_step(pseudo_collate([shown.packed]), options)
-    return prediction_regions(sample.to_dict())
+    return prediction_regions(sample.to_dict(), len(sample.vocabulary))
 
 
 def picture_modes(

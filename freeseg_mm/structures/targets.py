@@ -23,6 +23,22 @@ segment, so that padding is always ignored.
 """
 
 
+BACKGROUND_SEGMENT_ID = 1
+"""Id a loader gives to pixels known to show none of the classes, as VOC's.
+
+They are of no segment: negatives of every mask, without a class.
+"""
+
+
+def void_label(num_classes: int) -> int:
+    """Label of a pixel that no mask claims, in a predicted map of C classes.
+
+    It is 255, which mmseg ignores, or C where 255 is a class: a metric counts
+    the pixel against its true class and for no other.
+    """
+    return max(255, num_classes)
+
+
 class Task(str, Enum):
     """A segmentation task.
 
@@ -85,7 +101,8 @@ class TaskTargets:
     Attributes:
         labels: Class index of each mask, (G,), int64.
         masks: The masks, (G, H, W), bool; they do not overlap.
-        valid: Labelled pixels, (H, W), bool. All others (void, crowd,
+        valid: Labelled pixels, (H, W), bool, background that is known to
+            be none of the classes among them. All others (void, crowd,
             padding and, in training, unseen classes) take no part in
             matching or in any loss.
     """
@@ -116,7 +133,8 @@ def task_targets(
 
     Args:
         segment_map: Segment id of each pixel, (H, W), integer. Ids that are
-            not in ``segments`` are ignored.
+            not in ``segments`` are ignored, but for
+            ``BACKGROUND_SEGMENT_ID``.
         segments: The segments that may be used; crowds among them are
             ignored regions, but for semantic segmentation if exact.
         vocabulary: Classes that the labels refer to.
@@ -139,7 +157,7 @@ def task_targets(
         device=device,
     )
     masks = segment_map[None] == ids[:, None, None]
-    valid = masks.any(dim=0)
+    valid = masks.any(dim=0) | (segment_map == BACKGROUND_SEGMENT_ID)
 
     if task is Task.INSTANCE:
         is_thing = torch.tensor(

@@ -1,6 +1,7 @@
 """Format of a vocabulary file, and all mistakes in one."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -8,6 +9,7 @@ from typing import Any
 
 FILE_KEYS = ('classes', 'things', 'unseen', 'synonyms')
 NOTE_KEYS = ('name', 'source', 'licence', 'note')
+_NO_CLASS = 'invalid_class_id'
 _JSON_TYPES = {list: 'array', dict: 'object'}
 
 
@@ -30,6 +32,68 @@ def parse_vocabulary_file(text: bytes) -> dict[str, Any]:
     if problems:
         raise ValueError('; '.join(problems))
     return content
+
+
+def parse_class_list(text: bytes) -> tuple[dict[str, list[str]], list[str]]:
+    """Read a list of classes as OpenSeg and FC-CLIP publish them.
+
+    Each line is ``id:name,synonym,synonym``; commas within parentheses are
+    part of a name. A first class ``invalid_class_id``, which stands for no
+    class, is left out. A name may mean one class only: it stays with the
+    class that it is the first name of, else with the first that lists it;
+    a class whose first name is taken is called by its next one.
+
+    Args:
+        text: UTF-8, with or without a byte order mark; blank lines are
+            skipped.
+
+    Returns:
+        Synonyms by class name, in the order of the ids; and a sentence for
+        each name that another class keeps.
+
+    Raises:
+        ValueError: If a line is of another form, an id occurs twice, or a
+            class has no name of its own.
+    """
+    names: dict[int, list[str]] = {}
+    for number, line in enumerate(text.decode('utf-8-sig').splitlines(), 1):
+        if not line.strip():
+            continue
+        found = re.fullmatch(r'\s*(\d+)\s*:(.+)', line)
+        listed = re.split(r',(?![^(]*\))', found[2]) if found else []
+        texts: dict[str, str] = {}
+        for name in filter(None, map(str.strip, listed)):
+            texts.setdefault(name.lower(), name)
+        if found is None or not texts:
+            raise ValueError(
+                f'line {number}: expected id:name,synonym,..., got {line!r}'
+            )
+        if int(found[1]) in names:
+            raise ValueError(f'line {number}: the id {found[1]} occurs twice')
+        if list(texts) != [_NO_CLASS]:
+            names[int(found[1])] = list(texts.values())
+    owners: dict[str, int] = {}
+    for class_id, texts_of in sorted(names.items()):
+        owners.setdefault(texts_of[0].lower(), class_id)
+    classes: dict[str, list[str]] = {}
+    notes = []
+    for class_id, texts_of in sorted(names.items()):
+        own = []
+        for name in texts_of:
+            owner = owners.setdefault(name.lower(), class_id)
+            if owner == class_id:
+                own.append(name)
+            else:
+                notes.append(f'{name!r} of {class_id} stays with {owner}')
+        if not own:
+            raise ValueError(
+                f'class {class_id} ({", ".join(texts_of)}): other classes '
+                'have all of its names; give it one of its own'
+            )
+        classes[own[0]] = own[1:]
+    if not classes:
+        raise ValueError('no classes: expected lines of id:name,synonym,...')
+    return classes, notes
 
 
 def vocabulary_problems(content: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 That is ``freeseg_mm/.mim``: folders in a wheel, links in a checkout.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE_FILES = (
@@ -23,3 +24,10 @@ def find_path(path: str | Path) -> Path:
     here = Path(path)
     there = PACKAGE_FILES / here
     return there if there.exists() and not here.exists() else here
+
+
+def config_roots() -> Iterator[Path]:
+    """Folders of configs and runs: here, then the package or its checkout."""
+    yield Path()
+    if Path.cwd() != PACKAGE_FILES:
+        yield PACKAGE_FILES

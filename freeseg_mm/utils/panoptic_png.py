@@ -1,6 +1,7 @@
 """Id maps as PNG files: the COCO-panoptic encoding of segment ids.
 
-A pixel's segment id is ``R + 256 * G + 65536 * B``; 0 is void.
+A pixel's segment id is ``R + 256 * G + 65536 * B``; 0 is void. The largest,
+if it is no segment's, marks pixels known to show none of the classes.
 """
 
 from collections.abc import Collection
@@ -12,6 +13,8 @@ from PIL import Image
 
 VOID_ID = 0
 MAX_ID = 256**3 - 1
+BACKGROUND_ID = MAX_ID
+NO_SEGMENT_IDS = (VOID_ID, BACKGROUND_ID)
 
 
 def decode_png(

@@ -7,6 +7,16 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+ARRAY_MAKERS: dict[tuple[str, str], Any] = {
+    # numpy 2 renamed the folder of its internals; a pickle may have either
+    (f'numpy.{folder}.multiarray', name): maker
+    for folder in ('core', '_core')
+    for name, maker in (
+        ('_reconstruct', np.zeros(0).__reduce__()[0]),
+        ('scalar', np.float64(0).__reduce__()[0]),
+    )
+}
+"""Functions that pickled arrays and numbers are made with, by their place."""
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
 
@@ -36,16 +46,6 @@ def allow_resume_states() -> None:
     This adds the types such a state holds, to the whole process, and leaves
     safe loading on: history buffers and the numpy arrays and numbers in them.
     """
-    makers: dict[str, Any] = {
-        '_reconstruct': np.zeros(0).__reduce__()[0],
-        'scalar': np.float64(0).__reduce__()[0],
-    }
-    # numpy 2 renamed the folder of its internals; a state may have either.
-    named = [
-        (maker, f'numpy.{folder}.multiarray.{name}')
-        for name, maker in makers.items()
-        for folder in ('core', '_core')
-    ]
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
@@ -53,6 +53,9 @@ def allow_resume_states() -> None:
             np.ndarray,
             np.dtype,
             *(type(np.dtype(kind)) for kind in ('f4', 'f8', 'i8')),
-            *named,
+            *(
+                (maker, f'{module}.{name}')
+                for (module, name), maker in ARRAY_MAKERS.items()
+            ),
         ]
     )

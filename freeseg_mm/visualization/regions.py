@@ -14,7 +14,12 @@ from freeseg_mm.evaluation.ground_truth import (
     read_panoptic_gt,
     read_semantic_gt,
 )
-from freeseg_mm.structures import Task, Vocabulary, task_targets
+from freeseg_mm.structures import (
+    Task,
+    Vocabulary,
+    task_targets,
+    void_label,
+)
 from freeseg_mm.utils.resampling import fitting, nearest
 
 # Sources of regions that are no predictions.
@@ -102,16 +107,15 @@ def gt_regions(
     panoptic = [region for region in panoptic if region.mask.any()]
     unlabelled = ~np.isin(ids, [s['id'] for s in usable])
     things = [r for r in panoptic if vocabulary.is_thing[r.label]]
-    semantic = [r for r in class_regions(classes) if r.label != IGNORED]
     return {
-        Task.SEMANTIC: TaskRegions(semantic, classes == IGNORED),
+        Task.SEMANTIC: semantic_regions(classes, IGNORED),
         Task.INSTANCE: TaskRegions(things, unlabelled),
         Task.PANOPTIC: TaskRegions(panoptic, unlabelled),
     }
 
 
 def prediction_regions(
-    sample: Mapping[str, Any], *, score_thr: float = 0.3
+    sample: Mapping[str, Any], num_classes: int, *, score_thr: float = 0.3
 ) -> dict[Task, TaskRegions]:
     """Collect the predictions of a model on one image.
 
@@ -119,15 +123,18 @@ def prediction_regions(
         sample: With any of ``pred_sem_seg``, ``pred_instances`` and
             ``pred_panoptic_seg``; a ``DetDataSample`` gives it by
             ``to_dict()``. Tensors may be on any device.
+        num_classes: Size of the vocabulary.
         score_thr: Instances that score lower are not shown.
 
     Returns:
         Regions of each predicted task, instances best first. Pixels without
-        a panoptic segment are ignored.
+        a class or a panoptic segment are ignored.
     """
     found = {}
     if (semantic := sample.get('pred_sem_seg')) is not None:
-        found[Task.SEMANTIC] = TaskRegions(class_regions(_id_map(semantic)))
+        found[Task.SEMANTIC] = semantic_regions(
+            _id_map(semantic), void_label(num_classes)
+        )
     if (instances := sample.get('pred_instances')) is not None:
         scores, labels, masks = (
             _array(instances[key]) for key in ('scores', 'labels', 'masks')
@@ -151,12 +158,21 @@ def prediction_regions(
     return found
 
 
-def class_regions(label_map: np.ndarray) -> list[Region]:
-    """Regions of a map of class labels, (H, W), smallest label first."""
-    return [
-        Region(np.equal(label_map, label), int(label))
-        for label in np.unique(label_map)
-    ]
+def semantic_regions(label_map: np.ndarray, void: int) -> TaskRegions:
+    """Regions of a map of class labels, smallest label first.
+
+    Args:
+        label_map: (H, W), integers.
+        void: Label of the pixels that are ignored.
+    """
+    is_void = np.equal(label_map, void)
+    return TaskRegions(
+        [
+            Region(np.equal(label_map, label), int(label))
+            for label in np.unique(label_map[~is_void])
+        ],
+        is_void,
+    )
 
 
 def shrink(

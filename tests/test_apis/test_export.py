@@ -60,6 +60,21 @@ def test_numpy(result, nothing):
     assert nothing.to_numpy() == {}
 
 
+def test_pixels_of_no_class_and_no_segment(result, nothing, tmp_path):
+    assert nothing.void_share == {}
+    assert result.void_share == {Task.SEMANTIC: 0, Task.PANOPTIC: 0}
+    label_map, segment_map = result.label_map.copy(), result.segment_map.copy()
+    label_map[:2] = 255
+    segment_map[0] = 0
+    found = replace(result, label_map=label_map, segment_map=segment_map)
+    assert found.void_share == {Task.SEMANTIC: 0.5, Task.PANOPTIC: 0.25}
+    regions = found.regions()[Task.SEMANTIC]
+    assert [region.label for region in regions.regions] == [0, 1]
+    np.testing.assert_array_equal(regions.ignored, label_map == 255)
+    assert [part['area'] for part in found.to_json()['semantic']] == [3, 9]
+    assert found.plot('semantic').size == (6, 4)
+
+
 def test_numpy_without_any_object(nothing):
     empty = ImageResult(
         'a', nothing.image, WORDS, instances=(), segment_map=CAT, segments=()

@@ -1,5 +1,6 @@
 import pytest
 from inference_fixtures import *  # noqa: F403
+from zoo_fixtures import *  # noqa: F403
 
 from freeseg_mm.cli import main
 

@@ -165,7 +165,7 @@ def test_a_vocabulary_and_a_checkpoint_alone(
         (['PHOTO', '--vocab', 'lvis'], "no vocabulary 'lvis'"),
         (['PHOTO', '--classes', 'a', '--score-thr', '3'], 'score_thr: expec'),
         (['PHOTO', '--classes', 'a', '--out', 'PHOTO'], 'is a file; give a f'),
-        (['PHOTO', '--classes', 'a'], "no model 'demo'"),
+        (['PHOTO', '--classes', 'a'], 'no model is here yet'),
     ],
 )
 def test_mistakes_are_one_sentence_before_weights(
@@ -174,7 +174,7 @@ def test_mistakes_are_one_sentence_before_weights(
     empty = tmp_path / 'empty'
     empty.mkdir()
     monkeypatch.chdir(empty)
-    monkeypatch.setattr('freeseg_mm.apis.model_names.PACKAGE_FILES', empty)
+    monkeypatch.setattr('freeseg_mm.utils.package_files.PACKAGE_FILES', empty)
     named = [str(photo) if word == 'PHOTO' else word for word in arguments]
     assert main(['predict', *named]) == 1
     (line,) = capsys.readouterr().err.splitlines()

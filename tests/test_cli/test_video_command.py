@@ -146,7 +146,7 @@ def test_a_video_that_is_cut_short(video, make_video, noise, tmp_path):
         (['CLIP', '--out', 'a.mp4', '--codec', 'x'], 'four characters'),
         (['CLIP', '--out', 'a.mp4', '--things', 'b'], "unknown classes ['b'"),
         (['CLIP', '--out', 'a.mp4', '--score-thr', '2'], 'score_thr: expec'),
-        (['CLIP', '--out', 'a.mp4'], "no model 'demo'"),
+        (['CLIP', '--out', 'a.mp4'], 'no model is here yet'),
     ],
 )
 def test_mistakes_are_one_sentence_before_weights(
@@ -157,7 +157,7 @@ def test_mistakes_are_one_sentence_before_weights(
     text = tmp_path / 'note.mp4'
     text.write_text('hello')
     monkeypatch.chdir(empty)
-    monkeypatch.setattr('freeseg_mm.apis.model_names.PACKAGE_FILES', empty)
+    monkeypatch.setattr('freeseg_mm.utils.package_files.PACKAGE_FILES', empty)
     given = {'CLIP': clip, 'PHOTO': photo, 'TEXT': text}
     named = [
         word.replace(name, str(given[name]))

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from freeseg_mm.cli import main
+from freeseg_mm.structures import Vocabulary
 
 
 @pytest.fixture
@@ -95,6 +96,37 @@ def test_unseen_classes_of_a_file(vocab, tmp_path):
     path.write_text('{"classes": ["cat", "grass"], "unseen": ["grass"]}')
     _, out, _ = vocab('show', path, '--json')
     assert [r['training'] for r in json.loads(out)] == ['seen', 'unseen']
+
+
+def test_import_of_a_list(vocab, tmp_path):
+    listed, out = tmp_path / 'ade.txt', tmp_path / 'new/ade.json'
+    listed.write_text('0:invalid_class_id\n1:wall,walls\n2:cat,kitten,walls\n')
+    status, printed, errors = vocab('import', listed, '--out', out)
+    assert (status, printed) == (0, '')
+    assert f"{listed}: 'walls' of 2 stays with 1\n" in errors
+    assert '2 classes, 1 of them things, 2 synonyms' in errors
+    words = Vocabulary.load(out)
+    assert words.name == 'ade'
+    assert words.names == ('wall', 'cat')
+    assert words.synonyms == (('walls',), ('kitten',))
+    assert words.is_thing == (False, True)
+    assert all(words.is_seen)
+    _, printed, _ = vocab('import', listed, '--things', 'wall')
+    assert json.loads(printed)['things'] == ['wall']
+    _, printed, _ = vocab('import', listed, '--things', '')
+    assert json.loads(printed)['things'] == []
+
+
+def test_import_of_what_is_no_list(vocab, tmp_path):
+    listed = tmp_path / 'ade.txt'
+    listed.write_text('wall')
+    status, _, errors = vocab('import', listed)
+    assert status == 1
+    assert 'ade.txt: line 1: expected id:name' in errors
+    listed.write_text('1:wall')
+    status, _, errors = vocab('import', listed, '--things', 'cat')
+    assert status == 1
+    assert "'things' names unknown classes ['cat']" in errors
 
 
 def test_an_unknown_vocabulary(vocab):

@@ -8,44 +8,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from small_sizes import SMALL, shrink
 
 from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
 from freeseg_mm.registry import DATASETS
 from freeseg_mm.structures import Task, Vocabulary
 
 SIDE = 64
-# What sizes are made to be, wherever a model names them.
-SMALL = {
-    'base_channels': 8,
-    'embed_dims': 32,
-    'feat_channels': 32,
-    'out_channels': 32,
-    'hidden_channels': 32,
-    'attention_channels': 32,
-    'feedforward_channels': 64,
-    'num_feats': 16,
-    'num_heads': 4,
-    'num_groups': 8,
-    'num_layers': 2,
-    'num_queries': 6,
-    'num_points': 64,
-    'num_class_tokens': 4,
-    'num_task_tokens': 2,
-    'size': (SIDE, SIDE),
-}
-
-
-def shrink(node):
-    """Make all sizes in a model's config small, in place."""
-    for key, value in node.items():
-        if isinstance(value, dict):
-            shrink(value)
-        elif isinstance(value, list | tuple):
-            for part in value:
-                if isinstance(part, dict):
-                    shrink(part)
-        if key in SMALL:
-            node[key] = min(value, SMALL[key])
 
 
 @pytest.fixture(scope='session')
@@ -55,7 +24,7 @@ def small_sizes():
 
 
 @pytest.fixture
-def small_model(tiny_clip_config, shapes_world):
+def small_model(tiny_clip_config, make_convolutional, shapes_world):
     """The model of a config with its structure, but none of its size."""
 
     def make(config):
@@ -65,10 +34,13 @@ def small_model(tiny_clip_config, shapes_world):
         words = Path(model.prompt_learner.get('vocabulary', ''))
         if words.name == 'vocabulary.json':  # comes with the data
             model.prompt_learner.vocabulary = str(shapes_world / words.name)
-        # depth 18 is the least a ResNet has; its maps have these channels
-        assert 'depth' in model.backbone, 'shrink this kind of backbone too'
-        model.backbone.update(depth=18, base_channels=8, init_cfg=None)
-        model.panoptic_head.in_channels = [8, 16, 32, 64]
+        if model.backbone.type == 'freeseg_mm.CLIPBackbone':
+            make_convolutional(model)
+        else:
+            # depth 18 is the least a ResNet has, with maps of these channels
+            assert 'depth' in model.backbone, 'shrink this backbone too'
+            model.backbone.update(depth=18, base_channels=8, init_cfg=None)
+            model.panoptic_head.in_channels = [8, 16, 32, 64]
         # untrained queries are sure of nothing
         model.test_cfg.min_object_prob = 0.0
         model.test_cfg.prompt_tuning.update(threshold=1.0, unseen_first=False)

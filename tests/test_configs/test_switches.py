@@ -52,6 +52,14 @@ SWITCHES = {
         {'prompt_learner.fusion': 'embed'},
         'parameters losses results',
     ),
+    'embeddings side by side': (
+        {'prompt_learner.fusion': 'concat'},
+        'parameters losses results',
+    ),
+    'vectors around names': (
+        {'prompt_learner.placement': 'around'},
+        'losses results',
+    ),
     'fewer class tokens': (
         {'prompt_learner.num_class_tokens': 4},
         'parameters losses results',
@@ -104,6 +112,18 @@ SWITCHES = {
     ),
     'layer scale': (
         {'panoptic_head.context_interaction.layer_scale': 0.5},
+        'parameters losses results',
+    ),
+    'no residual': (
+        {'panoptic_head.context_interaction.residual': False},
+        'losses results',
+    ),
+    'no norms': (
+        {'panoptic_head.context_interaction.norms': False},
+        'parameters losses results',
+    ),
+    'no layer scale': (
+        {'panoptic_head.context_interaction.layer_scale': None},
         'parameters losses results',
     ),
     'fewer instances': ({'test_cfg.max_per_image': 2}, 'results'),

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from torch.testing import assert_close
 
 from freeseg_mm.analysis.paper_tables import TABLES
 from freeseg_mm.registry import DATASETS
@@ -146,6 +147,11 @@ def made():
     return {}
 
 
+def tunes_in_tests(config):
+    hooks = [hook.type for hook in config.custom_hooks]
+    return 'freeseg_mm.TTAPromptHook' in hooks
+
+
 @pytest.fixture
 def outcome(made, load_row, small_model, build_tiny_model, build_dataset):
     """What a row's data sets and its model, made small, are and do."""
@@ -158,6 +164,7 @@ def outcome(made, load_row, small_model, build_tiny_model, build_dataset):
         )
         words = [data.sample_vocabulary for data in (train, test)]
         model = small_model(config)
+        model.test_cfg.prompt_tuning.steps = int(tunes_in_tests(config))
         key = json.dumps(
             [model, *(each.to_dict() for each in words), train.tasks],
             sort_keys=True,
@@ -191,6 +198,61 @@ def test_row_differs_where_it_should(
     found = set(places_of_difference(ran, other_ran))
     found |= {place for place in data if data[place] != other_data[place]}
     assert found == set(expected.split())
+
+
+# What the rows of a table claim CLIP's view of a mask is compared with.
+LEARNED, CLASS_PROMPT = 'task and class prompt', 'class prompt'
+SENTENCES, SENTENCE, NOTHING = 'two sentences', 'a sentence', 'nothing'
+VIEWS = {
+    **{
+        name: SENTENCE if row == 'clip' else CLASS_PROMPT
+        for name in ROWS
+        if (row := name.split('/')[1].split('_')[-1]) in ('clip', 'zsseg')
+        or '_zsseg' in name
+    },
+    'table4/ablation_1_no_text': NOTHING,
+    'table4/ablation_2_class_prompt': CLASS_PROMPT,
+    'table7/fixed_prompt': SENTENCES,
+}
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_view_of_clip_is_compared_with_what_the_row_is_about(
+    name, load_row, small_model, build_tiny_model, build_dataset, run_once,
+    monkeypatch,
+):  # fmt: skip
+    config = load_row(name)
+    vocabulary = build_dataset(config.test_dataloader).sample_vocabulary
+    model = build_tiny_model(small_model(config))
+    compare, read = model._clip_logits, []
+
+    def listen(embeds, text, *rest):
+        read.append(text)
+        return compare(embeds, text, *rest)
+
+    monkeypatch.setattr(model, '_clip_logits', listen)
+    run_once(model, vocabulary, vocabulary, tasks=())
+    claimed = VIEWS.get(name, LEARNED)
+
+    if claimed == NOTHING:
+        assert read == []
+        return
+    learner, tasks = model.prompt_learner, model.predict_options.tasks
+    (text,) = read
+    assert_close(text, learner(model.clip.text, vocabulary, tasks))
+    learned = [key for key, _ in learner.named_parameters()]
+    assert (
+        learned
+        == {
+            LEARNED: ['class_prompt', 'task_prompt'],
+            CLASS_PROMPT: ['class_prompt'],
+            SENTENCES: [],
+            SENTENCE: [],
+        }[claimed]
+    )
+    if claimed in (SENTENCES, SENTENCE):
+        assert learner.class_template == 'A photo of {}.'
+        assert learner.depends_on_task == (claimed == SENTENCES)
 
 
 def test_every_row_is_compared():

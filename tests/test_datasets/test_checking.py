@@ -7,7 +7,7 @@ from PIL import Image
 
 from freeseg_mm.datasets.checking import check_config, summarize
 from freeseg_mm.registry import TRANSFORMS
-from freeseg_mm.utils.panoptic_png import encode_panoptic_png
+from freeseg_mm.utils.panoptic_png import BACKGROUND_ID, encode_panoptic_png
 
 META_KEYS = ('img_id', 'ori_shape', 'vocabulary', 'segments')
 PIPELINE = [
@@ -121,6 +121,13 @@ def test_all_broken_files_are_listed(pets, workers):
     lines = summarize(outcome)
     assert sum(line.startswith('broken ') for line in lines) == 5
     assert f'train ({pets.json}): 5 broken' in lines
+
+
+def test_background_is_listed_nowhere(pets):
+    ids = pets.ids(1)
+    ids[ids == 0] = BACKGROUND_ID
+    encode_panoptic_png(ids, pets.png(1))
+    assert findings(check(pets)) == []
 
 
 def test_what_png_and_json_say_is_compared(pets):

@@ -10,7 +10,12 @@ from freeseg_mm.datasets.pseudo_labels import (
     PseudoLabelFiles,
     paste_pseudo_segments,
 )
-from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, task_targets
+from freeseg_mm.structures import (
+    BACKGROUND_SEGMENT_ID,
+    FIRST_SEGMENT_ID,
+    Task,
+    task_targets,
+)
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 
 LOAD = [
@@ -236,6 +241,17 @@ def test_paste_numbers_on_from_the_gt(tmp_path):
     ids, segments = pasted(tmp_path, [[0, 1]])
     assert ids.tolist() == [[FIRST_SEGMENT_ID, FIRST_SEGMENT_ID + 1]]
     assert [s['label'] for s in segments] == [1, 0]
+
+
+def test_paste_covers_background(tmp_path):
+    path = tmp_path / 'pasted.png'
+    encode_panoptic_png(np.array([[0, 1]]), path)
+    gt = np.full((1, 2), BACKGROUND_SEGMENT_ID, np.int32)
+    pseudo = [{'id': 1, 'label': 0, 'iscrowd': 0}]
+
+    ids, _ = paste_pseudo_segments(gt, [], str(path), pseudo)
+
+    assert ids.tolist() == [[BACKGROUND_SEGMENT_ID, FIRST_SEGMENT_ID]]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,12 @@ from PIL import Image
 from scipy import ndimage
 
 from freeseg_mm.datasets.transforms import MultiTaskSampler
-from freeseg_mm.structures import FIRST_SEGMENT_ID, Task
-from freeseg_mm.utils.panoptic_png import encode_panoptic_png
+from freeseg_mm.structures import (
+    BACKGROUND_SEGMENT_ID,
+    FIRST_SEGMENT_ID,
+    Task,
+)
+from freeseg_mm.utils.panoptic_png import BACKGROUND_ID, encode_panoptic_png
 
 LOAD = [
     {'type': 'LoadImageFromFile'},
@@ -89,6 +93,26 @@ def test_unlisted_ids_are_refused(pets):
         f'{pets.png(1)}: segment ids [9, 70000] are in the panoptic PNG but '
         "not in its annotation's segments_info"
     )
+
+
+def test_background_keeps_an_id_of_its_own(pets):
+    ids = pets.ids(1)
+    ids[0, 4:] = BACKGROUND_ID
+    encode_panoptic_png(ids, pets.png(1))
+    sample = pets.dataset(pipeline=LOAD)[0]
+    assert sample['gt_seg_map'][0].tolist() == [
+        *[SKY] * 4,
+        *[BACKGROUND_SEGMENT_ID] * 2,
+    ]
+    # as in COCO, a segment may have the very id
+    ids[ids == pets.content['annotations'][0]['segments_info'][0]['id']] = (
+        BACKGROUND_ID
+    )
+    encode_panoptic_png(ids, pets.png(1))
+    pets.content['annotations'][0]['segments_info'][0]['id'] = BACKGROUND_ID
+    pets.write_json()
+    sample = pets.dataset(pipeline=LOAD)[0]
+    assert sample['gt_seg_map'][0].tolist() == [SKY] * 6
 
 
 def test_png_of_another_size_is_refused(pets):

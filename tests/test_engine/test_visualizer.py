@@ -84,7 +84,9 @@ def test_ground_truth_is_beside_all_three_predictions(
     vocabulary = predicted.vocabulary
     rows = {
         'ground truth': gt_regions(predicted.metainfo, vocabulary),
-        'prediction': prediction_regions(predicted.to_dict(), score_thr=0.3),
+        'prediction': prediction_regions(
+            predicted.to_dict(), len(predicted.vocabulary), score_thr=0.3
+        ),
     }
     assert len(rows['ground truth']) == len(rows['prediction']) == 3
     np.testing.assert_array_equal(found, panel(image, rows, vocabulary))
@@ -93,7 +95,9 @@ def test_ground_truth_is_beside_all_three_predictions(
 def test_either_may_be_left_out(visualizer, monkeypatch, image, predicted):
     vocabulary = predicted.vocabulary
     gt = gt_regions(predicted.metainfo, vocabulary)
-    predictions = prediction_regions(predicted.to_dict(), score_thr=0.1)
+    predictions = prediction_regions(
+        predicted.to_dict(), len(predicted.vocabulary), score_thr=0.1
+    )
     found = drawn(visualizer, monkeypatch, image, predicted, draw_pred=False)
     expected = panel(image, {'ground truth': gt}, vocabulary)
     np.testing.assert_array_equal(found, expected)
@@ -147,7 +151,11 @@ def test_large_image_is_drawn_smaller(monkeypatch, image, predicted):
     )
     expected = panel(
         small,
-        {'prediction': prediction_regions(half.to_dict())},
+        {
+            'prediction': prediction_regions(
+                half.to_dict(), len(half.vocabulary)
+            )
+        },
         predicted.vocabulary,
     )
     np.testing.assert_array_equal(found, expected)
@@ -215,7 +223,7 @@ def test_names_may_be_mmdets(visualizer, monkeypatch, image, predicted):
     visualizer.dataset_meta = {'classes': names}
     found = drawn(visualizer, monkeypatch, image, predicted, draw_gt=False)
     plain = Vocabulary.from_names(names, unseen=())
-    rows = {'prediction': prediction_regions(predicted.to_dict())}
+    rows = {'prediction': prediction_regions(predicted.to_dict(), len(names))}
     np.testing.assert_array_equal(found, panel(image, rows, plain))
 
 

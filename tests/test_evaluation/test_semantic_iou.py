@@ -6,6 +6,7 @@ from freeseg_mm.evaluation.semantic_iou import (
     count_class_pixels,
     iou_per_class,
 )
+from freeseg_mm.structures import void_label
 
 IGNORED = 255
 
@@ -18,6 +19,14 @@ def test_counts_and_iou_by_hand():
     assert counts.tolist() == [[2, 2, 0, 0], [2, 3, 1, 0], [3, 3, 0, 0]]
     # 2 / (2+3-2), 2 / (3+3-2), 0 / 1 (only predicted), absent
     np.testing.assert_allclose(iou_per_class(counts), [2 / 3, 0.5, 0, np.nan])
+
+
+def test_pixel_of_no_class_is_missed_and_no_false_positive():
+    gt = np.array([[0, 0, 1, 255]])
+    pred = np.array([[0, 255, 255, 255]])
+    counts = count_class_pixels(pred, gt, 2, IGNORED)
+    assert counts.tolist() == [[1, 0], [1, 0], [2, 1]]
+    np.testing.assert_allclose(iou_per_class(counts), [0.5, 0])
 
 
 def test_counts_add_up_over_images():
@@ -48,6 +57,8 @@ def test_equals_mmseg(num_classes):
     gt = rng.integers(0, num_classes, (40, 50))
     gt[rng.random(gt.shape) < 0.3] = pred[0, 0]
     gt[rng.random(gt.shape) < 0.1] = IGNORED
+    if num_classes > 1:  # of one, mmseg's histogram has no range
+        pred[rng.random(gt.shape) < 0.2] = void_label(num_classes)
     theirs = mmseg.IoUMetric.intersect_and_union(
         torch.from_numpy(pred), torch.from_numpy(gt), num_classes, IGNORED
     )

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from freeseg_mm.structures import (
+    BACKGROUND_SEGMENT_ID,
     FIRST_SEGMENT_ID,
     Task,
     Vocabulary,
     task_targets,
+    void_label,
 )
 
 A, B, C, D, E = range(FIRST_SEGMENT_ID, FIRST_SEGMENT_ID + 5)
@@ -64,6 +66,19 @@ EXPECTED = {
         ],
     ),
 }
+
+
+@pytest.mark.parametrize('task', list(Task))
+def test_background_is_valid_and_of_no_mask(task):
+    background = SEGMENT_MAP.clone()
+    background[3, 2] = BACKGROUND_SEGMENT_ID
+
+    found = task_targets(background, segments(), VOCABULARY, task)
+
+    without = task_targets(SEGMENT_MAP, segments(), VOCABULARY, task)
+    assert torch.equal(found.masks, without.masks)
+    assert torch.equal(found.labels, without.labels)
+    assert torch.equal(found.valid, mask('1111 1110 1110 1110'))
 
 
 @pytest.mark.parametrize('task', list(Task))
@@ -228,3 +243,10 @@ def test_parse_many_wants_different_tasks(given):
         + re.escape(f'{shown}'),
     ):
         Task.parse_many(given)
+
+
+@pytest.mark.parametrize(
+    ('num_classes', 'label'), [(1, 255), (255, 255), (256, 256), (1203, 1203)]
+)
+def test_void_is_the_label_of_no_class(num_classes, label):
+    assert void_label(num_classes) == label

@@ -5,6 +5,7 @@ import pytest
 
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.structures.vocabulary_file import (
+    parse_class_list,
     parse_vocabulary_file,
     vocabulary_problems,
 )
@@ -96,3 +97,73 @@ def test_byte_order_mark_of_some_editors_is_fine(tmp_path):
     path = tmp_path / 'words.json'
     path.write_text('{"classes": ["cat"]}', 'utf-8-sig')
     assert Vocabulary.load(path).names == ('cat',)
+
+
+LISTS = {
+    # as published: an id, a colon, names between commas
+    '1:wall,walls,brick wall\n2:building,buildings': {
+        'wall': ['walls', 'brick wall'],
+        'building': ['buildings'],
+    },
+    '0:invalid_class_id\n1:cat\n2:dog\n': {'cat': [], 'dog': []},
+    # of COCO, whose ids have gaps
+    '3:car\n\n1:person,child\n': {'person': ['child'], 'car': []},
+    # of LVIS
+    '1:bow (decorative, of ribbons),bow\n2:flip-flop_(sandal)': {
+        'bow (decorative, of ribbons)': ['bow'],
+        'flip-flop_(sandal)': [],
+    },
+    # a name twice in a class, spaces, an empty name, other line ends
+    ' 1 : cat , Cat,, kitten,\r\n2:dog\r\n': {
+        'cat': ['kitten'],
+        'dog': [],
+    },
+}
+
+
+@pytest.mark.parametrize('mark', [b'', b'\xef\xbb\xbf'])
+@pytest.mark.parametrize('text', LISTS)
+def test_list_of_classes(text, mark):
+    classes, notes = parse_class_list(mark + text.encode())
+    assert list(classes.items()) == list(LISTS[text].items())
+    assert notes == []
+
+
+def test_a_name_of_two_classes_has_one_owner():
+    text = b"""1:door,screen
+2:screen door,screen
+3:screen,silver screen
+4:crt screen,silver screen,door
+5:door,gate"""
+    classes, notes = parse_class_list(text)
+    assert classes == {
+        'door': [],
+        'screen door': [],
+        'screen': ['silver screen'],
+        'crt screen': [],
+        'gate': [],  # called by its next name
+    }
+    assert notes == [
+        "'screen' of 1 stays with 3",
+        "'screen' of 2 stays with 3",
+        "'silver screen' of 4 stays with 3",
+        "'door' of 4 stays with 1",
+        "'door' of 5 stays with 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('1:cat\ndog\n', r"line 2: expected id:name,synonym,..., got 'dog'"),
+        ('1:cat\n2: , \n', 'line 2: expected id:name'),
+        ('one:cat', 'line 1: expected'),
+        ('1:cat\n\n1:dog', 'line 3: the id 1 occurs twice'),
+        ('1:cat\n2:Cat', r'class 2 \(Cat\): other classes have all of its'),
+        ('0:invalid_class_id', 'no classes'),
+        ('', 'no classes'),
+    ],
+)
+def test_odd_lists_are_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_class_list(text.encode())

@@ -101,16 +101,26 @@ def predicted():
 
 
 def test_semantic_prediction(predicted):
-    found = prediction_regions(predicted)[Task.SEMANTIC]
+    found = prediction_regions(predicted, 4)[Task.SEMANTIC]
     assert as_lists(found) == [
         (GRASS, [[0, 0], [1, 0]]),
         (SKY, [[1, 1], [0, 1]]),
     ]
-    assert found.ignored is None
+    assert not found.ignored.any()
+
+
+def test_pixels_without_a_class_are_ignored(predicted):
+    predicted['pred_sem_seg']['sem_seg'][0, 0, 1] = 255
+    found = prediction_regions(predicted, 4)[Task.SEMANTIC]
+    assert [region.label for region in found.regions] == [GRASS, SKY]
+    assert found.ignored.tolist() == [[False, True], [False, False]]
+    # one of 300 classes
+    found = prediction_regions(predicted, 300)[Task.SEMANTIC]
+    assert [region.label for region in found.regions] == [GRASS, SKY, 255]
 
 
 def test_instances_above_the_threshold_come_best_first(predicted):
-    found = prediction_regions(predicted, score_thr=0.5)[Task.INSTANCE]
+    found = prediction_regions(predicted, 4, score_thr=0.5)[Task.INSTANCE]
     assert as_lists(found) == [
         (DOG, [[1, 1], [0, 0]]),
         (CAT, [[1, 0], [0, 0]]),
@@ -122,7 +132,7 @@ def test_instances_above_the_threshold_come_best_first(predicted):
 
 
 def test_pixels_without_a_panoptic_segment_are_ignored(predicted):
-    found = prediction_regions(predicted)[Task.PANOPTIC]
+    found = prediction_regions(predicted, 4)[Task.PANOPTIC]
     assert as_lists(found) == [
         (CAT, [[1, 1], [0, 0]]),
         (GRASS, [[0, 0], [1, 0]]),
@@ -134,7 +144,7 @@ def test_pixels_without_a_panoptic_segment_are_ignored(predicted):
 def test_tasks_that_were_not_predicted_are_absent(predicted):
     del predicted['pred_instances']
     predicted['pred_sem_seg'] = None
-    assert list(prediction_regions(predicted)) == [Task.PANOPTIC]
+    assert list(prediction_regions(predicted, 4)) == [Task.PANOPTIC]
 
 
 def test_no_instance_is_no_region(predicted):
@@ -143,4 +153,4 @@ def test_no_instance_is_no_region(predicted):
         'scores': np.zeros(0),
         'masks': np.zeros((0, 2, 2), bool),
     }
-    assert prediction_regions(predicted)[Task.INSTANCE].regions == []
+    assert prediction_regions(predicted, 4)[Task.INSTANCE].regions == []

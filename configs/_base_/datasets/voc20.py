@@ -1,6 +1,7 @@
 """PASCAL VOC 2012, 20 classes, 15 of them seen (Sec. 4.1), at 512 x 512.
 
-Semantic segmentation only; background is ignored.
+Semantic segmentation only; background has no class and no metric, and is a
+negative of every mask.
 Prepare it with ``freeseg-mm prepare voc SRC data/voc20``.
 """
 

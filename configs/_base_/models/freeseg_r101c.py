@@ -2,6 +2,13 @@
 
 num_queries = 100
 feat_channels = 256
+# for model.clip_prompt: vectors learned through the queries never see CLIP's
+# image embeddings, a sentence needs none
+fixed_view = dict(
+    type='freeseg_mm.FixedPrompt',
+    class_template='A photo of {}.',
+    task_template=None,
+)
 num_levels = 3  # maps in the pixel decoder's encoder and the decoder
 
 model = dict(
@@ -41,14 +48,13 @@ model = dict(
         num_task_tokens=8,
         use_task_prompt=True,
         fusion='task_first',
+        placement='before',
+        pretrained=None,  # file of freeseg-mm prompts pretrain
     ),
     mask_classifier=dict(type='freeseg_mm.CropMaskClassifier'),
-    # vectors learned through the queries never see CLIP's image embeddings
-    clip_prompt=dict(
-        type='freeseg_mm.FixedPrompt',
-        class_template='A photo of {}.',
-        task_template=None,
-    ),
+    # CLIP's view of a mask is compared with the queries' text (Sec. 3.1);
+    # the other reading: configs/freeseg/coco_fixed_view.py
+    clip_prompt=None,
     panoptic_head=dict(
         type='freeseg_mm.FreeSegHead',
         in_channels=[256, 512, 1024, 2048],
@@ -62,6 +68,8 @@ model = dict(
             num_heads=8,
             dropout=0.1,
             layer_scale=0.1,
+            residual=True,
+            norms=True,
         ),
         # the cosine's factor is CLIP's own, 100 in OpenAI's
         classifier=dict(hidden_channels=1024, learn_temperature=False),

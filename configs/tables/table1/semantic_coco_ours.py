@@ -15,4 +15,4 @@ paper = {
 train_dataloader = dict(
     dataset=dict(pseudo_labels='work_dirs/coco/pseudo_labels')
 )
-model = dict(test_cfg=dict(prompt_tuning=dict(steps=1)))
+custom_hooks = [*_base_.custom_hooks, dict(type='freeseg_mm.TTAPromptHook')]

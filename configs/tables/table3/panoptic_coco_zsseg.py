@@ -11,6 +11,7 @@ paper = {
     'panoptic/RQ_seen': 34.7, 'panoptic/PQ_unseen': 9.7,
     'panoptic/SQ_unseen': 71.7, 'panoptic/RQ_unseen': 12.2,
 }  # fmt: skip
+custom_hooks = _base_.custom_hooks[:-1]  # no prompt tuning
 model = dict(
     prompt_learner=dict(use_task_prompt=False),
     panoptic_head=dict(context_interaction=None),

@@ -13,4 +13,4 @@ paper = {
     'panoptic/SQ_unseen': 71.4, 'panoptic/RQ_unseen': 24.1,
 }  # fmt: skip
 weights = 'table4/ablation_4_interaction'
-model = dict(test_cfg=dict(prompt_tuning=dict(steps=1)))
+custom_hooks = [*_base_.custom_hooks, dict(type='freeseg_mm.TTAPromptHook')]

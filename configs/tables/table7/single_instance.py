@@ -9,4 +9,5 @@ _base_ = '../../freeseg/coco.py'
 paper = {'instance/mAP_seen': 24.1, 'instance/mAP_unseen': 12.7}
 train_dataloader = dict(dataset=dict(tasks=('instance',)))
 val_evaluator = test_evaluator = [_base_.val_evaluator[1]]
-model = dict(test_cfg=dict(tasks=['instance'], prompt_tuning=dict(steps=1)))
+model = dict(test_cfg=dict(tasks=['instance']))
+custom_hooks = [*_base_.custom_hooks, dict(type='freeseg_mm.TTAPromptHook')]

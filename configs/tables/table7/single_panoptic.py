@@ -13,4 +13,5 @@ paper = {
 }  # fmt: skip
 train_dataloader = dict(dataset=dict(tasks=('panoptic',)))
 val_evaluator = test_evaluator = [_base_.val_evaluator[2]]
-model = dict(test_cfg=dict(tasks=['panoptic'], prompt_tuning=dict(steps=1)))
+model = dict(test_cfg=dict(tasks=['panoptic']))
+custom_hooks = [*_base_.custom_hooks, dict(type='freeseg_mm.TTAPromptHook')]

@@ -9,4 +9,5 @@ _base_ = '../../freeseg/coco.py'
 paper = {'semantic/mIoU_seen': 41.3, 'semantic/mIoU_unseen': 42.9}
 train_dataloader = dict(dataset=dict(tasks=('semantic',)))
 val_evaluator = test_evaluator = [_base_.val_evaluator[0]]
-model = dict(test_cfg=dict(tasks=['semantic'], prompt_tuning=dict(steps=1)))
+model = dict(test_cfg=dict(tasks=['semantic']))
+custom_hooks = [*_base_.custom_hooks, dict(type='freeseg_mm.TTAPromptHook')]

@@ -241,13 +241,12 @@ class ReleasedFlow:
         fusion_head = model.panoptic_fusion_head
         metas = [sample.metainfo for sample in samples]
         vocabulary = samples[0].vocabulary
-        prompt_to_class = vocabulary.prompt_to_class
         class_logits, mask_logits = (
             layers[-1].float()
             for layers in head(
                 feats,
                 self.encode_text(model.prompt_learner, vocabulary, task),
-                prompt_to_class,
+                vocabulary,
             )
         )
         # what post-processing leaves out; the release encodes it, too
@@ -263,7 +262,7 @@ class ReleasedFlow:
                 model.clip_prompt or model.prompt_learner, vocabulary, task
             )
             clip_logits = model.clip.logit_scale * max_over_synonyms(
-                embeds @ text.transpose(-1, -2), prompt_to_class
+                embeds @ text.transpose(-1, -2), vocabulary.prompt_to_class
             )
         class_probs = ensemble_scores(
             class_logits,

@@ -82,10 +82,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class FilledRow:
-    """A row with its cells, in the order of the table's columns."""
+    """A row with its cells, in the order of the table's columns.
+
+    Attributes:
+        row: The row.
+        cells: One for each column.
+        views: Texts that CLIP's view is compared with, in words, the
+            different ones of the row's configs.
+    """
 
     row: Row
     cells: tuple[Cell, ...]
+    views: tuple[str, ...] = ()
 
 
 def contradictions(
@@ -155,9 +163,15 @@ def fill_table(
             row that has no config.
     """
     return [
-        FilledRow(row, _fill_row(row, table, rows, results))
+        FilledRow(row, _fill_row(row, table, rows, results), _views(row, rows))
         for row in table.rows
     ]
+
+
+def _views(row: Row, rows: Mapping[str, RowConfig]) -> tuple[str, ...]:
+    names = [name for several in row.configs.values() for name in several]
+    views = dict.fromkeys(rows[name].view for name in names)
+    return tuple(view for view in views if view)
 
 
 def other_results(

@@ -147,12 +147,15 @@ def _cell(cell: Cell) -> str:
 
 
 def _notes(table: Table, rows: Sequence[FilledRow]) -> list[str]:
-    """One sentence for each mark, beginning with it."""
+    """One sentence for each mark, beginning with it, and what CLIP reads."""
     notes, of_options = [], {}
+    readers: dict[str, list[str]] = {}
     for number, filled in enumerate(rows, 1):
         labels, section = filled.row.labels, filled.row.section
         name = labels[0] if len(labels) == 1 else f'row {number}'
         name = f'{section}, {name}' if section else name
+        for view in filled.views:
+            readers.setdefault(view, []).append(name)
         for column, cell in zip(table.columns, filled.cells, strict=True):
             if cell.implied is not None:
                 notes.append(
@@ -165,6 +168,8 @@ def _notes(table: Table, rows: Sequence[FilledRow]) -> list[str]:
     for (name, path), changes in of_options.items():
         settings = _settings(changes, ', ')
         notes.append(f'{OPTIONS} {name}: {path} was tested with {settings}')
+    for view, names in readers.items():
+        notes.append(f'CLIP compares masks with {view}: {"; ".join(names)}')
     return notes
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from freeseg_mm.structures import Vocabulary
 
+_TEST_HOOK = 'freeseg_mm.TTAPromptHook'
 _TESTED = ('model', 'test_dataloader', 'test_evaluator', 'test_cfg')
 
 
@@ -27,6 +28,7 @@ class RowConfig:
         num_things: Number of seen and of unseen thing classes in the test.
         training: Digest of all that a training depends on.
         test: Digest of all that a test depends on, weights aside.
+        view: Text that CLIP's view of a mask is compared with, in words.
     """
 
     name: str
@@ -35,6 +37,7 @@ class RowConfig:
     num_things: tuple[int, int]
     training: str
     test: str
+    view: str = ''
 
 
 def load_rows(folder: Path) -> dict[str, RowConfig]:
@@ -108,7 +111,21 @@ def _load_row(path: Path) -> RowConfig:
         num_things=(sum(seen), len(seen) - sum(seen)),
         training=training,
         test=test,
+        view=_view(content['model']),
     )
+
+
+def _view(model: dict[str, Any]) -> str:
+    mode = model['test_cfg'].get('ensemble', {}).get('mode')
+    if mode == 'query' or model.get('mask_classifier') is None:
+        return 'nothing'
+    prompts = model.get('clip_prompt')
+    of_whom = 'its own' if prompts else "the queries'"
+    prompts = prompts or model['prompt_learner']
+    if prompts['type'] == 'freeseg_mm.FixedPrompt':
+        return f'{of_whom} fixed prompts'
+    first = ', learned first' if prompts.get('pretrained') else ''
+    return f'{of_whom} learned prompts{first}'
 
 
 def digests(content: dict[str, Any]) -> tuple[str, str]:
@@ -132,6 +149,10 @@ def digests(content: dict[str, Any]) -> tuple[str, str]:
         if key not in ('test_cfg', 'mask_classifier', 'clip_prompt')
     }
     tested = {key: content.get(key) for key in _TESTED}
+    # a hook of tests alone
+    hooks = trained.pop('custom_hooks', None) or []
+    tested['hooks'] = [hook for hook in hooks if hook['type'] == _TEST_HOOK]
+    trained['hooks'] = [hook for hook in hooks if hook['type'] != _TEST_HOOK]
     return _digest(trained), _digest(tested)
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from freeseg_mm.evaluation.ground_truth import IGNORED, read_semantic_gt
 from freeseg_mm.evaluation.per_class_metric import id_map_of
+from freeseg_mm.evaluation.semantic_iou import count_class_pixels
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.visualization import TaskRegions, prediction_regions
 
@@ -121,18 +122,21 @@ class Collector:
             FileNotFoundError: If a label file does not exist.
             ValueError: If a label file or a prediction is unusable.
         """
-        predictions = prediction_regions(sample, score_thr=self._score_thr)
+        num_classes = len(self.vocabulary)
+        predictions = prediction_regions(
+            sample, num_classes, score_thr=self._score_thr
+        )
         counts = None
         if Task.SEMANTIC in predictions:
-            num_classes = len(self.vocabulary)
-            counts = count_confusion(
+            maps = (
                 id_map_of(sample['pred_sem_seg']),
                 read_semantic_gt(sample, num_classes),
-                num_classes,
-                IGNORED,
             )
-            known = self.confusion
-            self.confusion = counts if known is None else known + counts
+            counts = count_class_pixels(*maps, num_classes, IGNORED)
+            confusion = count_confusion(*maps, num_classes, IGNORED)
+            if self.confusion is not None:
+                confusion += self.confusion
+            self.confusion = confusion
         scores = image_scores(sample, predictions, self.vocabulary, counts)
         self.scores.append((Path(sample['img_path']).name, scores))
         for task, prediction in predictions.items():

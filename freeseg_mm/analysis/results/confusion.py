@@ -36,7 +36,8 @@ def count_confusion(
     """Count the pixels of each pair of true and predicted class.
 
     Args:
-        pred: Predicted class of every pixel, (H, W) int in [0, C).
+        pred: Predicted class of every pixel, (H, W) int in [0, C), or
+            ``void_label(C)`` for none, which is left out.
         gt: True class of every pixel, (H, W) int in [0, C), or
             ``ignore_index`` for a pixel that does not count.
         num_classes: C.
@@ -50,6 +51,7 @@ def count_confusion(
         ValueError: If the maps differ in shape or hold other values.
     """
     pred, gt = counted_classes(pred, gt, num_classes, ignore_index)
+    pred, gt = pred[pred < num_classes], gt[pred < num_classes]
     pair = gt.astype(np.int64) * num_classes + pred
     counts = np.bincount(pair, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)

@@ -28,7 +28,7 @@ def image_scores(
     sample: Mapping[str, Any],
     predictions: Mapping[Task, TaskRegions],
     vocabulary: Vocabulary,
-    confusion: np.ndarray | None,
+    class_pixels: np.ndarray | None,
 ) -> dict[Task, float]:
     """Score the predictions on one image as if it were the whole dataset.
 
@@ -41,8 +41,9 @@ def image_scores(
         sample: A tested sample with its predictions and label files.
         predictions: Regions of the predicted tasks.
         vocabulary: The classes that the labels refer to.
-        confusion: Pixels of the image by true and predicted class, (C, C);
-            ``None`` if the semantic task was not predicted.
+        class_pixels: Pixels of each class in both maps, in the prediction
+            and in the ground truth, (3, C); ``None`` if the semantic task
+            was not predicted.
 
     Returns:
         Percent by predicted task; NaN where neither ground truth nor
@@ -54,11 +55,8 @@ def image_scores(
     """
     num_classes = len(vocabulary)
     scores = {}
-    if confusion is not None:
-        counts = np.stack(
-            [np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)]
-        )
-        scores[Task.SEMANTIC] = iou_per_class(counts)
+    if class_pixels is not None:
+        scores[Task.SEMANTIC] = iou_per_class(class_pixels)
     if Task.INSTANCE in predictions:
         counts = count_instances(
             predictions[Task.INSTANCE],

@@ -9,7 +9,12 @@ import numpy as np
 from freeseg_mm.utils.files import atomic_path
 from freeseg_mm.utils.image_files import IGNORE_INDEX, write_label_map
 from freeseg_mm.utils.mask_boxes import encode_mask, segment_box
-from freeseg_mm.utils.panoptic_png import VOID_ID, encode_panoptic_png
+from freeseg_mm.utils.panoptic_png import (
+    BACKGROUND_ID,
+    NO_SEGMENT_IDS,
+    VOID_ID,
+    encode_panoptic_png,
+)
 
 from .split_preparation import DatasetLayout
 
@@ -19,7 +24,8 @@ class ImageGroundTruth:
     """Segments of an image, and its classes in the official maps.
 
     Attributes:
-        ids: Segment id of each pixel, (H, W) integers, 0 is void.
+        ids: Segment id of each pixel, (H, W) integers, 0 is void,
+            ``BACKGROUND_ID`` none of the classes.
         segments: Of each segment ``id``, ``label`` (position in the
             vocabulary), ``iscrowd`` and, of a crowd, ``exact``; see
             :class:`~freeseg_mm.structures.Segment`.
@@ -40,6 +46,7 @@ def gt_of_labels(
     is_thing: Sequence[bool],
     objects: np.ndarray | None = None,
     object_labels: dict[int, int] | None = None,
+    background: np.ndarray | None = None,
 ) -> ImageGroundTruth:
     """Build segments from a semantic map and, where there is one, objects.
 
@@ -52,6 +59,8 @@ def gt_of_labels(
         is_thing: Whether each class of the vocabulary is countable.
         objects: Number of the object, (H, W) integers, 0 is none.
         object_labels: Position in the vocabulary of each object.
+        background: Pixels that are ignored in the semantic map, but known
+            to show none of the classes, (H, W) bool.
 
     Returns:
         Segments of classes by position, then objects by number.
@@ -60,8 +69,10 @@ def gt_of_labels(
     segments: list[dict[str, Any]] = []
     if objects is not None:
         ids = np.where(objects > 0, objects + len(is_thing), ids)
+    if background is not None:
+        ids[background] = BACKGROUND_ID
     for id_ in np.unique(ids).tolist():
-        if id_ == VOID_ID:
+        if id_ in NO_SEGMENT_IDS:
             continue
         if id_ > len(is_thing):
             label = (object_labels or {})[id_ - len(is_thing)]

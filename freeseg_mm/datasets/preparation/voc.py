@@ -133,7 +133,7 @@ class VocGroundTruthReader:
     is_thing: tuple[bool, ...]
 
     def __call__(self, image: SourceImage) -> ImageGroundTruth:
-        """One region a class; background and void are ignored."""
+        """One region a class; void is ignored, background is negative."""
         (path,) = image.labels
         labels = read_label_map(path)
         known = (labels <= len(self.is_thing)) | (labels == _VOID)
@@ -142,9 +142,12 @@ class VocGroundTruthReader:
                 f'{path} has label {labels[~known].max()}; expected 0 '
                 f'(background), 1 to {len(self.is_thing)}, and 255 (void)'
             )
-        ignored = (labels == _BACKGROUND) | (labels == _VOID)
+        background = labels == _BACKGROUND
+        ignored = background | (labels == _VOID)
         classes = np.where(ignored, IGNORE_INDEX, labels - 1)
-        return gt_of_labels(classes.astype(np.uint8), self.is_thing)
+        return gt_of_labels(
+            classes.astype(np.uint8), self.is_thing, background=background
+        )
 
 
 def prepare_voc(
@@ -159,9 +162,9 @@ def prepare_voc(
 ) -> list[PreparedSplit]:
     """Turn the public VOC 2012 download into the package's format.
 
-    Semantic labels only: background and void are ignored, and the pixels of
-    each class become one exact crowd (see
-    :class:`~freeseg_mm.structures.Segment`).
+    Semantic labels only: the pixels of each class become one exact crowd
+    (see :class:`~freeseg_mm.structures.Segment`). Metrics ignore background
+    and void; training ignores void, and takes background for a negative.
 
     Everything is listed before anything is written. Work that an earlier
     run finished is not repeated; the result does not depend on that, nor on

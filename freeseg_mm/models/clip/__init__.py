@@ -1,3 +1,4 @@
+from .clip_backbone import CLIPBackbone
 from .crop_mask_classifier import CropMaskClassifier
 from .frozen_clip import FrozenCLIP
 from .mask_classifier import PADDING_LOGIT, MaskClassifier
@@ -7,6 +8,7 @@ from .text_tower import TextTower
 
 __all__ = [
     'PADDING_LOGIT',
+    'CLIPBackbone',
     'CropMaskClassifier',
     'FrozenCLIP',
     'MaskClassifier',

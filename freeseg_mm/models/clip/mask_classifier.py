@@ -12,7 +12,17 @@ PADDING_LOGIT = -1e4
 
 
 class MaskClassifier(BaseModule, metaclass=ABCMeta):
-    """Embeds the region of each mask into CLIP's joint space."""
+    """Embeds the region of each mask into CLIP's joint space.
+
+    Attributes:
+        uses_backbone_map: Whether it takes the last map of a
+            :class:`CLIPBackbone` in the place of images.
+        masks_reach_padding: Whether it takes masks as they are where a batch
+            pads an image, instead of ``PADDING_LOGIT`` there.
+    """
+
+    uses_backbone_map: bool = False
+    masks_reach_padding: bool = False
 
     def check(self, clip: FrozenCLIP) -> None:  # noqa: B027
         """Refuse a CLIP whose image tower this cannot use.
@@ -31,7 +41,8 @@ class MaskClassifier(BaseModule, metaclass=ABCMeta):
 
         Args:
             clip: The frozen CLIP.
-            images: RGB in [0, 255], (B, 3, H, W).
+            images: RGB in [0, 255], (B, 3, H, W); or the backbone's last
+                map, (B, C, H / 32, W / 32), where that is what it uses.
             mask_logits: Masks of each image, (B, M, h, w), at any
                 resolution of the same frame; ``PADDING_LOGIT`` where an
                 image is padding.

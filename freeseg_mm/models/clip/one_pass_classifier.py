@@ -81,7 +81,10 @@ def resize_images(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_positions(
-    positions: Tensor, trained: tuple[int, int], grid: tuple[int, int]
+    positions: Tensor,
+    trained: tuple[int, int],
+    grid: tuple[int, int],
+    mode: str = 'bicubic',
 ) -> Tensor:
     """Interpolate position embeddings, as open_clip does for its weights.
 
@@ -90,6 +93,7 @@ def resize_positions(
             row, (1 + t_h * t_w, C).
         trained: Grid of the patches, (t_h, t_w).
         grid: The grid wanted, (g_h, g_w).
+        mode: Interpolation: ``bicubic``, antialiased, or ``bilinear``.
 
     Returns:
         (1 + g_h * g_w, C).
@@ -100,9 +104,9 @@ def resize_positions(
     plane = F.interpolate(
         plane[None],
         grid,
-        mode='bicubic',
+        mode=mode,
         align_corners=False,
-        antialias=True,
+        antialias=mode == 'bicubic',
     )[0]
     patches = plane.flatten(1).T.to(positions.dtype)
     return torch.cat([positions[:1], patches])
@@ -141,6 +145,24 @@ class Regions:
         return cls(
             coverage=cell_means(inside, grid),
             content=cell_means(is_content, grid),
+            valid=inside.flatten(2).any(-1),
+        )
+
+    @classmethod
+    def binary(
+        cls, mask_logits: Tensor, grid: tuple[int, int], threshold: float
+    ) -> 'Regions':
+        """Bring masks to a grid bilinearly, then cut them at the threshold.
+
+        A cell is covered wholly or not at all, so that a small mask may have
+        none, and padding is not told from content. Arguments are those of
+        :meth:`from_logits`.
+        """
+        logits = F.interpolate(mask_logits.float(), grid, mode='bilinear')
+        inside = logits > threshold
+        return cls(
+            coverage=inside.float(),
+            content=torch.ones_like(logits[:, 0]),
             valid=inside.flatten(2).any(-1),
         )
 
@@ -197,6 +219,12 @@ def _overlaps(length: int, num_cells: int, device: torch.device) -> Tensor:
     return shares / shares.sum(1, keepdim=True)
 
 
+def unit_embeds(embeds: Tensor, regions: Regions) -> tuple[Tensor, Tensor]:
+    """Bring embeddings (B, M, D) to what a :class:`MaskClassifier` returns."""
+    unit = F.normalize(embeds.float(), dim=-1)
+    return unit * regions.valid[..., None], regions.valid
+
+
 class OnePassMaskClassifier(MaskClassifier):
     """One pass of the image tower per batch, then all masks together.
 
@@ -242,16 +270,19 @@ class OnePassMaskClassifier(MaskClassifier):
         if image_size is None:
             image_size = self._usual_short_side(frame, clip.image_size)
         height, width = size = tower_size(frame, image_size, stride)
-        regions = Regions.from_logits(
-            mask_logits,
-            (height // stride, width // stride),
-            self.threshold_logit,
+        regions = self._regions(
+            mask_logits, (height // stride, width // stride), visual
         )
         pixels = clip.normalize(resize_images(images, size))
         weight = next(visual.parameters())
         embeds = self._embed(visual, pixels.to(weight.dtype), regions)
-        embeds = F.normalize(embeds.float(), dim=-1)
-        return embeds * regions.valid[..., None], regions.valid
+        return unit_embeds(embeds, regions)
+
+    def _regions(
+        self, mask_logits: Tensor, grid: tuple[int, int], visual: Any
+    ) -> Regions:
+        """Bring masks to the grid of the tower's last map."""
+        return Regions.from_logits(mask_logits, grid, self.threshold_logit)
 
     @abstractmethod
     def _usual_short_side(

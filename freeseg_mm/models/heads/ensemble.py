@@ -14,13 +14,16 @@ def ensemble_scores(
     mode: str,
     seen_weight: float,
     unseen_weight: float,
+    clip_trust: float = 0.0,
 ) -> Tensor:
     """Combine both views of a mask into class probabilities.
 
     The class distribution is ``query^w * clip^(1 - w)``, renormalised over
     the classes, with ``w`` of the class being seen or unseen; ``arithmetic``
     takes the weighted sum instead, ``query`` and ``clip`` one view alone.
-    It is then scaled by the query's probability of being an object.
+    It is then scaled by the query's probability of being an object, o, or
+    with CLIP's trust t by 1 - (1 - o) (1 - t max_c clip_c): objectness that
+    was learned on seen classes is low for others (OVRCOAT).
 
     Args:
         query_logits: (B, T, N, C + 1), no-object last.
@@ -29,6 +32,7 @@ def ensemble_scores(
         mode: One of :data:`ENSEMBLE_MODES`.
         seen_weight: Weight w of the query on seen classes.
         unseen_weight: Weight w of the query on unseen classes.
+        clip_trust: t; of no effect in mode ``query``.
 
     Returns:
         Probabilities, (B, T, N, C); what is missing to 1 is no-object.
@@ -48,6 +52,9 @@ def ensemble_scores(
             "the mode to 'query'"
         )
     clip = clip_logits.log_softmax(-1)
+    if clip_trust:
+        doubt = 1 - clip_trust * clip.exp().amax(-1, keepdim=True)
+        objectness = 1 - (1 - objectness) * doubt
     if mode == 'clip':
         return clip.exp() * objectness
     weight = torch.where(is_seen, seen_weight, unseen_weight)

@@ -83,7 +83,9 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         over ``min_object_prob``. Nor, for the panoptic result, one with o
         not over ``object_score_thr``: the class probabilities of a mask sum
         to o, so the largest is at most o, and the panoptic result begins by
-        dropping masks whose largest is not over that threshold.
+        dropping masks whose largest is not over that threshold. By the
+        ``no_object`` rule it drops those, too, whose largest is not over
+        1 - o. What CLIP may yet add to o by ``clip_trust`` is reckoned in.
 
         Args:
             object_probs: (B, T, N).
@@ -92,11 +94,17 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         Returns:
             (B, T, N), bool.
         """
+        needs_half = options.panoptic_rule == 'no_object'
         least = [
-            max(options.min_object_prob, _least(task, options))
+            max(
+                options.min_object_prob,
+                _least(task, options),
+                0.5 if needs_half and task is Task.PANOPTIC else 0.0,
+            )
             for task in options.tasks
         ]
-        return object_probs > object_probs.new_tensor(least)[:, None]
+        most = object_probs + options.clip_trust * (1 - object_probs)
+        return most > most.new_tensor(least)[:, None]
 
     def predict(
         self,
@@ -174,7 +182,7 @@ def _survivors(
     """
     best = torch.stack(
         [
-            (probs * is_thing if task is Task.INSTANCE else probs).amax(-1)
+            _best_probs(task, probs, is_thing, options)
             for task, probs in zip(
                 options.tasks, class_probs.unbind(1), strict=True
             )
@@ -182,8 +190,30 @@ def _survivors(
         dim=1,
     )
     best, order = best.sort(dim=-1, descending=True, stable=True)
-    least = best.new_tensor([_least(task, options) for task in options.tasks])
-    return order, (best > least[:, None]).sum(-1).tolist()
+    return order, (best > 0).sum(-1).tolist()
+
+
+def _best_probs(
+    task: Task, probs: Tensor, is_thing: Tensor, options: PredictOptions
+) -> Tensor:
+    """Best class probability of queries, 0 of those without any part.
+
+    Args:
+        task: The task.
+        probs: Class probabilities, (B, N, C).
+        is_thing: (C,), bool.
+        options: With the thresholds.
+
+    Returns:
+        (B, N).
+    """
+    if task is Task.INSTANCE and options.instance_ranking == 'things':
+        probs = probs * is_thing
+    best = probs.amax(-1)
+    matters = best > _least(task, options)
+    if task is Task.PANOPTIC and options.panoptic_rule == 'no_object':
+        matters &= best > 1 - probs.sum(-1)
+    return best * matters
 
 
 def _result(
@@ -196,8 +226,16 @@ def _result(
     if task is Task.SEMANTIC:
         return semantic_labels(probs, masks)
     if task is Task.INSTANCE:
-        return best_instances(probs, masks, is_thing, options.max_per_image)
-    return panoptic_segments(probs, masks, is_thing, options.overlap_thr)
+        return best_instances(
+            probs,
+            masks,
+            is_thing,
+            options.max_per_image,
+            options.instance_ranking,
+        )
+    return panoptic_segments(
+        probs, masks, is_thing, options.overlap_thr, options.overlap_pixels
+    )
 
 
 def _known(result: OnDevice, score_thr: float) -> Tensor:

@@ -16,11 +16,12 @@ from mmdet.utils import (
 )
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
-from freeseg_mm.models.layers import CosineClassifier
+from freeseg_mm.models.layers import CosineClassifier, LinearClassifier
 from freeseg_mm.registry import MODELS
-from freeseg_mm.structures import TaskTargets
+from freeseg_mm.structures import TaskTargets, Vocabulary
+from freeseg_mm.utils.divergence import DivergedError
 
 EXCLUDED_LOGIT = -1e4
 """Mask logit of a point that takes no part in a loss.
@@ -55,6 +56,13 @@ class FreeSegHead(Mask2FormerHead):
             depend on text, and all tasks share one decoder pass.
         classifier: Further arguments of :class:`CosineClassifier`; a
             ``temperature`` here replaces ``logit_scale``.
+        pool_mask_features: Whether queries are classified by what the mask
+            features hold inside their masks as well (FC-CLIP): its mean,
+            through a norm and a linear layer, is added to the query.
+        closed_vocabulary: Built-in name or path of the classes that a
+            closed-set Mask2Former was trained on, in its order. Its linear
+            classifier is then kept (:class:`LinearClassifier`), and
+            ``classifier`` has no effect.
         no_object_weight: Weight of unmatched queries in L_cla.
         loss_cls: Config of L_cla. Its class weights follow the vocabulary,
             so it must not set ``class_weight``.
@@ -90,6 +98,8 @@ class FreeSegHead(Mask2FormerHead):
         num_transformer_feat_level: int = 3,
         context_interaction: OptConfigType = None,
         classifier: OptConfigType = None,
+        pool_mask_features: bool = False,
+        closed_vocabulary: str | None = None,
         no_object_weight: float = 0.1,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
@@ -118,11 +128,23 @@ class FreeSegHead(Mask2FormerHead):
             init_cfg=init_cfg,
         )
         self.no_object_weight = no_object_weight
-        self.cls_embed = CosineClassifier(
-            feat_channels=feat_channels,
-            embed_dim=embed_dim,
-            **{'temperature': logit_scale, **(classifier or {})},
-        )
+        self.cls_embed: CosineClassifier | LinearClassifier
+        if closed_vocabulary is None:
+            self.cls_embed = CosineClassifier(
+                feat_channels=feat_channels,
+                embed_dim=embed_dim,
+                **{'temperature': logit_scale, **(classifier or {})},
+            )
+        else:
+            self.cls_embed = LinearClassifier(
+                feat_channels, Vocabulary.load(closed_vocabulary)
+            )
+        self.mask_pooling: nn.Module | None = None
+        if pool_mask_features:
+            self.mask_pooling = nn.Sequential(
+                nn.LayerNorm(out_channels),
+                nn.Linear(out_channels, feat_channels),
+            )
         self.context_interaction = None
         if context_interaction is not None:
             self.context_interaction = MODELS.build(
@@ -144,7 +166,7 @@ class FreeSegHead(Mask2FormerHead):
         self,
         feats: Sequence[Tensor],
         text_embeds: Tensor,
-        prompt_to_class: Sequence[int],
+        vocabulary: Vocabulary,
         every_layer: bool = True,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Propose masks and classify them, for all tasks at once.
@@ -155,7 +177,7 @@ class FreeSegHead(Mask2FormerHead):
         Args:
             feats: Backbone maps, each (B, c, h, w).
             text_embeds: Unit-norm F_t of T tasks, (T, P, D).
-            prompt_to_class: Class of each of the P prompts, ascending.
+            vocabulary: The C classes, P names.
             every_layer: Whether to classify after every decoder layer, as
                 training needs, or only after the last.
 
@@ -166,13 +188,10 @@ class FreeSegHead(Mask2FormerHead):
             logits have T = 1.
         """
         query_feats, mask_logits = self.propose(
-            self.pixel_maps(feats), text_embeds
+            self.pixel_maps(feats), text_embeds, every_layer
         )
-        if not every_layer:
-            query_feats, mask_logits = query_feats[-1:], mask_logits[-1:]
         return [
-            self.cls_embed(x, text_embeds, prompt_to_class)
-            for x in query_feats
+            self.cls_embed(x, text_embeds, vocabulary) for x in query_feats
         ], mask_logits
 
     def pixel_maps(self, feats: Sequence[Tensor]) -> list[Tensor]:
@@ -189,17 +208,22 @@ class FreeSegHead(Mask2FormerHead):
         return [*maps[: self.num_transformer_feat_level], mask_features]
 
     def propose(
-        self, pixel_maps: list[Tensor], text_embeds: Tensor
+        self,
+        pixel_maps: list[Tensor],
+        text_embeds: Tensor,
+        every_layer: bool = True,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Let the maps see the text and decode queries and masks.
 
         Args:
             pixel_maps: As :meth:`pixel_maps` gives them.
             text_embeds: Unit-norm F_t of T tasks, (T, P, D).
+            every_layer: Whether to return those of all layers, or only of
+                the last.
 
         Returns:
-            Query features (B, T, N, c) and mask logits (B, T, N, h, w)
-            before the first and after each decoder layer; without
+            Query features to classify (B, T, N, c) and mask logits (B, T, N,
+            h, w) before the first and after each decoder layer; without
             interaction T = 1.
         """
         batch, tasks = len(pixel_maps[-1]), 1
@@ -211,6 +235,13 @@ class FreeSegHead(Mask2FormerHead):
             ]
         *maps, mask_features = pixel_maps
         query_feats, mask_logits = self._decode(maps, mask_features)
+        if not every_layer:
+            query_feats, mask_logits = query_feats[-1:], mask_logits[-1:]
+        if self.mask_pooling is not None:
+            query_feats = [
+                query + self.mask_pooling(pool_under(masks, mask_features))
+                for query, masks in zip(query_feats, mask_logits, strict=True)
+            ]
         return (
             [x.unflatten(0, (batch, tasks)) for x in query_feats],
             [x.unflatten(0, (batch, tasks)) for x in mask_logits],
@@ -280,7 +311,7 @@ class FreeSegHead(Mask2FormerHead):
         self,
         feats: Sequence[Tensor],
         text_embeds: Tensor,
-        prompt_to_class: Sequence[int],
+        vocabulary: Vocabulary,
         batch_targets: list[TaskTargets],
     ) -> dict[str, Tensor]:
         """Losses of one task's batch (Eq. 1, 3), at every decoder layer.
@@ -289,14 +320,14 @@ class FreeSegHead(Mask2FormerHead):
             feats: Backbone maps, each (B, c, h, w).
             text_embeds: Unit-norm F_t of the task, (1, P, D), with gradient
                 to the prompts.
-            prompt_to_class: Class of each of the P prompts, ascending.
+            vocabulary: The C classes, P names.
             batch_targets: Masks and labels of each image.
 
         Returns:
             ``loss_cls``, ``loss_mask``, ``loss_dice`` of the last layer and
             ``d{i}.loss_*`` of the others, as mmdet names them.
         """
-        class_logits, mask_logits = self(feats, text_embeds, prompt_to_class)
+        class_logits, mask_logits = self(feats, text_embeds, vocabulary)
         return self.loss_by_feat(
             [x.squeeze(1).float() for x in class_logits],
             [x.squeeze(1).float() for x in mask_logits],
@@ -354,6 +385,9 @@ class FreeSegHead(Mask2FormerHead):
     ) -> tuple[Tensor, Tensor]:
         """L_F and L_D (Eq. 1) of G matched masks on sampled points.
 
+        Where not one point of a mask is labelled, as on specks and strips,
+        new ones are drawn from the labelled pixels' centres.
+
         Args:
             logits: (G, h, w).
             masks: (G, H, W), bool.
@@ -374,6 +408,12 @@ class FreeSegHead(Mask2FormerHead):
                 self.importance_sample_ratio,
             )
             excluded = ~_labelled_points(valid, points)
+            unlearned = excluded.all(dim=1) & valid.flatten(1).any(dim=1)
+            for index in unlearned.nonzero().flatten().tolist():
+                points[index] = _labelled_centres(
+                    valid[index], points.shape[1]
+                )
+                excluded[index] = False
             point_masks = _sample(masks, points).masked_fill(excluded, 0.0)
         point_logits = _sample(logits, points).masked_fill(
             excluded, EXCLUDED_LOGIT
@@ -394,22 +434,42 @@ class FreeSegHead(Mask2FormerHead):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Assign queries to masks on labelled points of one image.
 
+        Where not one point is labelled, as on specks and strips, the masks
+        are compared at centres of labelled pixels; without any, the classes
+        alone decide.
+
         Returns:
             Matched queries and their masks, (G,) each, and the queries that
             lie on unlabelled pixels, (N,) bool.
+
+        Raises:
+            DivergedError: If the costs are not finite.
         """
         points = torch.rand(1, self.num_points, 2, device=mask_logits.device)
         labelled = _labelled_points(targets.valid[None], points)[0]
         predicted = _sample(mask_logits, points)  # (N, points)
-        assigned = self.assigner.assign(
-            pred_instances=InstanceData(
-                scores=class_logits, masks=predicted[:, labelled]
-            ),
-            gt_instances=InstanceData(
-                labels=targets.labels,
-                masks=_sample(targets.masks, points)[:, labelled],
-            ),
-        ).gt_inds
+        compared = predicted[:, labelled]
+        masks = _sample(targets.masks, points)[:, labelled]
+        if compared.shape[1] == 0:
+            centres = _labelled_centres(targets.valid, self.num_points)[None]
+            compared = _sample(mask_logits, centres)
+            masks = _sample(targets.masks, centres)
+        if compared.shape[1] == 0:
+            compared = predicted.new_full((len(predicted), 1), EXCLUDED_LOGIT)
+            masks = predicted.new_zeros(len(targets.masks), 1)
+        try:
+            assigned = self.assigner.assign(
+                pred_instances=InstanceData(
+                    scores=class_logits, masks=compared
+                ),
+                gt_instances=InstanceData(labels=targets.labels, masks=masks),
+            ).gt_inds
+        except ValueError as error:  # SciPy's, of such a matrix
+            if class_logits.isfinite().all() and mask_logits.isfinite().all():
+                raise
+            raise DivergedError.of(
+                'matching costs of queries and masks'
+            ) from error
         queries = assigned.nonzero().squeeze(1)
         inside = predicted > 0
         overlap = (inside & ~labelled).sum(1) / inside.sum(1).clamp(min=1)
@@ -421,7 +481,7 @@ class FreeSegHead(Mask2FormerHead):
         self,
         feats: Sequence[Tensor],
         text_embeds: Tensor,
-        prompt_to_class: Sequence[int],
+        vocabulary: Vocabulary,
     ) -> tuple[Tensor, Tensor]:
         """Class logits and mask logits of the last layer.
 
@@ -430,15 +490,39 @@ class FreeSegHead(Mask2FormerHead):
             where all tasks share their masks.
         """
         class_logits, mask_logits = self(
-            feats, text_embeds, prompt_to_class, every_layer=False
+            feats, text_embeds, vocabulary, every_layer=False
         )
         return class_logits[-1], mask_logits[-1]
+
+
+def pool_under(mask_logits: Tensor, maps: Tensor) -> Tensor:
+    """Mean of maps inside of masks.
+
+    Args:
+        mask_logits: (B, N, h, w); a mask is where they are positive.
+        maps: (B, c, h, w).
+
+    Returns:
+        (B, N, c); 0 for empty masks.
+    """
+    inside = (mask_logits.detach() > 0).float()
+    weights = inside / (inside.sum((-2, -1), keepdim=True) + 1e-8)
+    return torch.einsum('bnhw,bchw->bnc', weights.to(maps.dtype), maps)
 
 
 def _sample(maps: Tensor, points: Tensor) -> Tensor:
     """Bilinear values of (M, h, w) maps at (1 or M, K, 2) points, (M, K)."""
     points = points.expand(len(maps), -1, -1)
     return point_sample(maps[:, None].float(), points).squeeze(1)
+
+
+def _labelled_centres(valid: Tensor, count: int) -> Tensor:
+    """Centres of labelled pixels of (H, W), drawn anew, (count or 0, 2)."""
+    pixels = valid.nonzero()
+    if len(pixels):
+        drawn = torch.randint(len(pixels), (count,), device=valid.device)
+        pixels = pixels[drawn]
+    return ((pixels + 0.5) / pixels.new_tensor(valid.shape)).flip(1)
 
 
 def _labelled_points(valid: Tensor, points: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from torch import Tensor
 
+from freeseg_mm.structures import void_label
+
 PIXEL_BUDGET = 2**21
 """Most (class, pixel) scores held at once: 8 MiB in float32.
 
@@ -59,13 +61,16 @@ def semantic_labels(class_probs: Tensor, mask_logits: Tensor) -> Tensor:
         mask_logits: (n, H, W).
 
     Returns:
-        Class indices, (1, H, W).
+        Class indices, (1, H, W); ``void_label(C)`` where the sum is 0 for
+        every class, as without any mask.
     """
-    chunk = max(1, PIXEL_BUDGET // class_probs.shape[1])
-    labels = [
-        (class_probs.T @ part.sigmoid()).argmax(0)
-        for part in mask_logits.flatten(1).split(chunk, dim=1)
-    ]
+    num_classes = class_probs.shape[1]
+    labels = []
+    for part in mask_logits.flatten(1).split(
+        max(1, PIXEL_BUDGET // num_classes), dim=1
+    ):
+        score, label = (class_probs.T @ part.sigmoid()).max(0)
+        labels.append(label.where(score > 0, void_label(num_classes)))
     return torch.cat(labels).view(1, *mask_logits.shape[-2:])
 
 
@@ -74,6 +79,7 @@ def best_instances(
     mask_logits: Tensor,
     is_thing: Tensor,
     max_per_image: int,
+    ranking: str = 'things',
 ) -> Instances:
     """Best (query, thing class) pairs.
 
@@ -85,12 +91,21 @@ def best_instances(
         mask_logits: (n, H, W).
         is_thing: (C,), bool.
         max_per_image: Most pairs.
+        ranking: ``things`` takes the thing pairs of the highest scores,
+            ``all_classes`` what things are among the pairs of the highest
+            class probability of all classes.
     """
     masks = mask_logits > 0
     area = masks.flatten(1).sum(1)
     certainty = (mask_logits.sigmoid() * masks).flatten(1).sum(1)
     certainty = certainty / area.clamp(min=1)
     scores = class_probs * certainty[:, None] * is_thing
+    if ranking == 'all_classes':
+        count = min(max_per_image, scores.numel())
+        chosen = class_probs.flatten().topk(count).indices
+        is_chosen = torch.zeros_like(scores, dtype=torch.bool).flatten()
+        is_chosen[chosen] = True
+        scores = scores * is_chosen.view_as(scores)
     count = min(max_per_image, scores.numel())
     top_scores, pairs = scores.flatten().topk(count)
     return Instances(
@@ -105,6 +120,7 @@ def panoptic_segments(
     mask_logits: Tensor,
     is_thing: Tensor,
     overlap_thr: float,
+    overlap_pixels: str = 'inside',
 ) -> PanopticSegments:
     """Non-overlapping segments, better masks first.
 
@@ -117,6 +133,8 @@ def panoptic_segments(
         mask_logits: (n, H, W).
         is_thing: (C,), bool.
         overlap_thr: Least share of a mask that has to be won.
+        overlap_pixels: Pixels counted as won: those ``inside`` the mask, or
+            all that are ``won``, outside of it too.
     """
     number, num_classes = class_probs.shape
     if number == 0:
@@ -133,7 +151,12 @@ def panoptic_segments(
         0, winner.flatten(), is_won.flatten().to(labels.dtype)
     )
     area = inside.flatten(1).sum(1)
-    kept = (won_area > 0) & (won_area >= overlap_thr * area)
+    counted = won_area
+    if overlap_pixels == 'won':
+        counted = torch.zeros_like(labels).scatter_add_(
+            0, winner.flatten(), torch.ones_like(winner).flatten()
+        )
+    kept = (won_area > 0) & (counted >= overlap_thr * area)
 
     # the segment of a query is its own, or for stuff the first of its class
     same_stuff = (labels[:, None] == labels) & ~is_thing[labels] & kept

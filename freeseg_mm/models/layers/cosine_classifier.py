@@ -1,10 +1,13 @@
 """Scores of queries against text: Eq. 2 with a temperature."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from freeseg_mm.structures import Vocabulary
 
 
 class CosineClassifier(nn.Module):
@@ -13,14 +16,17 @@ class CosineClassifier(nn.Module):
     Args:
         feat_channels: Width of a query feature.
         embed_dim: Width D of the text embeddings.
-        hidden_channels: Width between the two layers that bring queries
-            into the joint space.
+        hidden_channels: Width between the layers that bring queries into
+            the joint space.
+        num_layers: Number of these layers, at least 2; FC-CLIP has 3.
         temperature: Factor of the cosine, 100 in CLIP; the paper does not
             mention one.
         learn_temperature: Whether to learn it from that start.
+        max_temperature: Bound of a learned factor; 100 in FC-CLIP.
 
     Raises:
-        ValueError: If ``temperature`` is not positive.
+        ValueError: If ``temperature`` is not positive or there are fewer
+            than two layers.
     """
 
     def __init__(
@@ -29,14 +35,25 @@ class CosineClassifier(nn.Module):
         feat_channels: int,
         embed_dim: int,
         hidden_channels: int = 1024,
+        num_layers: int = 2,
         temperature: float = 100.0,
         learn_temperature: bool = False,
+        max_temperature: float = math.inf,
     ) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(f'expected temperature > 0, got {temperature}')
+        if num_layers < 2:
+            raise ValueError(f'expected num_layers >= 2, got {num_layers}')
+        self.max_temperature = max_temperature
+        layers: list[nn.Module] = [nn.Linear(feat_channels, hidden_channels)]
+        for _ in range(num_layers - 2):
+            layers += [
+                nn.ReLU(inplace=True),
+                nn.Linear(hidden_channels, hidden_channels),
+            ]
         self.project = nn.Sequential(
-            nn.Linear(feat_channels, hidden_channels),
+            *layers,
             nn.ReLU(inplace=True),
             nn.Linear(hidden_channels, embed_dim),
         )
@@ -53,25 +70,34 @@ class CosineClassifier(nn.Module):
         self,
         query_feats: Tensor,
         text_embeds: Tensor,
-        prompt_to_class: Sequence[int],
+        vocabulary: Vocabulary,
     ) -> Tensor:
         """Classify queries.
 
         Args:
             query_feats: (B, T or 1, N, feat_channels).
             text_embeds: Unit-norm, (T, P, D).
-            prompt_to_class: Class of each of the P prompts, ascending.
+            vocabulary: The C classes, P names.
 
         Returns:
             Logits, (B, T, N, C + 1); the last column is no-object.
         """
         queries = self.embed(query_feats)
-        scale = self.log_temperature.exp()
+        scale = self.scale
         classes = scale * queries @ text_embeds.transpose(-1, -2)
         nothing = scale * queries @ F.normalize(self.no_object, dim=0)
         nothing = nothing.unsqueeze(-1).expand(*classes.shape[:-1], 1)
-        best = max_over_synonyms(classes, prompt_to_class)
+        best = max_over_synonyms(classes, vocabulary.prompt_to_class)
         return torch.cat([best, nothing], dim=-1)
+
+    @property
+    def scale(self) -> Tensor:
+        """Factor of the cosine, a scalar."""
+        return self.log_temperature.exp().clamp(max=self.max_temperature)
+
+    def is_seen(self, vocabulary: Vocabulary) -> tuple[bool, ...]:
+        """Classes whose scores training has shaped, C of them."""
+        return vocabulary.is_seen
 
     def embed(self, query_feats: Tensor) -> Tensor:
         """Bring (..., feat_channels) into the joint space, (..., D), unit."""

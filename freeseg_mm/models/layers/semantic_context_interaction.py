@@ -32,7 +32,12 @@ class SemanticContextInteraction(BaseModule):
         attention_channels: Total width of queries, keys and values.
         num_heads: Attention heads; must divide ``attention_channels``.
         dropout: Drop probability of attention weights in training.
-        layer_scale: Initial value of the learned factor gamma.
+        layer_scale: Initial value of the learned factor gamma; ``None`` for
+            none.
+        residual: Whether to add to the pixels what they attended to, or, as
+            Eq. 9 is written, put it in their place.
+        norms: Whether pixels and text are normalized first; Eq. 7 and 8 have
+            no norm.
 
     Raises:
         ValueError: If the heads do not divide the attention's width.
@@ -46,7 +51,9 @@ class SemanticContextInteraction(BaseModule):
         attention_channels: int = 2048,
         num_heads: int = 8,
         dropout: float = 0.1,
-        layer_scale: float = 0.1,
+        layer_scale: float | None = 0.1,
+        residual: bool = True,
+        norms: bool = True,
     ) -> None:
         super().__init__()
         if attention_channels % num_heads:
@@ -56,13 +63,20 @@ class SemanticContextInteraction(BaseModule):
             )
         self.num_heads = num_heads
         self.dropout = dropout
-        self.visual_norm = nn.LayerNorm(feat_channels)
-        self.text_norm = nn.LayerNorm(embed_dim)
+        self.residual = residual
+        self.visual_norm = (
+            nn.LayerNorm(feat_channels) if norms else nn.Identity()
+        )
+        self.text_norm = nn.LayerNorm(embed_dim) if norms else nn.Identity()
         self.query = nn.Linear(feat_channels, attention_channels)
         self.key = nn.Linear(embed_dim, attention_channels)
         self.value = nn.Linear(embed_dim, attention_channels)
         self.output = nn.Linear(attention_channels, feat_channels)
-        self.gamma = nn.Parameter(torch.full((feat_channels,), layer_scale))
+        self.gamma: nn.Parameter | None = None
+        if layer_scale is not None:
+            self.gamma = nn.Parameter(
+                torch.full((feat_channels,), layer_scale)
+            )
         for layer in (self.query, self.key, self.value, self.output):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -158,9 +172,10 @@ class SemanticContextInteraction(BaseModule):
 
     def _add(self, feature_map: Tensor, attended: Tensor) -> Tensor:
         """Add what (B, T, hw, c) pixels attended to to a (B, c, h, w) map."""
-        attended = (self.gamma * attended).mT
-        size = feature_map.shape[-2:]
-        return feature_map[:, None] + attended.unflatten(-1, size)
+        if self.gamma is not None:
+            attended = self.gamma * attended
+        attended = attended.mT.unflatten(-1, feature_map.shape[-2:])
+        return feature_map[:, None] + attended if self.residual else attended
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, L, heads * c) to (B, heads, L, c)."""

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from freeseg_mm.models.clip.prompt_templates import TEMPLATE_SETS
 from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task
@@ -14,10 +16,13 @@ from .prompt_learner import PromptLearner, embed_ids, encode_suffixes
 
 @MODELS.register_module()
 class FixedPrompt(PromptLearner):
-    """One template for all classes, one for all tasks; nothing is learned.
+    """Templates for all classes, one for all tasks; nothing is learned.
 
     Args:
-        class_template: Sentence with the place of the class name.
+        class_template: Sentence with the place of the class name; or
+            several, or the name of a set of them (``imagenet80``,
+            ``vild14``, see ``TEMPLATE_SETS``): a name's embedding is then the
+            mean over the sentences, brought to unit norm.
         task_template: Sentence with the place of the task name, put behind
             the class sentence; ``None`` leaves the task out, so that all
             tasks share their embeddings.
@@ -29,16 +34,25 @@ class FixedPrompt(PromptLearner):
     def __init__(
         self,
         *,
-        class_template: str = 'A photo of {}.',
+        class_template: str | Sequence[str] = 'A photo of {}.',
         task_template: str | None = 'for {}',
     ) -> None:
         super().__init__()
-        for template in (class_template, task_template):
+        if isinstance(class_template, str):
+            class_template = TEMPLATE_SETS.get(
+                class_template, (class_template,)
+            )
+        self._templates = tuple(class_template)
+        for template in (*self._templates, task_template):
             if template is not None and template.count('{}') != 1:
                 raise ValueError(
-                    f'expected a template with one {{}}, got {template!r}'
+                    f'expected a template with one {{}}, got {template!r} '
+                    f'(sets of class templates are {list(TEMPLATE_SETS)})'
                 )
-        self.class_template = class_template
+        if not self._templates:
+            raise ValueError('expected at least one class_template, got none')
+        # one string: caches tell learners apart by plain values
+        self.class_template = '\n'.join(self._templates)
         self.task_template = task_template
 
     @property
@@ -51,23 +65,36 @@ class FixedPrompt(PromptLearner):
     ) -> Tensor:
         """Encode the names for one task, (P, D), without gradient."""
         with torch.no_grad():
-            return encode_suffixes(
-                text_tower,
-                embed_ids(text_tower, [text_tower.start_id]),
-                [self._suffix(text_tower, prompt, task) for prompt in prompts],
-            )
+            start = embed_ids(text_tower, [text_tower.start_id])
+            embeds = [
+                encode_suffixes(
+                    text_tower,
+                    start,
+                    [
+                        self._suffix(text_tower, template, prompt, task)
+                        for prompt in prompts
+                    ],
+                )
+                for template in self._templates
+            ]
+            if len(embeds) == 1:
+                return embeds[0]
+            return F.normalize(torch.stack(embeds).mean(0), dim=-1)
 
     def prompt_length(
         self, text_tower: TextTower, prompt: str, task: Task
     ) -> int:
-        """Tokens the prompt of one name takes, start and end included."""
-        return 1 + len(self._suffix(text_tower, prompt, task))
+        """Tokens the longest prompt of one name takes, with start and end."""
+        return 1 + max(
+            len(self._suffix(text_tower, template, prompt, task))
+            for template in self._templates
+        )
 
     def _suffix(
-        self, text_tower: TextTower, prompt: str, task: Task
+        self, text_tower: TextTower, template: str, prompt: str, task: Task
     ) -> tuple[int, ...]:
         # not str.format: a stray brace or '{{}}' would mean something else
-        text = self.class_template.replace('{}', prompt)
+        text = template.replace('{}', prompt)
         if self.task_template is not None:
             text = f'{text} {self.task_template.replace("{}", task.text)}'
         return (*text_tower.token_ids(text), text_tower.end_id)

@@ -103,7 +103,7 @@ def _read(path: str) -> Mapping[str, Any]:
         raise FileNotFoundError(
             f'no file of learned prompts {path!r}; make it with '
             'freeseg-mm prompts pretrain, or set '
-            'model.prompt_learner.init_cfg to None'
+            'model.prompt_learner.pretrained (or .init_cfg) to None'
         ) from None
     except (RuntimeError, EOFError, pickle.PickleError) as error:
         raise ValueError(

@@ -1,10 +1,11 @@
 """Base of all ways to write prompts (Sec. 3.2)."""
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from mmdet.utils import ConfigType
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -26,6 +27,15 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
 
     clip_arguments: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def num_parts(cls, settings: Mapping[str, Any]) -> int:
+        """Count the embeddings of CLIP that make up a text's: 1.
+
+        Args:
+            settings: Arguments of the constructor.
+        """
+        return 1
+
     def forward(
         self,
         text_tower: TextTower,
@@ -40,7 +50,8 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
             tasks: The tasks asked for, T of them.
 
         Returns:
-            Unit-norm text embeddings, (T, P, D), float32; row p belongs to
+            Unit-norm text embeddings, (T, P, D) or where class and task stand
+            side by side (T, P, 2 D), float32; row p belongs to
             class ``vocabulary.class_of_prompt[p]``.
 
         Raises:
@@ -127,7 +138,10 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
 
 
 def encode_suffixes(
-    text_tower: TextTower, prefix: Tensor, suffixes: Sequence[tuple[int, ...]]
+    text_tower: TextTower,
+    prefix: Tensor,
+    suffixes: Sequence[tuple[int, ...]],
+    vectors: Tensor | None = None,
 ) -> Tensor:
     """Encode prompts that share their beginning.
 
@@ -138,6 +152,7 @@ def encode_suffixes(
         prefix: Token embeddings all prompts begin with, (L, width).
         suffixes: What follows in each prompt, P token id lists, each
             ending with the end token.
+        vectors: Learned vectors among them, see :func:`embed_ids`.
 
     Returns:
         Unit-norm embeddings, (P, D).
@@ -147,18 +162,53 @@ def encode_suffixes(
     longest = max(len(ids) for ids in own)
     padded = [[*ids, *[0] * (longest - len(ids))] for ids in own]
     return text_tower.encode(
-        embed_ids(text_tower, padded),
+        embed_ids(text_tower, padded, vectors),
         # stays on the CPU: the tower lays out the tokens there
         torch.tensor([len(ids) - 1 for ids in own]),
-        torch.cat([prefix, embed_ids(text_tower, suffixes[0][:shared])]),
+        torch.cat(
+            [prefix, embed_ids(text_tower, suffixes[0][:shared], vectors)]
+        ),
     )
 
 
-def embed_ids(text_tower: TextTower, ids: Sequence) -> Tensor:
-    """Token embeddings of ids, nested or not, any number of them."""
-    return text_tower.embed_tokens(
-        torch.tensor(ids, dtype=torch.long, device=text_tower.device)
+def embed_ids(
+    text_tower: TextTower, ids: Sequence, vectors: Tensor | None = None
+) -> Tensor:
+    """Look up token embeddings of ids, nested or not, any number of them.
+
+    Args:
+        text_tower: CLIP's text tower.
+        ids: Token ids; -1 - i stands for the i-th of ``vectors``.
+        vectors: Learned vectors, (L, width).
+    """
+    numbers = torch.tensor(ids, dtype=torch.long, device=text_tower.device)
+    if vectors is None:
+        return text_tower.embed_tokens(numbers)
+    return torch.where(
+        (numbers < 0)[..., None],
+        vectors[(-1 - numbers).clamp(min=0)],
+        text_tower.embed_tokens(numbers.clamp(min=0)),
     )
+
+
+def beside_text(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
+    """Widen image embeddings to those of text that has a task part, too.
+
+    Where class and task embedding stand side by side (Eq. 6 as written), an
+    image is compared with the class embedding alone.
+
+    Args:
+        image_embeds: Unit-norm, (..., D).
+        text_embeds: Unit-norm, (..., D or 2 D).
+
+    Returns:
+        Embeddings whose products with the text's are cosines with the class
+        embeddings, (..., D or 2 D).
+    """
+    missing = text_embeds.shape[-1] - image_embeds.shape[-1]
+    if missing == 0:
+        return image_embeds
+    return F.pad(image_embeds * 2**0.5, (0, missing))
 
 
 def _num_shared(suffixes: Sequence[tuple[int, ...]]) -> int:
@@ -180,13 +230,7 @@ def build_prompts(config: ConfigType, clip: FrozenCLIP) -> PromptLearner:
         TypeError: If the config's type is no :class:`PromptLearner`, or asks
             for something that CLIP does not have.
     """
-    kind = config['type']
-    learner = MODELS.get(kind) if isinstance(kind, str) else kind
-    if learner is None or not issubclass(learner, PromptLearner):
-        raise TypeError(
-            f'prompt learner {kind!r}: expected a PromptLearner that is '
-            f'registered in freeseg_mm.registry.MODELS, got {learner}'
-        )
+    learner = _learner_class(config)
     known = {'text_width': clip.text.width, 'embed_dim': clip.embed_dim}
     unknown = sorted(set(learner.clip_arguments) - set(known))
     if unknown:
@@ -196,3 +240,23 @@ def build_prompts(config: ConfigType, clip: FrozenCLIP) -> PromptLearner:
         )
     widths = {name: known[name] for name in learner.clip_arguments}
     return MODELS.build({**config, **widths})
+
+
+def text_dim(config: ConfigType, clip: FrozenCLIP) -> int:
+    """Width of the text embeddings of the learner that a config describes.
+
+    Raises:
+        TypeError: If the config's type is no :class:`PromptLearner`.
+    """
+    return _learner_class(config).num_parts(config) * clip.embed_dim
+
+
+def _learner_class(config: ConfigType) -> type[PromptLearner]:
+    kind = config['type']
+    learner = MODELS.get(kind) if isinstance(kind, str) else kind
+    if learner is None or not issubclass(learner, PromptLearner):
+        raise TypeError(
+            f'prompt learner {kind!r}: expected a PromptLearner that is '
+            f'registered in freeseg_mm.registry.MODELS, got {learner}'
+        )
+    return learner

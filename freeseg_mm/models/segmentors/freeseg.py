@@ -9,10 +9,10 @@ from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor
 
-from freeseg_mm.models.clip import FrozenCLIP, MaskClassifier
+from freeseg_mm.models.clip import CLIPBackbone, FrozenCLIP, MaskClassifier
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
 from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
-from freeseg_mm.models.layers import max_over_synonyms
+from freeseg_mm.models.layers import CosineClassifier, max_over_synonyms
 from freeseg_mm.models.predict_options import (
     PredictOptions,
     PredictOverrides,
@@ -21,8 +21,10 @@ from freeseg_mm.models.predict_options import (
 from freeseg_mm.models.prompt_tuning import ScoredQueries
 from freeseg_mm.models.prompts import (
     PromptLearner,
+    beside_text,
     build_prompts,
     check_prompt_files,
+    text_dim,
 )
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import (
@@ -68,7 +70,8 @@ class FreeSeg(MaskFormer):
     come with the data samples.
 
     Args:
-        backbone: Config of the backbone, maps at strides 4 to 32.
+        backbone: Config of the backbone, maps at strides 4 to 32. A
+            ``CLIPBackbone`` is given the network's own CLIP.
         panoptic_head: Config of ``FreeSegHead``; its ``embed_dim``
             and ``logit_scale`` are CLIP's and are filled in here.
         panoptic_fusion_head: Config of ``FreeSegFusionHead``.
@@ -136,8 +139,13 @@ class FreeSeg(MaskFormer):
         predict_options = PredictOptions.from_config(test_cfg or {})
         frozen_clip: FrozenCLIP = MODELS.build(clip)
         head = panoptic_head.deepcopy()
-        head.embed_dim = frozen_clip.embed_dim
+        head.embed_dim = text_dim(prompt_learner, frozen_clip)
         head.logit_scale = frozen_clip.logit_scale
+        kind = backbone['type']
+        if (MODELS.get(kind) if isinstance(kind, str) else kind) is (
+            CLIPBackbone
+        ):
+            backbone = {**backbone, 'clip': frozen_clip}
         super().__init__(
             backbone=backbone,
             neck=neck,
@@ -149,6 +157,8 @@ class FreeSeg(MaskFormer):
             init_cfg=init_cfg,
         )
         self.clip = frozen_clip
+        if isinstance(self.backbone, CLIPBackbone):
+            self.backbone.check_inputs(self.data_preprocessor)
         self.prompt_learner = build_prompts(prompt_learner, self.clip)
         self.clip_prompt: PromptLearner | None = None
         if clip_prompt is not None:
@@ -157,6 +167,15 @@ class FreeSeg(MaskFormer):
         if mask_classifier is not None:
             self.mask_classifier = MODELS.build(mask_classifier)
             self.mask_classifier.check(self.clip)
+            if self.mask_classifier.uses_backbone_map and (
+                neck is not None or not isinstance(self.backbone, CLIPBackbone)
+            ):
+                raise ValueError(
+                    "mask_classifier.source='backbone' needs the last map of "
+                    f'a CLIPBackbone, got {type(self.backbone).__name__} and '
+                    f'neck {neck}; set it to "images", or the backbone to '
+                    'freeseg_mm.CLIPBackbone without a neck'
+                )
         self.num_negative_classes = (train_cfg or {}).get(
             'num_negative_classes'
         )
@@ -224,6 +243,14 @@ class FreeSeg(MaskFormer):
         tuner = options.tuner
         if tuner is not None:
             tuner.check(self.prompt_learner)
+            if tuner.settings.source != 'clip' and not isinstance(
+                self.panoptic_head.cls_embed, CosineClassifier
+            ):
+                raise ValueError(
+                    f'prompt_tuning.source={tuner.settings.source!r} needs '
+                    'queries that are compared with text; with '
+                    "closed_vocabulary set it to 'clip'"
+                )
         if self.mask_classifier is not None:
             return
         if options.mode != 'query':
@@ -281,7 +308,7 @@ class FreeSeg(MaskFormer):
         return self.panoptic_head.loss(
             self.extract_feat(batch_inputs),
             self._train_text(vocabulary, task),
-            vocabulary.prompt_to_class,
+            vocabulary,
             targets,
         )
 
@@ -320,9 +347,9 @@ class FreeSeg(MaskFormer):
         metas = [sample.metainfo for sample in batch_data_samples]
         text = self._text(self.prompt_learner, vocabulary, options.tasks)
         with self.acceleration.autocast(batch_inputs.device):
+            feats = self.extract_feat(batch_inputs)
             query_feats, mask_logits = self.panoptic_head.propose(
-                self.panoptic_head.pixel_maps(self.extract_feat(batch_inputs)),
-                text,
+                self.panoptic_head.pixel_maps(feats), text, False
             )
         query_feats, mask_logits = query_feats[-1], mask_logits[-1].float()
         query_logits = self._query_logits(query_feats, text, vocabulary)
@@ -332,8 +359,12 @@ class FreeSeg(MaskFormer):
         tuner = options.tuner
         source = 'query' if tuner is None else tuner.settings.source
         if options.mode != 'query' or source != 'query':
+            assert self.mask_classifier is not None  # checked above
+            masks = mask_logits
+            if not self.mask_classifier.masks_reach_padding:
+                masks = blank_padding(masks, metas)
             embeds, is_shown = self.encode_masks(
-                batch_inputs, blank_padding(mask_logits, metas), is_relevant
+                batch_inputs, masks, is_relevant, feats[-1]
             )
         if tuner is not None:
             scored = []
@@ -343,7 +374,7 @@ class FreeSeg(MaskFormer):
                     ScoredQueries(
                         embeds=classifier.embed(query_feats.float()),
                         logits=query_logits,
-                        scale=classifier.log_temperature.exp(),
+                        scale=classifier.scale,
                         wanted=is_relevant,
                     )
                 )
@@ -351,7 +382,7 @@ class FreeSeg(MaskFormer):
                 # by the learned prompts, even where CLIP has its own
                 scored.append(
                     ScoredQueries(
-                        embeds=embeds,
+                        embeds=beside_text(embeds, text),
                         logits=self._clip_logits(embeds, text, vocabulary),
                         scale=self.clip.logit_scale,
                         wanted=is_relevant & is_shown,
@@ -375,14 +406,23 @@ class FreeSeg(MaskFormer):
             if self.clip_prompt is not None:
                 text = self._text(self.clip_prompt, vocabulary, options.tasks)
             clip_logits = self._clip_logits(embeds, text, vocabulary)
-            is_relevant = is_relevant & is_shown
+            if options.empty_masks == 'drop':
+                is_relevant = is_relevant & is_shown
+            else:
+                clip_logits = clip_logits.where(
+                    is_shown[..., None], query_logits[..., :-1]
+                )
         class_probs = is_relevant[..., None] * ensemble_scores(
             query_logits,
             clip_logits,
-            torch.tensor(vocabulary.is_seen, device=is_relevant.device),
+            torch.tensor(
+                self.panoptic_head.cls_embed.is_seen(vocabulary),
+                device=is_relevant.device,
+            ),
             mode=options.mode,
             seen_weight=options.seen_weight,
             unseen_weight=options.unseen_weight,
+            clip_trust=options.clip_trust,
         )
         results = self.panoptic_fusion_head.predict(
             class_probs, mask_logits, metas, vocabulary, options, rescale
@@ -413,7 +453,7 @@ class FreeSeg(MaskFormer):
         """Class logits of queries, (B, T, N, C + 1), float32."""
         with self.acceleration.autocast(text.device):
             return self.panoptic_head.cls_embed(
-                query_feats, text, vocabulary.prompt_to_class
+                query_feats, text, vocabulary
             ).float()
 
     def clip_scores(
@@ -451,8 +491,16 @@ class FreeSeg(MaskFormer):
         batch_inputs: Tensor,
         mask_logits: Tensor,
         is_relevant: Tensor | None = None,
+        last_map: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Show masks to CLIP; see :meth:`clip_scores`.
+
+        Args:
+            batch_inputs: Normalised images, (B, 3, H, W).
+            mask_logits: (B, T or 1, N, h, w).
+            is_relevant: Masks to show, (B, T, N), bool; ``None`` for all.
+            last_map: The backbone's last map of these images, if there is
+                one; a mask classifier that uses it has it computed else.
 
         Returns:
             Unit-norm embeddings, (B, T or 1, N, D), float32, and which are
@@ -467,10 +515,14 @@ class FreeSeg(MaskFormer):
                 ~is_relevant[..., None, None], PADDING_LOGIT
             )
         with self.acceleration.autocast(batch_inputs.device):
+            if not self.mask_classifier.uses_backbone_map:
+                images = self._to_rgb(batch_inputs)
+            elif last_map is None:
+                images = self.extract_feat(batch_inputs)[-1]
+            else:
+                images = last_map
             embeds, valid = self.mask_classifier(
-                self.clip,
-                self._to_rgb(batch_inputs),
-                mask_logits.flatten(1, 2),
+                self.clip, images, mask_logits.flatten(1, 2)
             )
         return (
             embeds.float().unflatten(1, (tasks, -1)),
@@ -482,7 +534,8 @@ class FreeSeg(MaskFormer):
     ) -> Tensor:
         """Compare CLIP's view of masks with text, (B, T, N, C)."""
         return self.clip.logit_scale * max_over_synonyms(
-            embeds @ text.transpose(-1, -2), vocabulary.prompt_to_class
+            beside_text(embeds, text) @ text.transpose(-1, -2),
+            vocabulary.prompt_to_class,
         )
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
@@ -499,7 +552,7 @@ class FreeSeg(MaskFormer):
             self._text(
                 self.prompt_learner, vocabulary, self.predict_options.tasks
             ),
-            vocabulary.prompt_to_class,
+            vocabulary,
         )
 
     def _text(

@@ -313,7 +313,8 @@ class TextCache:
         device = clip.text.device
         store = None if learner.training else self._store
         if store is not None:
-            stored = store.load(key, clip.embed_dim)
+            parts = learner.num_parts(learner.settings)
+            stored = store.load(key, parts * clip.embed_dim)
             if stored is not None:
                 return stored.to(device)
         with full_precision(device):

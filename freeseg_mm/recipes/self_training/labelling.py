@@ -22,7 +22,7 @@ from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
 from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.recipes.run_stamp import RunStamp, StampState, json_digest
-from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
 from freeseg_mm.utils.files import atomic_path, write_json
 from freeseg_mm.utils.image_files import check_image_file
 from freeseg_mm.utils.journal import Journal
@@ -339,7 +339,7 @@ class _UnlabelledImages(Dataset):
             key: record[key] for key in ('img_id', 'img_path', *_SIZE)
         } | {'vocabulary': self._vocabulary}
         gt = self._load_gt.transform(record | {'ori_shape': size})
-        unlabelled = torch.from_numpy(gt['gt_seg_map'] == 0)
+        unlabelled = torch.from_numpy(gt['gt_seg_map'] < FIRST_SEGMENT_ID)
         return self._pipeline(shown), unlabelled
 
 

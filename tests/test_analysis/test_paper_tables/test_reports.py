@@ -53,6 +53,7 @@ Percent, `paper / ours`; an empty place is a number that is not there.
 - \\* late, Ours, A h: the paper prints 39.8, its own numbers beside it give \
 34.7
 - ‡ late, Ours: a.json was tested with model.test_cfg.mode=clip
+- CLIP compares masks with its prompts: late, Ours
 
 ## Other results
 

@@ -49,13 +49,58 @@ def test_row(write):
     assert same_results(first, second, rows)
 
 
+LEARNED = "prompt_learner=dict(type='freeseg_mm.AdaptivePromptLearner'"
+FIXED = "dict(type='freeseg_mm.FixedPrompt')"
+
+
+@pytest.mark.parametrize(
+    ('settings', 'view'),
+    [
+        ('', 'nothing'),
+        (f'{LEARNED})', 'nothing'),
+        (f'mask_classifier={{}}, {LEARNED})', "the queries' learned prompts"),
+        (
+            f"mask_classifier={{}}, {LEARNED}, pretrained='x.pth')",
+            "the queries' learned prompts, learned first",
+        ),
+        (
+            f'mask_classifier={{}}, prompt_learner={FIXED}',
+            "the queries' fixed prompts",
+        ),
+        (
+            f'mask_classifier={{}}, {LEARNED}), '
+            f'clip_prompt={FIXED[:-1]}, _delete_=True)',
+            'its own fixed prompts',
+        ),
+        (
+            f'mask_classifier={{}}, {LEARNED}), '
+            "test_cfg=dict(ensemble=dict(mode='query'))",
+            'nothing',
+        ),
+    ],
+)
+def test_view(write, settings, view):
+    rows = write(second=f'model = dict({settings})')
+    assert rows['table1/second'].view == view
+
+
 @pytest.mark.parametrize(
     ('text', 'training', 'test'),
     [
         ('', True, True),
         ('val_evaluator = []', True, True),
         ("model = dict(test_cfg=dict(mode='clip'))", True, False),
-        ("model = dict(clip_prompt='x')", True, False),
+        (
+            "model = dict(clip_prompt={'type': 'x', '_delete_': True})",
+            True,
+            False,
+        ),
+        (
+            "custom_hooks = [dict(type='freeseg_mm.TTAPromptHook')]",
+            True,
+            False,
+        ),
+        ("custom_hooks = [dict(type='other')]", False, True),
         ("model = dict(type='y')", False, False),
         ('train_dataloader = dict(batch_size=2)', False, True),
         ("test_dataloader = dict(dataset=dict(seen='none'))", True, False),

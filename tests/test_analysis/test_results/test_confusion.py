@@ -32,6 +32,11 @@ def test_two_by_three_map():
     ]
 
 
+def test_prediction_of_no_class_is_left_out():
+    gt, pred = np.array([[0, 0, 1]]), np.array([[0, 255, 255]])
+    assert count_confusion(pred, gt, 2, VOID).tolist() == [[1, 0], [0, 0]]
+
+
 def test_rows_without_pixels_have_no_share():
     shares = row_shares(np.array([[3, 1], [0, 0]]))
     assert shares[0].tolist() == [0.75, 0.25]

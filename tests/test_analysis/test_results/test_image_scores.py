@@ -71,11 +71,13 @@ def test_scores_by_hand(make_tested, vocabulary):
         [[CAT, CAT, GRASS], [GRASS, GRASS, GRASS]],
         [[CAT, GRASS, GRASS], [GRASS, GRASS, GRASS]],
     )
-    # cat, grass by true and predicted class
-    confusion = np.diag([1, 0, 4, 0])
-    confusion[CAT, GRASS] = 1
+    # hits, predicted and true pixels: one of cat was called grass
+    class_pixels = np.array([[1, 0, 4, 0], [1, 0, 5, 0], [2, 0, 4, 0]])
     scores = image_scores(
-        sample, prediction_regions(sample), vocabulary, confusion
+        sample,
+        prediction_regions(sample, len(vocabulary)),
+        vocabulary,
+        class_pixels,
     )
     assert scores == pytest.approx(
         {
@@ -88,7 +90,7 @@ def test_scores_by_hand(make_tested, vocabulary):
 
 def test_only_what_was_predicted_is_scored(make_tested, vocabulary):
     sample = make_tested([[CAT, GRASS]], [[CAT, GRASS]])
-    predictions = prediction_regions(sample)
+    predictions = prediction_regions(sample, len(vocabulary))
     del predictions[Task.SEMANTIC], predictions[Task.PANOPTIC]
     scores = image_scores(sample, predictions, vocabulary, None)
     assert scores == {Task.INSTANCE: 100}
@@ -96,9 +98,12 @@ def test_only_what_was_predicted_is_scored(make_tested, vocabulary):
 
 def test_nothing_to_judge_is_nan(make_tested, vocabulary):
     sample = make_tested([[GRASS, GRASS]], [[GRASS, GRASS]])
-    confusion = np.diag([0, 0, 2, 0])
+    class_pixels = np.array([[0, 0, 2, 0]] * 3)
     scores = image_scores(
-        sample, prediction_regions(sample), vocabulary, confusion
+        sample,
+        prediction_regions(sample, len(vocabulary)),
+        vocabulary,
+        class_pixels,
     )
     assert np.isnan(scores[Task.INSTANCE])
     assert scores[Task.SEMANTIC] == 100

@@ -6,6 +6,7 @@ from PIL import Image
 
 from freeseg_mm.datasets.preparation.voc import prepare_voc
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.panoptic_png import BACKGROUND_ID as BG
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
 AEROPLANE, COW, TVMONITOR = 1, 10, 20
@@ -31,15 +32,17 @@ def test_gt_of_an_image(voc_tree, target):
     np.testing.assert_array_equal(
         ids,
         [
-            [0, 0, 0, 10, 10],
-            [0, 1, 0, 10, 10],
-            [0, 1, 0, 20, 0],
-            [0, 1, 0, 20, 0],
+            [BG, BG, 0, 10, 10],
+            [BG, 1, 0, 10, 10],
+            [BG, 1, BG, 20, 0],
+            [BG, 1, BG, 20, 0],
         ],
     )
     with Image.open(folder / 'semantic_val' / name) as image:
         classes = np.array(image)
-    np.testing.assert_array_equal(classes, np.where(ids, ids - 1, 255))
+    np.testing.assert_array_equal(
+        classes, np.where(np.isin(ids, [0, BG]), 255, ids - 1)
+    )
     content = json.loads((folder / 'panoptic_val.json').read_text())
     assert [a['file_name'] for a in content['annotations']] == [
         f'2007_{number:06}.png' for number in (8, 9, 10)

@@ -267,3 +267,100 @@ def test_one_line_selects_it(
 
     assert isinstance(model.mask_classifier, MaskPoolClassifier)
     assert samples[0].pred_sem_seg.sem_seg.shape == (1, 64, 64)
+
+
+# ---- FC-CLIP's way: binary ----
+
+
+def binary_masks():
+    """A whole cell, a third of one, and what a cell's middle does not see."""
+    logits = torch.full((1, 3, 12, 12), -9.0)
+    logits[0, 0, :4, :4] = 9.0
+    logits[0, 1, :4, :] = 9.0
+    logits[0, 2, 0, 0] = 9.0
+    return logits
+
+
+def test_binary_average_by_hand(build):
+    clip = build('convnext')
+    visual = clip.clip.visual
+    images = images_of(1, 3, 96, 96)
+
+    embeds, valid = MaskPoolClassifier(pooling='binary')(
+        clip, images, binary_masks()
+    )
+
+    assert valid.all()
+    with torch.no_grad():
+        cells = visual.trunk.forward_features(clip.normalize(images))[0]
+        pooled = [cells[:, 0, 0], cells[:, 0].mean(-1), torch.zeros(64)]
+        expected = visual.head(
+            visual.trunk.head.norm(
+                torch.stack(pooled)[..., None, None]
+            ).flatten(1)
+        )
+    assert_close(embeds[0], F.normalize(expected, dim=-1))
+
+
+@torch.no_grad()
+def test_binary_attention_equals_pytorchs(build_clip):
+    """One query, the mean of all cells; cells outside a mask are blocked."""
+    clip = build_clip('resnet', image_size=64)  # positions are 2 x 2
+    visual = clip.clip.visual
+    images = images_of(2, 3, 96, 96)
+    masks = binary_masks().expand(2, -1, -1, -1)
+
+    embeds, valid = MaskPoolClassifier(pooling='binary')(clip, images, masks)
+
+    assert valid.tolist() == [[True, True, False]] * 2
+    assert (embeds[:, 2] == 0).all()
+    pool = visual.attnpool
+    first, plane = pool.positional_embedding.split([1, 4])
+    plane = F.interpolate(
+        plane.T.view(1, -1, 2, 2), (3, 3), mode='bilinear'
+    ).flatten(2)
+    x = clip.normalize(images)
+    for part in ('stem', 'layer1', 'layer2', 'layer3', 'layer4'):
+        x = getattr(visual, part)(x)
+    cells = x.flatten(2).permute(2, 0, 1)
+    keys = cells + plane.permute(2, 0, 1)
+    inside = torch.zeros(2, 9, dtype=torch.bool)
+    inside[0, 0] = inside[1, :3] = True
+    pooled, _ = F.multi_head_attention_forward(
+        (cells.mean(0, keepdim=True) + first).repeat(2, 1, 1),
+        keys,
+        keys,
+        pool.c_proj.in_features,
+        pool.num_heads,
+        None,
+        torch.cat([pool.q_proj.bias, pool.k_proj.bias, pool.v_proj.bias]),
+        None,
+        None,
+        False,
+        0.0,
+        pool.c_proj.weight,
+        pool.c_proj.bias,
+        need_weights=False,
+        attn_mask=~inside,
+        use_separate_proj_weight=True,
+        q_proj_weight=pool.q_proj.weight,
+        k_proj_weight=pool.k_proj.weight,
+        v_proj_weight=pool.v_proj.weight,
+    )
+    expected = F.normalize(pooled.transpose(0, 1), dim=-1)
+    assert_close(embeds[:, :2], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['resnet', 'convnext'])
+def test_binary_without_any_mask_is_finite(kind, build):
+    embeds, valid = MaskPoolClassifier(pooling='binary')(
+        build(kind), images_of(1, 3, 96, 96), torch.full((1, 2, 24, 24), -9.0)
+    )
+    assert embeds.isfinite().all()
+    assert valid.tolist() == [[kind == 'convnext'] * 2]
+
+
+@pytest.mark.parametrize('name', ['pooling', 'source'])
+def test_unknown_ways_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} 'no' is none of"):
+        MaskPoolClassifier(**{name: 'no'})

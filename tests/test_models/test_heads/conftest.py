@@ -83,5 +83,7 @@ def texts():
 
 
 @pytest.fixture
-def prompt_to_class():
-    return (0, 1, 2, 2, 3)
+def vocabulary(tiny_vocabulary):
+    """NUM_CLASSES classes, the third with two names."""
+    assert tiny_vocabulary.prompt_to_class == (0, 1, 2, 2, 3)
+    return tiny_vocabulary

@@ -118,3 +118,20 @@ def test_unknown_mode():
         ValueError, match=r"ensemble mode 'mean' is none of \('geometric', "
     ):
         ensemble('mean')
+
+
+def test_clips_certainty_takes_from_no_object_by_hand():
+    plain = ensemble('geometric').flatten()
+
+    trusting = ensemble_scores(
+        QUERY,
+        CLIP,
+        IS_SEEN,
+        mode='geometric',
+        seen_weight=0.75,
+        unseen_weight=0.25,
+        clip_trust=0.5,
+    ).flatten()
+
+    # no-object 0.2 becomes 0.2 (1 - 0.5 * 0.9) = 0.11
+    assert_close(trusting, plain * 0.89 / OBJECT)

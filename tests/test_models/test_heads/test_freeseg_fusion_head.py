@@ -88,6 +88,17 @@ def test_semantic_sums_the_masks_of_a_class():
     assert result.sem_seg.tolist() == [[[1, 0]]]
 
 
+@pytest.mark.parametrize(('num_classes', 'void'), [(3, 255), (300, 300)])
+def test_semantic_is_void_where_no_mask_counts(num_classes, void):
+    # the only mask is hardly an object, or shows nothing on the left
+    probs = torch.zeros(1, num_classes)
+    masks = logits('99', '09')[1:]
+    assert semantic(probs, masks).sem_seg.tolist() == [[[void, void]]]
+    probs[0, 2] = 0.9
+    masks[0, 0, 0] = -1e4
+    assert semantic(probs, masks).sem_seg.tolist() == [[[void, 2]]]
+
+
 def test_semantic_in_chunks_changes_nothing(monkeypatch):
     probs, masks = torch.rand(5, 7), torch.randn(5, 6, 8)
     whole = semantic(probs, masks).sem_seg
@@ -554,3 +565,80 @@ def test_low_scores_are_left_out_by_hand():
     assert kept[0] == pytest.approx([0.9, 0.6])
     assert kept[1] == pytest.approx([0.9])
     assert kept[2] == []
+
+
+# ---- Mask2Former's own rules ----
+
+
+@pytest.mark.parametrize(
+    ('probs', 'kept'),
+    [
+        ([0.45, 0.15, 0.0], True),  # no object 0.4
+        ([0.3, 0.25, 0.0], False),  # no object 0.45
+        ([0.34, 0.33, 0.0], True),  # no object 0.33
+    ],
+)
+def test_panoptic_mask_must_beat_no_object(probs, kept):
+    _, segments = panoptic(
+        [probs],
+        logits('9999')[:, None, 0],
+        panoptic_rule='no_object',
+        object_score_thr=0.0,
+    )
+    assert len(segments) == kept
+
+
+def test_threshold_holds_beside_no_object():
+    _, segments = panoptic(
+        [[0.45, 0.15, 0.0]],
+        logits('9999')[:, None, 0],
+        panoptic_rule='no_object',
+        object_score_thr=0.5,
+    )
+    assert segments == []
+
+
+@pytest.mark.parametrize(('pixels', 'last'), [('inside', 3), ('won', 2002)])
+def test_pixels_won_outside_count_if_asked(pixels, last):
+    # of its four pixels the second mask keeps one, and wins two others
+    sem_seg, _ = panoptic(
+        [[0.9, 0, 0], [0, 0, 0.8]],
+        logits('009990', '449999').view(2, 1, 6),
+        overlap_pixels=pixels,
+        overlap_thr=0.5,
+    )
+    assert sem_seg.tolist() == [[[3, 3, 1000, 1000, 1000, last]]]
+
+
+@pytest.mark.parametrize(
+    ('most', 'labels'), [(1, []), (2, [0]), (3, [0, 2]), (6, [0, 2, 0, 2])]
+)
+def test_stuff_takes_places_among_all_classes(most, labels):
+    # by class probability 0.9 (stuff), 0.5, 0.3, 0.2, 0.1 (stuff), 0.1
+    result = instances(
+        PROBS,
+        MASKS,
+        THINGS,
+        instance_ranking='all_classes',
+        max_per_image=most,
+    )
+    assert result.labels.tolist() == labels
+    scores = [0.5 * 0.8, 0.3 * 0.6, 0.2 * 0.6, 0.1 * 0.8]
+    assert_close(result.scores, torch.tensor(scores[: len(labels)]))
+
+
+def test_what_clip_may_add_keeps_a_mask():
+    probs = torch.tensor([[[0.2, 0.4, 0.6]] * 2])
+    chosen = options(
+        [Task.SEMANTIC, Task.PANOPTIC],
+        min_object_prob=0.3,
+        object_score_thr=0.0,
+        panoptic_rule='no_object',
+    )
+
+    relevant = build().is_relevant(probs, chosen)
+    trusting = build().is_relevant(probs, chosen.override(clip_trust=0.25))
+
+    assert relevant.tolist() == [[[False, True, True], [False, False, True]]]
+    # 0.2 may become 0.4, 0.4 become 0.55
+    assert trusting.tolist() == [[[True, True, True], [False, True, True]]]

@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from freeseg_mm.structures import Vocabulary
+
 
 class Recorder(torch.nn.Module):
     """Stands where the classifier is; keeps the query features."""
@@ -17,7 +19,7 @@ class Recorder(torch.nn.Module):
 
 @torch.no_grad()
 def test_proposals_equal_mmdets_mask2former_at_every_layer(
-    build_head, build_stock_head, feats, texts, prompt_to_class
+    build_head, build_stock_head, feats, texts, vocabulary
 ):
     ours, theirs = build_head(context_interaction=None), build_stock_head()
     shared = {
@@ -30,7 +32,7 @@ def test_proposals_equal_mmdets_mask2former_at_every_layer(
     assert unexpected == []
     ours.cls_embed, theirs.cls_embed = Recorder(), torch.nn.Identity()
 
-    _, our_masks = ours(feats, texts, prompt_to_class)
+    _, our_masks = ours(feats, texts, vocabulary)
     their_queries, their_masks = theirs(feats, [])
 
     assert len(our_masks) == len(their_masks) == 3  # before, after 1 and 2
@@ -43,16 +45,16 @@ def test_proposals_equal_mmdets_mask2former_at_every_layer(
 
 @torch.no_grad()
 def test_three_tasks_at_once_equal_each_alone(
-    build_head, feats, texts, prompt_to_class
+    build_head, feats, texts, vocabulary
 ):
     head = build_head()
 
-    classes, masks = head(feats, texts, prompt_to_class)
+    classes, masks = head(feats, texts, vocabulary)
 
     assert [x.shape for x in classes] == [(2, 3, 6, 5)] * 3
     assert [x.shape for x in masks] == [(2, 3, 6, 16, 16)] * 3
     for task in range(3):
-        alone = head(feats, texts[task : task + 1], prompt_to_class)
+        alone = head(feats, texts[task : task + 1], vocabulary)
         for together, apart in zip((classes, masks), alone, strict=True):
             for layer, single in zip(together, apart, strict=True):
                 assert_close(
@@ -61,16 +63,14 @@ def test_three_tasks_at_once_equal_each_alone(
 
 
 @torch.no_grad()
-def test_images_of_a_batch_do_not_mix(
-    build_head, feats, texts, prompt_to_class
-):
+def test_images_of_a_batch_do_not_mix(build_head, feats, texts, vocabulary):
     head = build_head()
 
-    classes, masks = head.predict(feats, texts, prompt_to_class)
+    classes, masks = head.predict(feats, texts, vocabulary)
 
     for image in range(2):
         alone = head.predict(
-            [x[image : image + 1] for x in feats], texts, prompt_to_class
+            [x[image : image + 1] for x in feats], texts, vocabulary
         )
         assert_close(classes[image], alone[0][0], rtol=1e-4, atol=1e-4)
         assert_close(masks[image], alone[1][0], rtol=1e-4, atol=1e-4)
@@ -78,29 +78,29 @@ def test_images_of_a_batch_do_not_mix(
 
 @torch.no_grad()
 def test_without_interaction_all_tasks_share_their_masks(
-    build_head, feats, texts, prompt_to_class
+    build_head, feats, texts, vocabulary
 ):
     head = build_head(context_interaction=None)
 
-    classes, masks = head.predict(feats, texts, prompt_to_class)
+    classes, masks = head.predict(feats, texts, vocabulary)
 
     assert masks.shape == (2, 1, 6, 16, 16)
     assert classes.shape == (2, 3, 6, 5)
-    again = head.predict(feats, texts.flip(1), prompt_to_class)[1]
+    again = head.predict(feats, texts.flip(1), vocabulary)[1]
     assert torch.equal(masks, again)
     assert not any('context' in name for name, _ in head.named_parameters())
 
 
 @torch.no_grad()
 def test_with_interaction_the_text_moves_queries_and_mask_features(
-    build_head, feats, texts, prompt_to_class
+    build_head, feats, texts, vocabulary
 ):
     head = build_head()
     torch.nn.init.ones_(head.context_interaction.gamma)
     other = torch.nn.functional.normalize(torch.randn_like(texts), dim=-1)
 
-    before = head(feats, texts, prompt_to_class)[1]
-    after = head(feats, other, prompt_to_class)[1]
+    before = head(feats, texts, vocabulary)[1]
+    after = head(feats, other, vocabulary)[1]
 
     # The first prediction knows only the mask features, later ones also the
     # three maps.
@@ -110,14 +110,14 @@ def test_with_interaction_the_text_moves_queries_and_mask_features(
 
 @torch.no_grad()
 def test_zero_interaction_is_no_interaction(
-    build_head, feats, texts, prompt_to_class
+    build_head, feats, texts, vocabulary
 ):
     plain, guided = build_head(context_interaction=None), build_head()
     guided.load_state_dict(plain.state_dict(), strict=False)
     torch.nn.init.zeros_(guided.context_interaction.gamma)
 
-    plain_classes, plain_masks = plain.predict(feats, texts, prompt_to_class)
-    classes, masks = guided.predict(feats, texts, prompt_to_class)
+    plain_classes, plain_masks = plain.predict(feats, texts, vocabulary)
+    classes, masks = guided.predict(feats, texts, vocabulary)
 
     assert_close(masks, plain_masks.expand(-1, 3, -1, -1, -1))
     assert_close(classes, plain_classes)
@@ -125,17 +125,17 @@ def test_zero_interaction_is_no_interaction(
 
 @torch.no_grad()
 def test_last_layer_only_is_the_last_of_all(
-    build_head, feats, texts, prompt_to_class
+    build_head, feats, texts, vocabulary
 ):
     head = build_head()
 
-    frame_stride = head(feats, texts, prompt_to_class)
-    last = head(feats, texts, prompt_to_class, every_layer=False)
+    frame_stride = head(feats, texts, vocabulary)
+    last = head(feats, texts, vocabulary, every_layer=False)
 
     for all_layers, only in zip(frame_stride, last, strict=True):
         assert len(only) == 1
         assert torch.equal(only[0], all_layers[-1])
-    classes, masks = head.predict(feats, texts, prompt_to_class)
+    classes, masks = head.predict(feats, texts, vocabulary)
     assert torch.equal(classes, frame_stride[0][-1])
     assert torch.equal(masks, frame_stride[1][-1])
 
@@ -146,7 +146,8 @@ def test_any_number_of_classes(build_head, feats):
 
     for count in (1, 7, 300):
         text = torch.nn.functional.normalize(torch.randn(1, count, 16), dim=-1)
-        classes, _ = head.predict(feats, text, tuple(range(count)))
+        words = Vocabulary.from_names(map(str, range(count)))
+        classes, _ = head.predict(feats, text, words)
         assert classes.shape == (2, 1, 6, count + 1)
 
 

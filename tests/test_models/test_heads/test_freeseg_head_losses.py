@@ -8,7 +8,15 @@ from mmengine.structures import InstanceData
 from torch.testing import assert_close
 
 from freeseg_mm.models.heads import freeseg_head as module
-from freeseg_mm.structures import TaskTargets
+from freeseg_mm.structures import (
+    BACKGROUND_SEGMENT_ID,
+    FIRST_SEGMENT_ID,
+    Task,
+    TaskTargets,
+    Vocabulary,
+    task_targets,
+)
+from freeseg_mm.utils.divergence import DivergedError
 
 
 def centres(*pixels, size=4):
@@ -125,13 +133,38 @@ def test_point_between_labelled_and_unlabelled_pixels_does_not_count(
     valid[0, :, 2:] = False
     logits = torch.randn(1, 4, 4)
     masks = torch.ones(1, 4, 4, dtype=torch.bool)
-    # half way from column 1 to the ignored column 2
-    sample_at(head, torch.tensor([[[0.5, 0.375]]]))
+    sample_at(head, centres((0, 0)))
+    without = head._mask_losses(logits, masks, valid)
+    # the second lies half way from column 1 to the ignored column 2
+    sample_at(head, torch.tensor([[[0.125, 0.125], [0.5, 0.375]]]))
 
     loss_mask, loss_dice = head._mask_losses(logits, masks, valid)
 
-    assert loss_mask == 0
-    assert loss_dice == 0
+    assert_close(loss_mask, without[0] / 2)
+    assert_close(loss_dice, without[1])
+
+
+def test_masks_without_a_labelled_point_get_points_on_labelled_pixels(
+    build_head, sample_at
+):
+    # One labelled pixel, next to which the only drawn point lies.
+    head = build_head()
+    valid = torch.zeros(2, 4, 4, dtype=torch.bool)
+    valid[:, 1, 2] = True
+    logits = torch.zeros(2, 4, 4)
+    logits[0, 1, 2] = math.log(3)
+    masks = torch.zeros(2, 4, 4, dtype=torch.bool)
+    masks[0, 1, 2] = True
+    sample_at(head, centres((0, 0)))
+
+    loss_mask, loss_dice = head._mask_losses(logits, masks, valid)
+
+    # p = 0.75 inside and 0.5 outside; see test_mask_losses_by_hand
+    inside = 0.25 * 0.25**2 * math.log(4 / 3)
+    outside = 0.75 * 0.5**2 * math.log(2)
+    assert loss_mask.item() == pytest.approx(20 * (inside + outside) / 2)
+    dice = (1 - 2.5 / 2.75) + (1 - 1 / 1.5)
+    assert loss_dice.item() == pytest.approx(5 * dice / 2)
 
 
 def test_classification_by_hand(build_head, match_at, sample_at):
@@ -162,12 +195,12 @@ def test_classification_by_hand(build_head, match_at, sample_at):
 
 
 def test_losses_of_every_layer_have_mmdets_names(
-    build_head, feats, texts, prompt_to_class
+    build_head, feats, texts, vocabulary
 ):
     head = build_head()
 
     losses = head.loss(
-        feats, texts[:1], prompt_to_class, [targets([0, 1], halves(64))] * 2
+        feats, texts[:1], vocabulary, [targets([0, 1], halves(64))] * 2
     )
 
     names = ['loss_cls', 'loss_mask', 'loss_dice']
@@ -400,17 +433,156 @@ def test_empty_query_is_no_query_on_unlabelled_pixels(build_head, match_at):
     assert ignored.tolist() == [False, False]
 
 
+@pytest.mark.parametrize(
+    ('id_', 'raises'),
+    [(BACKGROUND_SEGMENT_ID, True), (0, False), (255, False)],
+    ids=['background', 'void', 'padding'],
+)
+def test_mask_over_background_costs_and_over_unlabelled_pixels_does_not(
+    build_head, id_, raises
+):
+    # the same points whatever the logits
+    head = build_head(
+        train_cfg={'num_points': 500, 'importance_sample_ratio': 0.0}
+    )
+    segment_map = torch.full((16, 16), id_)
+    segment_map[:, :8] = FIRST_SEGMENT_ID
+    image = task_targets(
+        segment_map,
+        [{'id': FIRST_SEGMENT_ID, 'label': 1, 'iscrowd': 1, 'exact': 1}],
+        Vocabulary.from_names(['cow', 'bird'], things=['cow', 'bird']),
+        Task.SEMANTIC,
+    )
+    fits = torch.full((1, 1, 16, 16), -9.0)
+    fits[..., :8] = 9.0
+    spills = fits.clone()
+    spills[..., 4:12, 10:] = 9.0
+    nothing = torch.full((1, 1, 16, 16), -9.0)
+    nothing[..., 10:] = 9.0
+    class_logits = torch.zeros(1, 1, 3)
+
+    def losses(mask_logits, image):
+        torch.manual_seed(0)
+        return head._loss_by_feat_single(
+            class_logits, mask_logits, [image], [{}]
+        )
+
+    for i in (1, 2):  # focal and dice
+        more = losses(spills, image)[i] - losses(fits, image)[i]
+        assert (more > 0.1) if raises else (more == 0)
+    # a query there learns that it shows no object, or is left alone
+    image.labels, image.masks = image.labels[:0], image.masks[:0]
+    assert (losses(nothing, image)[0] > 0) == raises
+
+
+# ---- specks, strips, numbers that are none ----------------------------------
+
+
+@pytest.mark.parametrize('shape', [(1, 25), (25, 1), (1, 1), (2, 2)], ids=str)
+def test_match_on_specks_and_strips_is_by_mask(build_head, shape):
+    head = build_head(train_cfg={'num_points': 40})
+    valid = torch.zeros(32, 32, dtype=torch.bool)
+    valid[3 : 3 + shape[0], 5 : 5 + shape[1]] = True
+    mask_logits = torch.full((3, 32, 32), -9.0)
+    mask_logits[1] = torch.where(valid, 9.0, -9.0)
+
+    for seed in range(20):
+        torch.manual_seed(seed)
+        queries, objects, _ = head._match(
+            torch.zeros(3, 3), mask_logits, targets([0], valid[None], valid)
+        )
+        assert (queries.tolist(), objects.tolist()) == ([1], [0])
+
+
+def test_match_where_nothing_is_labelled_is_by_class(build_head):
+    head = build_head()
+    class_logits = torch.tensor([[0.0, 1, 0], [0, 0, 1], [2, 0, 0]])
+    nothing = torch.zeros(16, 16, dtype=torch.bool)
+
+    queries, objects, _ = head._match(
+        class_logits,
+        torch.randn(3, 16, 16),
+        targets([0, 1], nothing.expand(2, -1, -1), nothing),
+    )
+
+    assert dict(zip(objects.tolist(), queries.tolist(), strict=True)) == {
+        0: 2,
+        1: 0,
+    }
+
+
+def random_targets(count, size, classes):
+    """Images of which a strip, a speck, a pixel or nothing is labelled."""
+    images = []
+    for kind in torch.randint(5, (count,)).tolist():
+        low, high = torch.randint(1, size, (2,)).sort().values.tolist()
+        at = torch.randint(size, (2,)).tolist()
+        shape = [(1, high), (high, 1), (1, 1), (1 + low % 5, 1 + high % 5)]
+        height, width = [*shape, (0, 0)][kind]
+        valid = torch.zeros(size, size, dtype=torch.bool)
+        valid[at[0] : at[0] + height, at[1] : at[1] + width] = True
+        parts = valid & (torch.rand(2, 1, 1) * torch.rand(size, size) > 0.2)
+        parts[1] &= ~parts[0]
+        parts = parts[parts.flatten(1).any(1)]
+        labels = torch.randint(classes, (len(parts),))
+        images.append(targets(labels.tolist(), parts, valid))
+    return images
+
+
+def test_losses_of_any_labelled_shape_are_finite(build_head):
+    head = build_head(train_cfg={'num_points': 24})
+    torch.manual_seed(0)
+    per_batch = 100
+    for _ in range(10_000 // per_batch):
+        class_logits = torch.randn(per_batch, 4, 4, requires_grad=True)
+        mask_logits = torch.randn(per_batch, 4, 8, 8, requires_grad=True)
+        batch = random_targets(per_batch, 32, 3)
+
+        losses = head._loss_by_feat_single(
+            class_logits, mask_logits, batch, [{}] * per_batch
+        )
+        sum(losses).backward()
+
+        assert all(loss.isfinite() for loss in losses)
+        assert class_logits.grad.isfinite().all()
+        assert mask_logits.grad.isfinite().all()
+        # every image with a mask teaches it
+        learned = mask_logits.grad.flatten(1).any(1).tolist()
+        assert learned == [len(image.labels) > 0 for image in batch]
+
+
+@pytest.mark.parametrize(
+    ('where', 'number'),
+    [('classes', math.nan), ('classes', math.inf), ('masks', math.nan)],
+)
+def test_diverged_network_ends_in_a_sentence(build_head, where, number):
+    head = build_head()
+    logits = {
+        'classes': torch.zeros(1, 6, 5),
+        'masks': torch.zeros(1, 6, 16, 16),
+    }
+    logits[where][:] = number
+
+    with pytest.raises(DivergedError, match='matching costs .*lower learning'):
+        head._loss_by_feat_single(
+            logits['classes'],
+            logits['masks'],
+            [targets([0, 3], halves())],
+            [{}],
+        )
+
+
 # ---- images without masks ---------------------------------------------------
 
 
 @pytest.mark.parametrize('counts', [(0, 0), (0, 2)], ids=['both', 'one'])
 def test_images_without_masks_keep_every_parameter_in_the_graph(
-    build_head, feats, texts, prompt_to_class, counts
+    build_head, feats, texts, vocabulary, counts
 ):
     head = build_head()
     batch = [targets([0, 1][:n], halves(64)[:n]) for n in counts]
 
-    losses = head.loss(feats, texts[:1], prompt_to_class, batch)
+    losses = head.loss(feats, texts[:1], vocabulary, batch)
     sum(losses.values()).backward()
 
     assert all(loss.isfinite() for loss in losses.values())

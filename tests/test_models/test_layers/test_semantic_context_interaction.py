@@ -236,3 +236,36 @@ def test_heads_must_divide_the_width():
             attention_channels=8,
             num_heads=3,
         )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('count', [1, FEW, MANY])
+def test_as_the_equations_are_written(maps, count):
+    """Eq. 7 to 9 with nothing around them: no norm, residual or scale."""
+    module = SemanticContextInteraction(
+        feat_channels=maps[0].shape[1],
+        embed_dim=TEXT,
+        attention_channels=16,
+        num_heads=2,
+        residual=False,
+        norms=False,
+        layer_scale=None,
+    ).eval()
+    texts = random_texts(count)
+
+    enhanced = module(maps, texts)
+
+    assert {name.split('.')[0] for name, _ in module.named_parameters()} == {
+        'query', 'key', 'value', 'output',
+    }  # fmt: skip
+    for feature_map, result in zip(maps, enhanced, strict=True):
+        pixels = feature_map[0].flatten(1).T
+        query, key = module.query(pixels), module.key(texts[0])
+        value = module.value(texts[0])
+        heads = [
+            (query[:, part] @ key[:, part].T / 8**0.5).softmax(1)
+            @ value[:, part]
+            for part in (slice(0, 8), slice(8, 16))
+        ]
+        expected = module.output(torch.cat(heads, dim=1)).T
+        assert_close(result[0, 0].flatten(1), expected, rtol=1e-4, atol=1e-5)

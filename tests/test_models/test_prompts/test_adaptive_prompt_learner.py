@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from freeseg_mm.models import AdaptivePromptLearner
+from freeseg_mm.models.prompts import beside_text
 from freeseg_mm.structures import Task, Vocabulary
 
 NAMES = ['cat', 'traffic light']
@@ -254,3 +255,99 @@ def test_unknown_fusion():
 def test_negative_count(count):
     with pytest.raises(ValueError, match=f'at least 0, got .*{count}=-1'):
         build(**{count: -1})
+
+
+AROUND = {
+    'task_first': (
+        ['in this', 'TASK', 'scene', 'START', 'a photo', 'NAME', 'of', '.']
+    ),
+    'start_first': (
+        ['START', 'in this', 'TASK', 'scene', 'a photo', 'NAME', 'of', '.']
+    ),
+    'embed': ['START', 'a photo', 'NAME', 'of', '.'],
+}
+
+
+@pytest.mark.parametrize('fusion', list(AROUND))
+@pytest.mark.parametrize('names', [NAMES, NAMES[1:]], ids=['two', 'one'])
+def test_vectors_stand_around_names(
+    fusion, names, spelled, tiny_clip, read, words
+):
+    learner = spelled(fusion=fusion, placement='around')
+    vocabulary = Vocabulary.from_names(names)
+
+    embeds = learner(tiny_clip.text, vocabulary, list(Task))
+
+    for row, task_name in zip(embeds, TASK_NAMES, strict=True):
+        filled = [
+            [
+                {'TASK': task_name, 'NAME': name}.get(part, part)
+                for part in AROUND[fusion]
+            ]
+            for name in names
+        ]
+        expected = read(*([*parts, 'END'] for parts in filled))
+        torch.testing.assert_close(row, expected)
+    for name, parts in zip(names, filled, strict=True):
+        tokens = sum(len(words[part]) for part in parts)
+        length = learner.prompt_length(tiny_clip.text, name, Task.PANOPTIC)
+        assert length == tokens + 1
+
+
+@pytest.mark.parametrize('placement', ['before', 'around'])
+def test_all_vectors_learn_wherever_they_stand(placement, tiny_clip):
+    learner = build(fusion='concat', placement=placement)
+
+    learner(tiny_clip.text, VOCABULARY, list(Task))[..., :3].sum().backward()
+    learner(tiny_clip.text, VOCABULARY, list(Task))[..., -3:].sum().backward()
+
+    for parameter in (learner.class_prompt, learner.task_prompt):
+        assert (parameter.grad != 0).any(1).all()
+
+
+def test_concatenation_is_class_beside_task(spelled, tiny_clip, read):
+    learner = spelled(fusion='concat')
+
+    embeds = learner(tiny_clip.text, VOCABULARY, list(Task))
+
+    classes = read(
+        *(['START', CLASS_VECTORS, name, '.', 'END'] for name in NAMES)
+    )
+    for row, task_name in zip(embeds, TASK_NAMES, strict=True):
+        task = read(['START', TASK_VECTORS, task_name, 'END'])
+        expected = torch.cat([classes, task.expand(2, -1)], 1) / 2**0.5
+        torch.testing.assert_close(row, expected)
+    images = torch.nn.functional.normalize(torch.randn(4, 16), dim=-1)
+    torch.testing.assert_close(
+        beside_text(images, embeds) @ embeds.mT,
+        (images @ classes.T).expand(3, -1, -1),
+    )
+    assert torch.equal(beside_text(images, classes), images)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'parts'),
+    [
+        ({}, 1),
+        ({'fusion': 'concat'}, 2),
+        ({'fusion': 'concat', 'use_task_prompt': False}, 1),
+        ({'fusion': 'embed'}, 1),
+    ],
+)
+def test_parts_are_known_before_and_after_building(settings, parts):
+    assert AdaptivePromptLearner.num_parts(settings) == parts
+    learner = build(**settings)
+    assert learner.num_parts(learner.settings) == parts
+
+
+def test_pretrained_is_short_for_frozen_prompts_of_a_file():
+    learner = build(pretrained='prompts.pth')
+    assert learner.init_cfg == {
+        'type': 'Pretrained',
+        'checkpoint': 'prompts.pth',
+    }
+    assert not any(p.requires_grad for p in learner.parameters())
+    with pytest.raises(ValueError, match='both name where'):
+        build(pretrained='a.pth', init_cfg={'type': 'Pretrained'})
+    with pytest.raises(ValueError, match="'behind' is none of"):
+        build(placement='behind')

@@ -82,6 +82,53 @@ def test_prompt_length_counts_start_and_end(tiny_clip):
 @pytest.mark.parametrize('template', ['no place', '{} and {}', '{', '{0}'])
 @pytest.mark.parametrize('field', ['class_template', 'task_template'])
 def test_template_without_exactly_one_place(field, template):
-    message = f'expected a template with one {{}}, got {template!r}'
+    message = (
+        f'expected a template with one {{}}, got {template!r} '
+        "(sets of class templates are ['imagenet80', 'vild14'])"
+    )
     with pytest.raises(ValueError, match=f'^{re.escape(message)}$'):
         FixedPrompt(**{field: template})
+
+
+@pytest.mark.parametrize(
+    ('templates', 'count'),
+    [(('a {}.', 'the {}', '{}!'), 3), ('vild14', 14), ('imagenet80', 80)],
+)
+def test_several_sentences_are_averaged(
+    templates, count, tiny_clip, open_clip_twin
+):
+    prompt = FixedPrompt(class_template=templates, task_template=None)
+
+    embeds = prompt(tiny_clip.text, VOCABULARY, [Task.SEMANTIC])
+
+    model, tokenizer = open_clip_twin
+    sentences = prompt.class_template.split('\n')
+    assert len(set(sentences)) == count
+    by_sentence = [
+        model.encode_text(
+            tokenizer([sentence.replace('{}', name) for name in NAMES]),
+            normalize=True,
+        )
+        for sentence in sentences
+    ]
+    expected = torch.nn.functional.normalize(
+        torch.stack(by_sentence).mean(0), dim=-1
+    )
+    torch.testing.assert_close(embeds[0], expected, rtol=0, atol=1e-5)
+
+
+def test_sets_of_sentences_are_told_apart():
+    one, two = (FixedPrompt(class_template=x) for x in ('vild14', '{}'))
+    assert one.settings['class_template'].startswith('a photo of a {}.\nThis')
+    assert two.settings['class_template'] == '{}'
+
+
+def test_longest_sentence_counts(tiny_clip):
+    prompt = FixedPrompt(class_template=['{}', 'a big {}'], task_template=None)
+    # start, a, big, cat, end
+    assert prompt.prompt_length(tiny_clip.text, 'cat', Task.SEMANTIC) == 5
+
+
+def test_no_sentence_is_refused():
+    with pytest.raises(ValueError, match='at least one class_template'):
+        FixedPrompt(class_template=[])

@@ -69,6 +69,7 @@ def test_notes_stand_where_those_of_runs_do(learned, tiny_vocabulary):
     assert notes['prompt_learner'] == {
         'use_task_prompt': True,
         'fusion': 'task_first',
+        'placement': 'before',
     }
 
 
@@ -202,7 +203,7 @@ def test_absent_file_is_named(build):
     with pytest.raises(
         FileNotFoundError,
         match=r"no file of learned prompts '.*prompts\.pth'; make it with "
-        r'tools/pretrain_prompts\.py',
+        r'freeseg-mm prompts pretrain',
     ):
         build()
 

@@ -722,9 +722,9 @@ def test_a_step_against_few_negatives_reads_fewer_names(
         names.append(vocabulary.names)
         return encode(text_tower, vocabulary, tasks)
 
-    def judged(feats, text, prompt_to_class, batch_targets):
+    def judged(feats, text, vocabulary, batch_targets):
         targets.extend(batch_targets)
-        return loss(feats, text, prompt_to_class, batch_targets)
+        return loss(feats, text, vocabulary, batch_targets)
 
     monkeypatch.setattr(model.prompt_learner, 'forward', encoded)
     monkeypatch.setattr(model.panoptic_head, 'loss', judged)

@@ -1,0 +1,1 @@
+"""Public weights: fetched, converted, and used by their names."""

@@ -1,0 +1,2 @@
+from inference_fixtures import *  # noqa: F403
+from zoo_fixtures import *  # noqa: F403
