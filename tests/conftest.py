@@ -203,7 +203,12 @@ def tiny_config(repo, tiny_clip_config):
                 },
                 'train_cfg': {'num_points': 64},
                 # Random weights do not tell objects from anything else.
-                'test_cfg': {'min_object_prob': 0.0},
+                'test_cfg': {
+                    'min_object_prob': 0.0,
+                    # random weights are sure of nothing
+                    'panoptic_rule': 'score',
+                    'object_score_thr': 0.5,
+                },
             }
         }
     )
@@ -386,3 +391,9 @@ def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
     # the second it starts in: two runs of one second would share them.
     config.experiment_name = tmp_path.name
     return config
+
+
+@pytest.fixture
+def private_urls(monkeypatch):
+    """Let URLs lead to a server of the test."""
+    monkeypatch.setenv('FREESEG_MM_PRIVATE_URLS', '1')

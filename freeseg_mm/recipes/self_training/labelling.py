@@ -27,6 +27,7 @@ from freeseg_mm.utils.files import atomic_path, write_json
 from freeseg_mm.utils.image_files import check_image_file
 from freeseg_mm.utils.journal import Journal
 from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.utils.panoptic_png import (
     decode_panoptic_png,
     encode_panoptic_png,
@@ -182,6 +183,8 @@ class Labelling:
             'tasks': ['panoptic'],
             'object_score_thr': min(_COMPETING_SCORE, self.settings.score_thr),
             'overlap_thr': self.settings.overlap_thr,
+            # a label has a threshold of its own, which was measured
+            'panoptic_rule': 'score',
             'min_object_prob': 0.0,
             # prompts that were tuned on earlier images would depend on
             # where a run was interrupted
@@ -448,8 +451,7 @@ def _draw_pictures(
             for info in annotation['segments_info']
         ]
         record = dataset.get_data_info(index)
-        with Image.open(record['img_path']) as file:
-            image = np.asarray(file.convert('RGB'))
+        image = read_rgb(record['img_path'])
         view = {Task.PANOPTIC: TaskRegions(regions, ids == 0)}
         picture = panel(image, {'pseudo labels': view}, dataset.vocabulary)
         name = str(record['img_id']).replace('/', '_')
