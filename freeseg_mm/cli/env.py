@@ -50,7 +50,6 @@ def collect_env() -> dict[str, str]:
         folders of configs and caches, and what mmengine's ``collect_env``
         says of Python, compilers and devices.
     """
-    home = os.environ.get('FREESEG_MM_HOME')
     found = {'freeseg_mm': f'{__version__}, files in {PACKAGE_FILES}'}
     distributions = metadata.packages_distributions()
     for name in _PACKAGES:
@@ -58,7 +57,7 @@ def collect_env() -> dict[str, str]:
     found['OpenMMLab'] = _attempt(_check_openmmlab)
     found['mmcv.ops'] = _attempt(_describe_ops)
     found['CLIP cache'] = _attempt(_describe_clip_caches)
-    found['FREESEG_MM_HOME'] = home or 'not set'
+    found['FREESEG_MM_HOME'] = _attempt(_describe_home)
     try:
         by_mmengine = import_module('mmengine.utils.dl_utils').collect_env()
     except Exception as error:
@@ -95,6 +94,14 @@ def _describe_ops() -> str:
         f'load, compiled by {ops.get_compiler_version()}, '
         f'CUDA {ops.get_compiling_cuda_version()}'
     )
+
+
+def _describe_home() -> str:
+    """Folder of the zoo, and whether the variable says so."""
+    from freeseg_mm.zoo.models import zoo_home
+
+    is_set = os.environ.get('FREESEG_MM_HOME')
+    return str(zoo_home()) if is_set else f'not set, so {zoo_home()}'
 
 
 def _describe_clip_caches() -> str:
