@@ -386,3 +386,9 @@ def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
     # the second it starts in: two runs of one second would share them.
     config.experiment_name = tmp_path.name
     return config
+
+
+@pytest.fixture
+def private_urls(monkeypatch):
+    """Let URLs lead to a server of the test."""
+    monkeypatch.setenv('FREESEG_MM_PRIVATE_URLS', '1')

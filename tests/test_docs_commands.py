@@ -17,14 +17,23 @@ from freeseg_mm.utils.run_config import check_options
 
 # Programs that are not ours; the rest of their line is not checked. Targets
 # of `make` are, in test_docs.py.
-OTHERS = {'for', 'done', 'ln', 'make', 'pip', 'source', 'tensorboard'}
+OTHERS = {
+    'export',
+    'for',
+    'done',
+    'ln',
+    'make',
+    'pip',
+    'source',
+    'tensorboard',
+}
 PYTHONS_OWN = {'-', '-m'}  # a program from standard input, a module
 
 
 def commands_of(text):
     """Split lines as a shell does; heredocs are left out."""
     variables, commands, pending, end = {}, [], '', None
-    text = re.sub(r'\$\([^)]*\)', 'FILE', text)
+    text = re.sub(r'\$\((?:[^()]|\([^)]*\))*\)', 'FILE', text)
     for line in text.replace('\\\n', ' ').splitlines():
         if end is not None:
             end = None if line == end else end
@@ -100,6 +109,7 @@ def tool_of(words):
     if words[0] == 'python':
         words = words[1:]
     script, *arguments = words
+    script = re.sub(r'.+/(?=tools/)', '', script)  # of an installed package
     if script == 'tools/dist_train.sh':
         config, _, *rest = arguments
         return 'tools/train.py', [config, *rest]

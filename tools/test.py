@@ -9,6 +9,8 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from freeseg_mm.cli.main import user_errors
+from freeseg_mm.engine.checkpoint import WeightsInfo
+from freeseg_mm.engine.compatibility_hook import model_of
 from freeseg_mm.evaluation.results import write_results
 from freeseg_mm.utils.run_config import (
     add_run_arguments,
@@ -45,8 +47,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_runner(args: argparse.Namespace) -> Runner:
-    if not Path(args.checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
+    weights = WeightsInfo.read(Path(args.checkpoint))
     if args.out is not None and args.out.suffix != '.json':
         raise ValueError(f'--out {args.out}: expected a name ending in .json')
     config = read_run_config(args)
@@ -59,6 +60,7 @@ def build_runner(args: argparse.Namespace) -> Runner:
     init_distributed_on_cpu(config)
     runner = Runner.from_cfg(config)
     _ = runner.test_loop  # builds the data, which may be missing
+    weights.check(model_of(runner))  # mmengine would skip what does not fit
     return runner
 
 

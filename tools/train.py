@@ -2,12 +2,15 @@
 """Train: python tools/train.py CONFIG [options]."""
 
 import argparse
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from freeseg_mm.cli.main import user_errors
+from freeseg_mm.engine.checkpoint import WeightsInfo, latest_checkpoint
+from freeseg_mm.engine.compatibility_hook import model_of
 from freeseg_mm.utils.divergence import DivergedError
 from freeseg_mm.utils.run_config import (
     add_run_arguments,
@@ -49,6 +52,15 @@ def apply_training_options(config: Config, args: argparse.Namespace) -> None:
     if args.resume is not None:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
+    work_dir = Path(config.work_dir)
+    if (
+        config.get('resume')
+        and config.get('load_from') is None
+        and (work_dir / 'last_checkpoint').exists()
+    ):
+        latest = latest_checkpoint(work_dir)
+        config.resume = latest is not None
+        config.load_from = latest and str(latest)
 
 
 def build_runner(args: argparse.Namespace) -> Runner:
@@ -56,6 +68,9 @@ def build_runner(args: argparse.Namespace) -> Runner:
     apply_training_options(config, args)
     init_distributed_on_cpu(config)
     runner = Runner.from_cfg(config)
+    if config.get('resume') and config.get('load_from'):
+        weights = WeightsInfo.read(Path(config.load_from))
+        weights.check(model_of(runner))  # mmengine skips what does not fit
     _ = runner.train_loop  # builds the data, which may be missing
     return runner
 

@@ -25,5 +25,7 @@ __all__ = list(_PLACES)
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f'module {__name__!r} has no {name!r}')
+    if _PLACES[name] in ('inferencer', 'mmlab_interop'):
+        importlib.import_module('freeseg_mm.registry')  # checks OpenMMLab
     module = importlib.import_module(f'{__name__}.{_PLACES[name]}')
     return getattr(module, name)

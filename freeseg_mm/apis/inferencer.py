@@ -281,32 +281,50 @@ class FreeSegInferencer:
         options: PredictOptions,
     ) -> Iterator[ImageResult | ImageError]:
         while batch := list(islice(inputs, batch_size)):
-            images = [x for x in batch if isinstance(x, InputImage)]
-            results = iter(self._predict(images, vocabulary, options))
-            for image in batch:
+            packed = [self._pack(image, vocabulary) for image in batch]
+            ready = [x for x in packed if not isinstance(x, ImageError)]
+            results = iter(self._predict(ready, vocabulary, options))
+            for image in packed:
                 if isinstance(image, ImageError):
                     yield image
                 else:
                     yield next(results)
 
+    def _pack(
+        self, image: InputImage | ImageError, vocabulary: Vocabulary
+    ) -> tuple[InputImage, dict[str, Any]] | ImageError:
+        """Bring an image to the network's size, unless it defies that."""
+        if isinstance(image, ImageError):
+            return image
+        try:
+            packed = self._pipeline({'img': image.pixels, 'img_id': 0})
+        # transforms, and OpenCV in them, raise what they like
+        except Exception as error:
+            reason = str(error).partition('\n')[0] or type(error).__name__
+            height, width = image.pixels.shape[:2]
+            return ImageError(
+                image.source,
+                f'{image.source}: the test pipeline refuses an image of '
+                f'{width} x {height} ({reason})',
+            )
+        sample = packed['data_samples']
+        sample.set_metainfo({'vocabulary': vocabulary})
+        if self._max_side is not None:
+            size = fitting(sample.ori_shape, self._max_side)
+            sample.set_metainfo({'ori_shape': size})
+        return image, packed
+
     @torch.no_grad()
     def _predict(
         self,
-        images: Sequence[InputImage],
+        ready: Sequence[tuple[InputImage, dict[str, Any]]],
         vocabulary: Vocabulary,
         options: PredictOptions,
     ) -> list[ImageResult]:
-        if not images:
+        if not ready:
             return []
-        inputs = []
-        for image in images:
-            packed = self._pipeline({'img': image.pixels, 'img_id': 0})
-            sample = packed['data_samples']
-            sample.set_metainfo({'vocabulary': vocabulary})
-            if self._max_side is not None:
-                size = fitting(sample.ori_shape, self._max_side)
-                sample.set_metainfo({'ori_shape': size})
-            inputs.append(packed)
+        images = [image for image, _ in ready]
+        inputs = [packed for _, packed in ready]
         tuner = options.tuner
         before = 0 if tuner is None else tuner.counts.queries
         with self._turn:

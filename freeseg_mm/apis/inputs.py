@@ -10,8 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 import mmcv
 import numpy as np
-from mmengine import fileio
 from PIL import ExifTags, Image, ImageOps
+
+from freeseg_mm.utils.fetch import fetch
+from freeseg_mm.utils.open_image import open_image, require_whole_bytes
 
 OneImage: TypeAlias = str | Path | np.ndarray | Image.Image
 Images: TypeAlias = OneImage | Iterable[OneImage]
@@ -104,7 +106,11 @@ def read_image(
             pixels = np.ascontiguousarray(pixels[..., ::-1])
         return InputImage(source, pixels)
     if isinstance(entry, Image.Image):
-        return InputImage(source, _from_pillow(entry))
+        try:
+            return InputImage(source, _from_pillow(entry))
+        # it may be a file that was opened and not read yet
+        except Exception as error:
+            raise ValueError(f'{source}: {error}') from error
     return _decode(_read_bytes(str(entry)), source)
 
 
@@ -170,19 +176,22 @@ def local_path(name: str) -> Path:
 
 
 def _read_bytes(name: str) -> bytes:
+    if is_remote(name):
+        content = BytesIO()
+        fetch(name, content)
+        return content.getvalue()
     try:
-        if is_remote(name):
-            return fileio.get(name)
         return local_path(name).read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'no such file: {name}') from None
-    except OSError as error:  # the network's errors are of this kind, too
+    except OSError as error:
         raise ValueError(f'cannot read {name}: {error}') from error
 
 
 def _decode(content: bytes, source: str) -> InputImage:
     try:
-        with Image.open(BytesIO(content)) as image:
+        with open_image(BytesIO(content)) as image:
+            require_whole_bytes(image)
             notes = _notes(image)
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 1
             # OpenCV fills up a JPEG that was cut short, Pillow does not.
@@ -199,18 +208,9 @@ def _decode(content: bytes, source: str) -> InputImage:
                 pixels = mmcv.imfrombytes(content)
             if pixels is None:
                 pixels = _from_pillow(image)
-    # Pillow reports damage as any of these
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:
-        reason = str(error)
-        if 'cannot identify' in reason:
-            reason = f'the file begins with {content[:16]!r}'
+    except ValueError as error:
         raise ValueError(
-            f'{source}: not an image that can be read, or damaged ({reason})'
+            f'{source}: not an image that can be read, or damaged ({error})'
         ) from error
     return InputImage(source, pixels, notes)
 
@@ -229,6 +229,7 @@ def _notes(image: Image.Image) -> tuple[str, ...]:
 
 
 def _from_pillow(image: Image.Image) -> np.ndarray:
+    require_whole_bytes(image)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I;16'):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

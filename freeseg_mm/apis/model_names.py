@@ -4,8 +4,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from freeseg_mm.engine.checkpoint import WeightsInfo
-from freeseg_mm.utils.files import config_roots
+from freeseg_mm.engine.checkpoint import WeightsInfo, latest_checkpoint
+from freeseg_mm.utils.package_files import config_roots
 from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.zoo.models import (
     best_zoo_model,
@@ -15,6 +15,7 @@ from freeseg_mm.zoo.models import (
 
 DEMO = 'demo'
 _DEMO_CONFIG = 'work_dirs/demo/config.py'
+_WEIGHTS = ('.pth', '.pt', '.ckpt', '.bin', '.safetensors')
 
 
 def model_names() -> list[str]:
@@ -71,10 +72,10 @@ def find_config(
     if isinstance(name, Config):
         return name, given
     path = Path(name)
-    if path.suffix == '.pth':
+    if path.suffix in _WEIGHTS:
         weights = given or _existing(path)
         return WeightsInfo.read(_existing(path)).config(), weights
-    if path.is_file():
+    if path.suffix == '.py' or path.is_file():
         return read_config(path), given
     if path.suffix == '.py':
         raise FileNotFoundError(f'no config file {str(name)!r}')
@@ -93,7 +94,7 @@ def find_config(
     raise FileNotFoundError(
         f'no model {str(name)!r}: neither a config file, nor a checkpoint '
         f'(.pth), nor one of the short names {model_names()}'
-        + ('; run `make demo` first' if str(name) == DEMO else '')
+        + ('; run `freeseg-mm demo` first' if str(name) == DEMO else '')
     )
 
 
@@ -113,6 +114,7 @@ def _last_checkpoint(run: Path) -> Path | None:
             for path in (newest, note.parent / newest.name):
                 if path.is_file():
                     return path
+            return latest_checkpoint(note.parent)
     return None
 
 

@@ -1,9 +1,11 @@
 """Predictions on one image: plain data, other formats, and pictures."""
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,9 +29,10 @@ from freeseg_mm.visualization import (
 )
 from freeseg_mm.visualization.regions import semantic_regions
 
-from .inputs import InputImage
+from .inputs import InputImage, is_remote
 
 _PANEL_SIDE = 1024
+_STEM_BYTES = 180
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +115,15 @@ class ImageResult:
     @property
     def stem(self) -> str:
         """Name for files about the image: ``photo``, ``clip_000012``."""
-        path = urlsplit(self.source).path or self.source
-        stem = PurePosixPath(path).stem.replace(' ', '_') or 'image'
+        path = self.source
+        if is_remote(path):
+            with suppress(ValueError):  # it was read by another name then
+                path = urlsplit(path).path
+        stem = re.sub(r'[\s\\/:\0]', '_', Path(path).stem)
+        # a file name may have 255 bytes, endings and numbers included
+        stem = stem.encode()[:_STEM_BYTES].decode(errors='ignore')
+        if not stem.strip('.'):
+            stem = 'image'
         return stem if self.frame is None else f'{stem}_{self.frame:06d}'
 
     @property

@@ -4,10 +4,15 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
+from tempfile import NamedTemporaryFile
+from typing import Any
 from urllib.parse import urlsplit
 
 from mmcv import VideoReader
+
+from freeseg_mm.utils.fetch import fetch
 
 from .inputs import (
     InputImage,
@@ -28,6 +33,8 @@ VIDEO_EXTENSIONS = (
 _MOST_FPS = 480
 # Some containers only estimate their frames; a good one is not so far off.
 _LEAST_SHARE = 0.9
+# What FFmpeg reads as a list of files anywhere, whatever it is called.
+_PLAYLISTS = (b'ffconcat', b'#EXTM3U')
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,10 @@ def is_video(entry: OneImage) -> bool:
     """Tell videos from images by the end of a file name or URL."""
     if not isinstance(entry, str):
         return False
-    path = urlsplit(entry).path if '://' in entry else entry
+    path = entry
+    if '://' in entry:
+        with suppress(ValueError):  # fetching says what is wrong
+            path = urlsplit(entry).path
     return PurePosixPath(path).suffix.lower() in VIDEO_EXTENSIONS
 
 
@@ -132,11 +142,29 @@ def count_inputs(entries: Sequence[OneImage], frame_stride: int) -> int | None:
     return total
 
 
+@lru_cache(maxsize=1)
+def _downloaded(url: str) -> Any:
+    """A file with what is behind a URL; it goes with its last user.
+
+    FFmpeg would fetch it itself, from anywhere and without limits.
+    """
+    suffix = PurePosixPath(urlsplit(url).path).suffix
+    file = NamedTemporaryFile(suffix=suffix)  # noqa: SIM115 - the cache's
+    fetch(url, file)  # type: ignore[arg-type]
+    file.flush()
+    return file
+
+
 @contextmanager
 def _opened(name: str) -> Iterator[VideoReader]:
-    path = name if is_remote(name) else str(local_path(name))
+    path = _downloaded(name).name if is_remote(name) else local_path(name)
+    with suppress(OSError), open(path, 'rb') as file:
+        if file.read(len(_PLAYLISTS[0])).startswith(_PLAYLISTS):
+            raise ValueError(
+                f'{name}: a list of other files, not a video; give the video'
+            )
     try:
-        video = VideoReader(path, cache_capacity=1)
+        video = VideoReader(str(path), cache_capacity=1)
     except FileNotFoundError:
         raise FileNotFoundError(f'no such file: {name}') from None
     with video:
@@ -167,4 +195,7 @@ def read_inputs(
             else:
                 yield read_image(entry, index, channel_order)
         except (FileNotFoundError, TypeError, ValueError) as error:
-            yield ImageError(source_name(entry, index), str(error))
+            name, reason = source_name(entry, index), str(error)
+            if name not in reason:
+                reason = f'{name}: {reason}'
+            yield ImageError(name, reason)

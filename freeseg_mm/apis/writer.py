@@ -1,7 +1,6 @@
 """Results as files in a folder."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from freeseg_mm.utils.files import write_json
 from freeseg_mm.utils.image_files import write_label_map
 
+from .inputs import OneImage, is_remote, local_path
 from .results import ImageResult
 
 FORMATS = ('png', 'json', 'coco')
@@ -29,13 +29,18 @@ class ResultWriter:
         folder: Folder to write; made if it does not exist.
         formats: Of :data:`FORMATS`.
         max_side: Longer side of the image in a picture.
+        inputs: All images, none of which is written over.
 
     Raises:
         ValueError: If a format is unknown or the folder is a file.
     """
 
     def __init__(
-        self, folder: Path, formats: Sequence[str], max_side: int = 1024
+        self,
+        folder: Path,
+        formats: Sequence[str],
+        max_side: int = 1024,
+        inputs: Iterable[OneImage] = (),
     ) -> None:
         unknown = sorted(set(formats) - set(FORMATS))
         if unknown or not formats:
@@ -48,7 +53,12 @@ class ResultWriter:
         self.folder = folder
         self._formats = tuple(dict.fromkeys(formats))
         self._max_side = max_side
-        self._names: Counter[str] = Counter()
+        self._names: set[str] = set()
+        self._inputs = {
+            local_path(str(entry)).resolve()
+            for entry in inputs
+            if isinstance(entry, str | Path) and not is_remote(str(entry))
+        }
         self._images: list[dict[str, Any]] = []
         self._annotations: dict[str, list[dict[str, Any]]] = {}
         self._categories: list[dict[str, Any]] = []
@@ -60,7 +70,7 @@ class ResultWriter:
             The files that were written.
 
         Raises:
-            ValueError: If a file would take the place of the image itself.
+            ValueError: If a file would take the place of an image.
         """
         name = self._name(result)
         writers = {
@@ -125,15 +135,21 @@ class ResultWriter:
     def _path(self, result: ImageResult, folder: str, name: str) -> Path:
         path = self.folder / folder / name
         path.parent.mkdir(exist_ok=True)
-        if path.resolve() == Path(result.source).resolve():
+        taken = {local_path(result.source).resolve(), *self._inputs}
+        if path.resolve() in taken:
             raise ValueError(
-                f'{path}: the prediction would take the place of the image; '
+                f'{path}: the prediction would take the place of the image '
+                'of that name; '
                 'choose another folder to write to'
             )
         return path
 
     def _name(self, result: ImageResult) -> str:
-        name = result.stem
-        self._names[name] += 1
-        count = self._names[name]
-        return name if count == 1 else f'{name}_{count}'
+        stem = name = result.stem
+        count = 1
+        # some file systems take A.png for a.png
+        while name.casefold() in self._names:
+            count += 1
+            name = f'{stem}_{count}'
+        self._names.add(name.casefold())
+        return name

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import MISSING, fields
 from functools import partial
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +24,6 @@ Layout = Callable[['CommandParser'], None]
 
 TASKS = ('semantic', 'instance', 'panoptic')
 LOADERS = ('train', 'val', 'test')
-_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -174,21 +172,6 @@ def read_options(
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     read = {name: value for name, value in vars(args).items() if name in names}
     return kind(**{**read, **given})
-
-
-def checkout(path: str) -> Path:
-    """Find a file or folder of the checkout, which a wheel does not hold.
-
-    Raises:
-        FileNotFoundError: If the package runs without its checkout.
-    """
-    found = _CHECKOUT / path
-    if not found.exists():
-        raise FileNotFoundError(
-            f'no {found}: this command needs the checkout of freeseg_mm, '
-            'installed with `make setup`'
-        )
-    return found
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from . import (
     bench,
     datasets,
+    env,
     models,
     predict,
     prompts,
@@ -80,6 +81,7 @@ def build_parser() -> CommandParser:
         prompts,
         tables,
         bench,
+        env,
     ):
         family.add_parser(commands)
     return parser

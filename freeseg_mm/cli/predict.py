@@ -96,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     given = prediction_options(args)
     quiet_decoder()
     images = list_images(args.images)
-    writer = ResultWriter(args.out, args.format) if args.out else None
+    writer = None
+    if args.out:
+        writer = ResultWriter(args.out, args.format, inputs=images)
     predictions = inferencer_of(args).stream(
         images,
         classes,

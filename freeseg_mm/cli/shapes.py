@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from freeseg_mm.utils.package_files import PACKAGE_FILES, find_path
+
 from .arguments import (
     CommandParser,
     add_command,
     add_fields,
     add_group,
-    checkout,
     read_options,
 )
 
@@ -57,7 +58,7 @@ _COLUMNS = {
     'instance mAP': 'instance/mAP',
     'panoptic PQ': 'panoptic/PQ',
 }
-_CLIP_CONFIG = 'configs/clip/shapes_clip.json'
+_CLIP_CONFIG = Path('configs/clip/shapes_clip.json')
 
 
 def add_parser(commands: Any) -> None:
@@ -159,9 +160,9 @@ def _plan(args: argparse.Namespace) -> 'ShapesDemo':
         work_dir=args.work_dir,
         data=args.data,
         clip=args.clip,
-        config=checkout('configs/freeseg/shapes.py'),
-        clip_config=checkout(_CLIP_CONFIG),
-        train_script=checkout('tools/train.py'),
+        config=PACKAGE_FILES / 'configs/freeseg/shapes.py',
+        clip_config=PACKAGE_FILES / _CLIP_CONFIG,
+        train_script=PACKAGE_FILES / 'tools/train.py',
         world=WorldOptions(**world),
         clip_training=ClipTraining(seed=args.seed, **clip_training),
         seed=args.seed,
@@ -231,7 +232,8 @@ def _lay_out_clip(parser: CommandParser) -> None:
     parser.add_argument(
         '--model',
         type=Path,
-        help=f'open_clip model config (default: {_CLIP_CONFIG})',
+        default=_CLIP_CONFIG,
+        help='open_clip model config (default: %(default)s)',
     )
     add_fields(parser, ClipTraining)
 
@@ -243,7 +245,7 @@ def run_clip(args: argparse.Namespace) -> None:
     metrics = train_shapes_clip(
         args.data,
         args.out,
-        model_config=args.model or checkout(_CLIP_CONFIG),
+        model_config=find_path(args.model),
         training=read_options(ClipTraining, args),
     )
     accuracy = metrics['zero_shot_accuracy']

@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from freeseg_mm.utils.package_files import PACKAGE_FILES, find_path
 from freeseg_mm.utils.run_config import add_options
 
-from .arguments import CommandParser, add_command, checkout
+from .arguments import CommandParser, add_command
 
 _ABLATE = """\
 Train and test configs over several seeds, to tell what each part is worth.
@@ -32,7 +33,7 @@ demo. A result is put where its config is a row of a table (configs/tables);
 results of other configs get a table of their own. Without results the tables
 hold the paper's numbers alone.
 """
-_ROWS = 'configs/tables'
+_ROWS = PACKAGE_FILES / 'configs/tables'
 
 
 def add_parser(commands: Any) -> None:
@@ -88,9 +89,11 @@ def run_ablate(args: argparse.Namespace) -> None:
     from freeseg_mm.recipes.processes import find_slots
 
     seeds = list(dict.fromkeys(args.seeds))
-    rows = read_rows(args.configs, args.cfg_options)
+    paths = [find_path(path) for path in args.configs]
+    rows = read_rows(paths, args.cfg_options)
     slots = find_slots(args.jobs, args.gpus_per_run)
-    runs = Runs(args.work_dir, checkout('tools'), args.cfg_options, tqdm.write)
+    tools = PACKAGE_FILES / 'tools'
+    runs = Runs(args.work_dir, tools, args.cfg_options, tqdm.write)
     failures = runs.complete(rows, seeds, slots)
     results = {
         row.name: {
@@ -100,7 +103,7 @@ def run_ablate(args: argparse.Namespace) -> None:
         }
         for row in rows
     }
-    paper = load_rows(checkout(_ROWS))
+    paper = load_rows(_ROWS)
     summary = summarize(rows, results, paper)
     text = tables_of(summary, paper, args.work_dir, args.cfg_options)
     written = {
@@ -141,7 +144,7 @@ def run_report(args: argparse.Namespace) -> None:
         result for path in args.results for result in read_results(path)
     ]
     report = csv_report if args.format == 'csv' else markdown_report
-    text = report(TABLES, load_rows(checkout(_ROWS)), results)
+    text = report(TABLES, load_rows(_ROWS), results)
     if args.out is None:
         print(text, end='')
     else:

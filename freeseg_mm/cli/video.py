@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .arguments import (
     TASKS,
     add_class_arguments,
@@ -27,6 +25,8 @@ from .arguments import (
 from .predict import report_failure
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from freeseg_mm.apis.video import VideoInfo
 
 
@@ -155,6 +155,7 @@ def _predict_all(
     output: 'VideoOutput | None',
 ) -> tuple[int, int]:
     """Predict, paint and print frame by frame; exit status and frames."""
+    import numpy as np
     from tqdm import tqdm
 
     from freeseg_mm.apis.results import ImageError
@@ -239,7 +240,7 @@ class VideoOutput:
                 f'{suffix} file; leave the codec out for {CODECS[suffix]}'
             )
 
-    def write(self, picture: np.ndarray) -> None:
+    def write(self, picture: 'np.ndarray') -> None:
         """Append a picture, RGB, (H, W, 3), uint8.
 
         Raises:
@@ -250,7 +251,7 @@ class VideoOutput:
                 f'{self._path}: a picture is {picture.shape[:2]}, (H, W), '
                 f'and the video {self._size}'
             )
-        self._writer.write(np.ascontiguousarray(picture[..., ::-1]))
+        self._writer.write(picture[..., ::-1].copy())
         self.written += 1
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from PIL import Image
 
 from freeseg_mm.structures import (
     FIRST_SEGMENT_ID,
@@ -27,6 +26,7 @@ from freeseg_mm.utils.image_files import (
     require_size,
 )
 from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.open_image import open_image
 from freeseg_mm.utils.panoptic_png import NO_SEGMENT_IDS, decode_panoptic_png
 from freeseg_mm.utils.parallel import parallel_map
 from freeseg_mm.utils.seeded import seeded
@@ -99,10 +99,15 @@ def check_config(
         One outcome for each dataset, in the order of the loaders.
 
     Raises:
-        ValueError: If the config lacks a loader of ``loaders``.
+        ValueError: If the config lacks a loader of ``loaders``, or all.
     """
     if loaders is None:
         loaders = [n for n in LOADERS if config.get(f'{n}_dataloader')]
+        if not loaders:
+            raise ValueError(
+                'the config has no loader, so there is nothing to check; '
+                f'expected some of {[f"{n}_dataloader" for n in LOADERS]}'
+            )
     outcomes, done = [], []
     for loader in loaders:
         instance_files = [
@@ -329,11 +334,11 @@ def _image_problems(path: str, size: tuple[int, int]) -> list[str]:
     try:
         check_image_file(Path(path), size)
         # OpenCV fills in what is damaged and says nothing, Pillow does.
-        with Image.open(path) as image:
+        with open_image(path) as image:
             image.load()
     except FileNotFoundError as error:
         return [str(error)]
-    except (OSError, SyntaxError, ValueError) as error:
+    except ValueError as error:
         if path in str(error):
             return [str(error)]
         return [f'cannot decode image: {error}; download it again']

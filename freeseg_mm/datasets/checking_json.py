@@ -9,6 +9,7 @@ import numpy as np
 from pycocotools import mask as mask_utils
 
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.coco_types import entry_problems, require_unique
 from freeseg_mm.utils.files import read_json
 from freeseg_mm.utils.panoptic_png import MAX_ID, VOID_ID
 
@@ -63,7 +64,7 @@ def check_panoptic_json(path: Path, vocabulary: Vocabulary) -> PanopticJson:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no JSON object with the lists of the format.
     """
-    content = read_json(path, _LISTS)
+    content = read_json(path, _LISTS, check_entries=False)
     reasons: list[str] = []
     whole = {key: _complete(content[key], key, reasons) for key in _LISTS}
     categories = _check_categories(whole['categories'], vocabulary, reasons)
@@ -100,11 +101,12 @@ def check_panoptic_json(path: Path, vocabulary: Vocabulary) -> PanopticJson:
 def _complete(
     entries: list[Any], key: str, reasons: list[str]
 ) -> list[dict[str, Any]]:
-    """The entries that have the keys of their list."""
+    """The entries that have the keys of their list, of the right types."""
     kept = []
     for place, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            reasons.append(f'{key}[{place}] is no JSON object: {entry!r}')
+        problems = list(entry_problems(entry, key, f'{key}[{place}]'))
+        if problems:
+            reasons += problems
             continue
         missing = [name for name in _KEYS[key] if name not in entry]
         if missing:
@@ -148,7 +150,7 @@ def _check_images(
         if entry['file_name'] in files:
             reasons.append(f'{where}: its file is listed before')
         sides = entry['height'], entry['width']
-        if not all(isinstance(side, int) and side > 0 for side in sides):
+        if min(sides) < 1:
             reasons.append(f'{where}: height and width are {sides}')
             continue
         files.add(entry['file_name'])
@@ -185,10 +187,7 @@ def _annotation_problems(
     if entry['image_id'] not in images:
         problems.append(f'no usable image has its id {entry["image_id"]}')
     infos = entry['segments_info']
-    if not all(
-        isinstance(info, dict) and all(key in info for key in _SEGMENT_KEYS)
-        for info in infos
-    ):
+    if not all(all(key in info for key in _SEGMENT_KEYS) for info in infos):
         return [*problems, f'a segment lacks one of {list(_SEGMENT_KEYS)}']
     ids = [info['id'] for info in infos]
     twice = sorted(i for i, count in Counter(ids).items() if count > 1)
@@ -238,6 +237,7 @@ class InstancesJson:
     def _read(
         self, content: dict[str, list[dict]], vocabulary: Vocabulary
     ) -> None:
+        require_unique(content['images'], 'id')
         for image in content['images']:
             self._sizes[image['id']] = image['height'], image['width']
         things = vocabulary.things

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 
 from freeseg_mm.registry import DATASETS
 from freeseg_mm.structures import Segment, Task, Vocabulary, teaches
+from freeseg_mm.utils.coco_types import require_unique
 from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.image_files import check_image_file
 from freeseg_mm.utils.panoptic_png import VOID_ID
@@ -150,6 +151,8 @@ class OpenVocabPanopticDataset(BaseDataset):
 
     def _records(self, content: dict[str, Any]) -> list[dict]:
         label_of = self._labels_by_category_id(content['categories'])
+        require_unique(content['images'], 'id')
+        require_unique(content['annotations'], 'image_id')
         images = {image['id']: image for image in content['images']}
         records = []
         for annotation in content['annotations']:

@@ -1,6 +1,7 @@
 """Checkpoints: notes read without the weights, and models built with them."""
 
-import pickle
+import re
+import zipfile
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from freeseg_mm.models.segmentors import FreeSeg
@@ -16,6 +18,7 @@ from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 
 from .compatibility_hook import KEY
+from .config_data import parse_config
 
 _SHOWN = 3
 
@@ -40,57 +43,82 @@ class WeightsInfo:
             FileNotFoundError: If there is no such file.
             ValueError: If it is none, or holds no model.
         """
+        if not path.is_file():
+            raise FileNotFoundError(f'no checkpoint {path}')
         try:
+            # torch.load leaves the checksums of a mapped file alone
+            with zipfile.ZipFile(path) as file:
+                damaged = file.testzip()
+            if damaged is not None:
+                raise ValueError(f'{damaged} in it does not fit its checksum')
             content = torch.load(
                 path, map_location='cpu', mmap=True, weights_only=True
             )
-        except FileNotFoundError:
-            raise FileNotFoundError(f'no checkpoint {path}') from None
-        except (RuntimeError, OSError, EOFError, pickle.PickleError) as error:
+        # an unpickler that reads garbage raises about everything
+        except Exception as error:
+            reason = str(error).partition('\n')[0] or type(error).__name__
             raise ValueError(
-                f'{path}: not a checkpoint that can be read '
-                f'({str(error).splitlines()[0]})'
+                f'{path}: not a checkpoint that can be read ({reason})'
             ) from error
-        if not isinstance(content, Mapping) or 'state_dict' not in content:
-            raise ValueError(
-                f'{path}: not a checkpoint that training wrote; it has no '
-                "'state_dict'"
-            )
+        _check_content(content, path)
         return cls(path, content)
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """Vocabulary of the training, if the checkpoint says it."""
-        meta = self.content.get('meta', {}).get('dataset_meta') or {}
-        if 'vocabulary' not in meta:
-            return None
-        return Vocabulary.from_dict(meta['vocabulary'])
-
-    def config(self) -> Config:
-        """The config that the weights were trained with.
+        """Vocabulary of the training, if the checkpoint says it.
 
         Raises:
-            ValueError: If the checkpoint does not carry it.
+            ValueError: If it is none.
         """
-        text = self.content.get('meta', {}).get('cfg')
+        meta = self._meta.get('dataset_meta') or {}
+        if 'vocabulary' not in meta:
+            return None
+        try:
+            return Vocabulary.from_dict(meta['vocabulary'])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f'{self.path}: its vocabulary is damaged ({error})'
+            ) from error
+
+    @property
+    def _meta(self) -> Mapping[str, Any]:
+        return self.content.get('meta') or {}
+
+    def config(self) -> Config:
+        """The config that the weights were trained with, read as data.
+
+        Raises:
+            ValueError: If the checkpoint does not carry it, or it is more
+                than data; see :func:`parse_config`.
+        """
+        text = self._meta.get('cfg')
         if text is None:
             raise ValueError(
                 f'{self.path}: the checkpoint does not carry its config; '
                 'give the config file too'
             )
-        return Config.fromstring(text, file_format='.py')
+        try:
+            config = parse_config(text)
+            if not isinstance(config.get('model'), dict):
+                raise ValueError("the config lacks a 'model'")
+        except ValueError as error:
+            raise ValueError(
+                f'{self.path}: {error}; if you trust it, give its config '
+                'file and the checkpoint'
+            ) from error
+        return config
 
-    def check(self, model: FreeSeg) -> None:
+    def check(self, model: torch.nn.Module) -> None:
         """Refuse weights that belong to another model, before they load.
 
         Raises:
-            ValueError: If parameters are missing, left over or of another
-                shape, or CLIP is not the one of the training.
+            ValueError: If parameters are missing, left over, of another
+                shape or not finite, or CLIP is not the one of the training.
         """
-        if KEY in self.content:
+        if KEY in self.content and isinstance(model, FreeSeg):
             model.clip.check_notes(self.content[KEY], str(self.path))
-        stored = _shapes(self.content['state_dict'])
-        wanted = _shapes(model.state_dict())
+        state, model_state = self.content['state_dict'], model.state_dict()
+        stored, wanted = _shapes(state), _shapes(model_state)
         different = sorted(
             name
             for name in stored.keys() | wanted.keys()
@@ -106,6 +134,50 @@ class WeightsInfo:
                     for name in different[:_SHOWN]
                 )
             )
+        for name, value in state.items():
+            kind = model_state[name].dtype
+            if value.is_floating_point() != kind.is_floating_point:
+                raise ValueError(
+                    f'{self.path}: {name} is {value.dtype}, expected {kind}'
+                )
+            if not value.float().isfinite().all():
+                raise ValueError(
+                    f'{self.path}: {name} holds NaN or infinities; the '
+                    'training diverged or the file is damaged'
+                )
+
+
+def latest_checkpoint(work_dir: Path) -> Path | None:
+    """Newest whole checkpoint of a run, also where its note was cut short.
+
+    mmengine names it in ``last_checkpoint``; a process that was killed
+    meanwhile leaves that file empty, or the checkpoint unfinished.
+
+    Returns:
+        ``None`` if the run has written none.
+    """
+    note = work_dir / 'last_checkpoint'
+    if not note.is_file():
+        return None
+    named = Path(note.read_text(errors='replace').strip())
+    others = [
+        path
+        for path in work_dir.glob('*.pth')
+        if re.fullmatch(r'(iter|epoch)_\d+', path.stem)
+    ]
+    others.sort(key=lambda path: int(path.stem.split('_')[1]), reverse=True)
+    # the folder may have been moved since
+    moved = [work_dir / named.name] if named.name else []
+    for path in dict.fromkeys([named, *moved, *others]):
+        if not path.is_file():
+            continue
+        try:
+            WeightsInfo.read(path)
+        except ValueError as error:
+            print_log(f'{error}; an older one is taken', 'current', 30)
+        else:
+            return path
+    return None
 
 
 def build_model(
@@ -127,7 +199,12 @@ def build_model(
     init_default_scope(config.get('default_scope', 'mmdet'))
     if weights is not None:  # they hold the backbone's
         config.model.backbone.init_cfg = None
-    model = MODELS.build(config.model)
+    try:
+        model = MODELS.build(config.model)
+    except (AttributeError, AssertionError, IndexError) as error:
+        raise ValueError(
+            f'the config builds no model ({type(error).__name__}: {error})'
+        ) from error
     if not isinstance(model, FreeSeg):
         raise ValueError(
             f'the config builds a {type(model).__name__}, not a '
@@ -138,10 +215,65 @@ def build_model(
     else:
         weights.check(model)
         model.load_state_dict(weights.content['state_dict'])
-        meta = weights.content.get('meta', {}).get('dataset_meta')
-        model.dataset_meta = dict(meta or {})
+        meta = weights.content.get('meta') or {}
+        model.dataset_meta = dict(meta.get('dataset_meta') or {})
     model.cfg = config  # as mmdet's functions expect
     return model.to(place).eval()
+
+
+def _check_content(content: Any, path: Path) -> None:
+    """Refuse what training does not write.
+
+    Raises:
+        ValueError: Naming the file, what was expected and what is there.
+    """
+    if not isinstance(content, Mapping) or 'state_dict' not in content:
+        raise ValueError(
+            f'{path}: not a checkpoint that training wrote; it has no '
+            "'state_dict'"
+        )
+    state = content['state_dict']
+    meta = content.get('meta')
+    if isinstance(meta, dict) and 'config' in meta:
+        # of old versions; today's writes 'cfg', and runs this in a resume
+        raise ValueError(
+            f"{path}: its meta holds 'config', code that mmengine would run; "
+            'delete the entry'
+        )
+    dataset_meta = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    notes = content.get(KEY)
+    for name, value, kinds in (
+        ('state_dict', state, Mapping),
+        ('meta', meta, dict | None),
+        ("meta['dataset_meta']", dataset_meta, dict | None),
+        (KEY, notes, dict | None),
+    ):
+        if not isinstance(value, kinds):
+            raise ValueError(
+                f'{path}: {name} is a {type(value).__name__}, expected a '
+                'dictionary'
+            )
+    for name, value in state.items():
+        if not isinstance(name, str) or not _is_plain(value):
+            raise ValueError(
+                f'{path}: entry {name!r} of its state_dict is no dense tensor '
+                f'({type(value).__name__})'
+            )
+    for name in ('clip', 'clip_model') if notes is not None else ():
+        value = (notes or {}).get(name)
+        if not isinstance(value, str):
+            raise ValueError(
+                f'{path}: {KEY}[{name!r}] is {value!r}, expected text'
+            )
+
+
+def _is_plain(value: Any) -> bool:
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.device.type == 'cpu'
+        and not (value.is_quantized or value.is_complex())
+    )
 
 
 def _device(name: str | None) -> torch.device:

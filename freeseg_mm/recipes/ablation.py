@@ -33,7 +33,7 @@ _LEFT_OUT = (
     'work_dir',
 )
 
-_LABEL = (sys.executable, '-m', 'freeseg_mm.cli', 'pseudo-labels', 'make')
+_LABEL = (sys.executable, '-m', 'freeseg_mm', 'pseudo-labels', 'make')
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from torchvision.ops import roi_align
 from tqdm import tqdm
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from freeseg_mm.models.clip.crop_mask_classifier import unit_boxes
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.files import read_json
+from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
 
 from .classes import caption
@@ -90,8 +90,7 @@ class SegmentCrops:
             tqdm(content['annotations'], desc=f'reading {split}', unit='scene')
         ):
             path = root / split / names[annotation['image_id']]
-            with Image.open(path) as image:
-                images.append(np.asarray(image.convert('RGB')))
+            images.append(read_rgb(path))
             ids = decode_panoptic_png(folder / annotation['file_name'])
             infos = annotation['segments_info']
             numbers = np.zeros(ids.shape, np.uint8)

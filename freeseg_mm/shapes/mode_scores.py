@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import TestLoop
-from PIL import Image
 from tqdm import tqdm
 
 from freeseg_mm.datasets import OpenVocabPanopticDataset
 from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.visualization import (
     TaskRegions,
     choose_images,
@@ -93,8 +93,7 @@ def read_image(dataset: OpenVocabPanopticDataset, index: int) -> ShownImage:
     """
     packed = dataset[index]
     sample = packed['data_samples'].to_dict()
-    with Image.open(sample['img_path']) as file:
-        image = np.asarray(file.convert('RGB'))
+    image = read_rgb(sample['img_path'])
     return ShownImage(image, gt_regions(sample, dataset.vocabulary), packed)
 
 

@@ -10,14 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def config_roots() -> Iterator[Path]:
-    """Folders where ``configs`` and runs may lie: here, then the checkout."""
-    yield Path()
-    if Path.cwd() != _CHECKOUT:
-        yield _CHECKOUT
+from .coco_types import entry_problems
 
 
 @contextmanager
@@ -54,17 +47,21 @@ def read_json(
     path: Path,
     lists: Sequence[str] = (),
     remedy: str = 'download or unpack it again',
+    check_entries: bool = True,
 ) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object, and check the types in COCO's lists.
 
     Args:
         path: The file.
         lists: Keys it must have, each with a list.
         remedy: Advice for a damaged file, for the message.
+        check_entries: Whether a value of a wrong type is an error, see
+            :func:`entry_problems`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON object or a list is missing.
+        ValueError: If it is no JSON object, a list is missing, or an entry
+            has a value of a wrong type.
     """
     require_file(path)
     try:
@@ -73,6 +70,8 @@ def read_json(
         raise ValueError(
             f'{path} is not JSON ({error}); is it complete? {remedy}'
         ) from error
+    except RecursionError:
+        raise ValueError(f'{path}: the JSON is nested too deeply') from None
     if not isinstance(content, dict):
         raise ValueError(
             f'{path}: expected a JSON object, got {type(content).__name__}'
@@ -83,6 +82,10 @@ def read_json(
             f'{path}: expected lists under the keys {list(lists)}, none '
             f'under {missing}; is it the right file?'
         )
+    for key in lists if check_entries else ():
+        for index, entry in enumerate(content[key]):
+            for problem in entry_problems(entry, key, f'{key}[{index}]'):
+                raise ValueError(f'{path}: {problem}')
     return content
 
 

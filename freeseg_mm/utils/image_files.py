@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from .files import atomic_path
+from .open_image import open_image
 from .panoptic_png import decode_png
 
 IGNORE_INDEX = 255
@@ -30,14 +31,13 @@ def check_image_file(path: Path, size: tuple[int, int]) -> None:
         ValueError: If it cannot be decoded or has another size.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             found = (image.height, image.width)
             if image.format != 'JPEG' or not _has_jpeg_end(path):
                 image.load()
     except FileNotFoundError:
         raise FileNotFoundError(f'missing file {path}') from None
-    # Pillow reports damage as any of these
-    except (OSError, SyntaxError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(
             f'cannot decode image {path}: {error}; download it again'
         ) from error

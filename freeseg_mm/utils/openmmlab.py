@@ -4,6 +4,8 @@ import importlib
 import re
 from functools import cache
 
+from .package_files import PACKAGE_FILES
+
 # By import name: the OneDL distributions carry the same modules. Upper bounds
 # are mmdet's own; why these versions stands in requirements/mminstall.txt.
 _MINIMUM_VERSIONS = {
@@ -27,7 +29,8 @@ def check_versions() -> None:
     """
     remedy = (
         'run `make setup` in the checkout of freeseg_mm, or see '
-        'requirements/mminstall.txt for versions that work together'
+        f'{PACKAGE_FILES / "requirements/mminstall.txt"} for versions that '
+        'work together'
     )
     for name, minimum in _MINIMUM_VERSIONS.items():
         needed = f'freeseg_mm needs {name} >= {minimum}'
@@ -44,9 +47,18 @@ def check_versions() -> None:
             raise ImportError(f'{needed}, found {found}; {remedy}')
 
 
+def register_configs() -> None:
+    """Let mmengine find ``freeseg_mm::freeseg/coco.py`` as a base."""
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    # Not the distribution, whose folder mmengine takes for that of the
+    # package: in an editable install it is not.
+    MODULE2PACKAGE['freeseg_mm'] = 'freeseg_mm.version'
+
+
 @cache
 def prepare_openmmlab() -> None:
-    """Check versions and allow resume states, before anything is built.
+    """Check versions, name the configs to mmengine, allow resume states.
 
     Raises:
         ImportError: See :func:`check_versions`.
@@ -54,4 +66,5 @@ def prepare_openmmlab() -> None:
     check_versions()
     from .torch_load import allow_resume_states
 
+    register_configs()
     allow_resume_states()

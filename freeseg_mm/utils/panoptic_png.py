@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .open_image import open_image
+
 VOID_ID = 0
 MAX_ID = 256**3 - 1
 BACKGROUND_ID = MAX_ID
@@ -38,14 +40,14 @@ def decode_png(
     try:
         content = Path(path).read_bytes()
         # Decoding skips the checksums, a flipped bit would go unseen
-        Image.open(BytesIO(content)).verify()
-        with Image.open(BytesIO(content)) as image:
+        with open_image(BytesIO(content)) as image:
+            image.verify()
+        with open_image(BytesIO(content)) as image:
             mode = image.mode
             values = np.asarray(image)
     except FileNotFoundError:
         raise FileNotFoundError(f'no {kind} {path}') from None
-    # Pillow reports a damaged file as any of these
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(
             f'cannot decode {kind} {path}: {error}; write or download it again'
         ) from error

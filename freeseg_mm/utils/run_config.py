@@ -12,6 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .openmmlab import register_configs
+from .package_files import find_path
+
 if TYPE_CHECKING:
     from mmengine.config import Config
 
@@ -79,6 +82,11 @@ def read_config(
 ) -> 'Config':
     """Read a config, apply ``--cfg-options`` and set the default scope.
 
+    Args:
+        path: Config file; one of the package is found from every folder, as
+            ``configs/freeseg/coco.py``.
+        options: Entries to override, by dotted key.
+
     Raises:
         FileNotFoundError: If there is no such file.
         KeyError: If an option could have no effect; see
@@ -87,9 +95,11 @@ def read_config(
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
-    if not Path(path).is_file():
+    found = find_path(path)
+    if not found.is_file():
         raise FileNotFoundError(f'no config file {str(path)!r}')
-    config = Config.fromfile(path)
+    register_configs()
+    config = Config.fromfile(found)
     if options:
         check_options(config, options)
         config.merge_from_dict(dict(options))

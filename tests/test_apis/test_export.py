@@ -339,6 +339,13 @@ def test_many_classes_need_16_bits(nothing, tmp_path):
         ('array 3', 'array_3'),
         ('http://host/a/b.jpg?size=3', 'b'),
         ('a/b.c.png', 'b.c'),
+        ('a/photo#1.jpg', 'photo#1'),
+        ('a/photo?1.jpg', 'photo?1'),
+        ('..', 'image'),
+        ('http://host/', 'image'),
+        ('http://host/..', 'image'),
+        ('a\\..\\b.png', 'a_.._b'),
+        (f'{"ä" * 200}.png', 'ä' * 90),
     ],
 )
 def test_names_of_files(nothing, tmp_path, source, name):
@@ -360,3 +367,26 @@ def test_an_image_is_never_overwritten(nothing, tmp_path):
     result = ImageResult(str(source), nothing.image, WORDS, instances=())
     with pytest.raises(ValueError, match='would take the place of the image'):
         ResultWriter(tmp_path, ['png']).write(result)
+
+
+def test_names_are_one_to_one(nothing, tmp_path):
+    writer = ResultWriter(tmp_path, ['json'])
+    names = []
+    for source in ('a.jpg', 'a.png', 'a_2.jpg', 'A.gif', 'a_2.png'):
+        result = ImageResult(source, nothing.image, WORDS, label_map=0 * CAT)
+        (path,) = writer.write(result)
+        names.append(path.stem.casefold())
+    assert names == ['a', 'a_2', 'a_2_2', 'a_3', 'a_2_3']
+
+
+def test_no_input_is_overwritten_by_another(nothing, tmp_path):
+    """The results of a.jpg would be the second image."""
+    (tmp_path / 'pictures').mkdir()
+    second = tmp_path / 'pictures/a.png'
+    second.touch()
+    (tmp_path / 'link.png').symlink_to(second)
+    for entry in (second, second.as_uri(), tmp_path / 'link.png'):
+        writer = ResultWriter(tmp_path, ['png'], inputs=['a.jpg', entry])
+        result = ImageResult('a.jpg', nothing.image, WORDS, instances=())
+        with pytest.raises(ValueError, match='take the place of the image'):
+            writer.write(result)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -497,3 +498,37 @@ def test_the_photograph_of_a_camera(tiny_inferencer, tmp_path, noise):
     assert result.notes == ('predicted at 2048 x 1536, then enlarged',)
     assert result.segments
     assert result.plot(max_side=200).height < 600
+
+
+@pytest.mark.parametrize('batch_size', [1, 4])
+def test_one_bad_input_ends_no_stream(
+    tiny_inferencer, photo, tmp_path, batch_size
+):
+    bad_images = Path(__file__).parents[1] / 'data/bad_images'
+    (tmp_path / 'a.jpg').write_bytes(b'%!PS-Adobe-3.0 EPSF-3.0\n')
+    (tmp_path / 'a.avi').write_bytes(b'#EXTM3U\n/etc/passwd\n')
+    (tmp_path / 'b.avif').write_bytes(b'\0\0\0\x1cftypavif' + bytes(50))
+    bad = [
+        *sorted(map(str, bad_images.iterdir())),
+        *(str(tmp_path / name) for name in ('a.jpg', 'a.avi', 'b.avif')),
+        np.zeros((1, 1025, 3), np.uint8),
+        np.zeros((1025, 1, 3), np.uint8),
+        's3://bucket/a.png',
+        'http://127.0.0.1:9/a b.png',
+        'http://127.0.0.1:9/a.mp4',
+        'http://[/a.png',
+    ]
+    outcomes = list(
+        tiny_inferencer.stream(
+            [photo, *bad, photo], ['cat'], batch_size=batch_size
+        )
+    )
+    assert len(outcomes) == len(bad) + 2
+    for outcome in (outcomes[0], outcomes[-1]):
+        assert isinstance(outcome, ImageResult)
+    for index, (entry, outcome) in enumerate(
+        zip(bad, outcomes[1:-1], strict=True), 1
+    ):
+        name = entry if isinstance(entry, str) else f'array {index}'
+        assert outcome.source == name
+        assert name in outcome.reason

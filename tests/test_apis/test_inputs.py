@@ -1,6 +1,7 @@
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import mmcv
 import numpy as np
@@ -95,7 +96,7 @@ def test_a_file_url_is_a_file(tmp_path, noise):
     np.testing.assert_array_equal(read_image(entry).pixels, noise()[..., ::-1])
 
 
-def test_an_http_url(tmp_path, noise):
+def test_an_http_url(tmp_path, noise, private_urls):
     Image.fromarray(noise()).save(tmp_path / 'a.png')
     handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
     with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
@@ -229,3 +230,49 @@ def test_a_pillow_image_is_rgb_by_itself(noise):
     np.testing.assert_array_equal(read.pixels, noise()[..., ::-1])
     read = read_image(Image.fromarray(noise()).convert('P'))
     assert read.pixels.shape == (48, 64, 3)
+
+
+BAD = Path(__file__).parents[1] / 'data/bad_images'
+POSTSCRIPT = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\nshowpage\n'
+
+
+@pytest.mark.parametrize('name', ['a.jpg', 'a.png', 'a.eps'])
+def test_postscript_reaches_no_interpreter(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(
+        'PIL.EpsImagePlugin.Ghostscript',
+        lambda *_, **__: pytest.fail('Ghostscript was run'),
+    )
+    (tmp_path / name).write_bytes(POSTSCRIPT)
+    with pytest.raises(ValueError, match=rf'{name}: .*begins with b.%!PS'):
+        read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize('kind', ['TGA', 'PCX', 'ICO', 'JPEG2000', 'SGI'])
+def test_other_formats_are_refused(tmp_path, noise, kind):
+    path = tmp_path / 'photo.png'
+    Image.fromarray(noise(32, 32)).save(path, format=kind)
+    with pytest.raises(ValueError, match=r'photo\.png: .*expected one of'):
+        read_image(path)
+
+
+@pytest.mark.parametrize('path', sorted(BAD.iterdir()), ids=lambda p: p.name)
+def test_whatever_a_reader_raises_names_the_image(path):
+    with pytest.raises(ValueError, match=f'{path.name}: not an image'):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    'values', [np.ones((4, 4), np.float32), np.ones((4, 4), np.int32)]
+)
+def test_32_bits_are_refused(tmp_path, values):
+    image = Image.fromarray(values)
+    image.save(tmp_path / 'deep.tif')
+    for entry in (tmp_path / 'deep.tif', image):
+        with pytest.raises(ValueError, match='bring them to 8 or 16 bits'):
+            read_image(entry)
+
+
+def test_16_bits_of_a_pgm_are_read(tmp_path):
+    (tmp_path / 'a.pgm').write_bytes(b'P5 2 1 65535\n\x00\xff\x80\x00')
+    pixels = read_image(tmp_path / 'a.pgm').pixels
+    np.testing.assert_array_equal(pixels[..., 0], [[0, 128]])

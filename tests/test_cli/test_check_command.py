@@ -60,3 +60,11 @@ def test_mistakes_end_in_a_sentence(run, config_on, arguments, message):
     (line,) = err.splitlines()
     assert line.startswith('freeseg-mm check: ')
     assert message in line
+
+
+def test_a_config_without_loaders_is_refused(run, tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text("default_scope = 'mmdet'\n")
+    status, _, err = run('check', path)
+    assert status == 1
+    assert 'the config has no loader, so there is nothing to check' in err

@@ -30,7 +30,7 @@ def run_demo(repo, folders, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp('elsewhere')
 
     def run(*options):
-        command = [sys.executable, '-m', 'freeseg_mm.cli', 'demo', '--quick']
+        command = [sys.executable, '-m', 'freeseg_mm', 'demo', '--quick']
         for name, folder in folders.items():
             command += [name, str(folder)]
         return subprocess.run(

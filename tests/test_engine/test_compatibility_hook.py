@@ -206,3 +206,85 @@ def test_training_needs_no_validation(make_runner):
     runner = make_runner(val_dataloader=None, val_cfg=None, val_evaluator=None)
     runner.train()
     assert runner.iter == 2
+
+
+def resumed(make_runner, path, **changes):
+    """Resume as far as a run does before its first iteration."""
+    runner = make_runner(load_from=str(path), resume=True, **changes)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.param_schedulers = runner.build_param_scheduler(
+        runner.param_schedulers
+    )
+    runner.load_or_resume()
+    return runner
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        (
+            {
+                'param_scheduler': [
+                    {'type': 'PolyLR', 'end': 900, 'by_epoch': False}
+                ]
+            },
+            'the checkpoint has 2 schedules, the config 1',
+        ),
+        (
+            {'param_scheduler.1.end': 900},
+            r'param_scheduler\[1\] has end 900 in the config and 500 in the',
+        ),
+        (
+            {'optim_wrapper.optimizer.weight_decay': 0.5},
+            'group 0, has weight_decay 0.5 in the config and 0.05 in the',
+        ),
+        ({'optim_wrapper.optimizer.lr': 0.5}, 'in the checkpoint, which a'),
+    ],
+)
+def test_what_a_resume_would_bring_back_is_refused(
+    make_runner, checkpoint, changes, words
+):
+    with pytest.raises(ValueError, match=words) as caught:
+        resumed(make_runner, checkpoint, **changes)
+    assert 'use load_from to start anew' in str(caught.value)
+
+
+def test_equal_settings_resume(make_runner, checkpoint):
+    assert resumed(make_runner, checkpoint).iter == 1
+
+
+@pytest.mark.parametrize('lost', ['meta', 'message_hub'])
+def test_weights_alone_are_not_resumed(
+    make_runner, checkpoint, tmp_path, lost
+):
+    content = torch.load(checkpoint, weights_only=True)
+    del content[lost]
+    torch.save(content, tmp_path / 'weights.pth')
+    with pytest.raises(ValueError, match='no state of a training'):
+        resumed(make_runner, tmp_path / 'weights.pth')
+
+
+def test_code_of_old_versions_is_not_run(make_runner, checkpoint, tmp_path):
+    marker = tmp_path / 'marker'
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['config'] = f'open({str(marker)!r}, "w")'
+    torch.save(content, tmp_path / 'old.pth')
+    with pytest.raises(ValueError, match="holds 'config', which is code"):
+        resumed(make_runner, tmp_path / 'old.pth')
+    assert not marker.exists()
+
+
+def test_a_schedule_that_ended_with_0_is_not_gone_on_with(
+    make_runner, checkpoint, tmp_path
+):
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['iter'] = 500
+    for group in content['optimizer']['param_groups']:
+        group['lr'] = 0.0
+    torch.save(content, tmp_path / 'ended.pth')
+    runner = resumed(
+        make_runner, tmp_path / 'ended.pth', **{'train_cfg.max_iters': 900}
+    )
+    refuse_to_compute(runner)
+    with pytest.raises(ValueError, match='ended at iteration 500 with a'):
+        runner.call_hook('before_train')

@@ -134,3 +134,33 @@ def test_results_are_json(
     assert capsys.readouterr().err == (
         f'test: --out {tmp_path / name}: expected a name ending in .json\n'
     )
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda state: dict(list(state.items())[::2]), 'does not fit'),
+        (lambda state: {}, 'does not fit'),
+        (lambda state: {**state, 'other': torch.ones(1)}, 'does not fit'),
+        (lambda state: {k: v[None] for k, v in state.items()}, 'not fit'),
+        (
+            lambda state: {
+                k: v * float('nan') if v.is_floating_point() else v
+                for k, v in state.items()
+            },
+            'holds NaN',
+        ),
+    ],
+    ids=['half', 'none', 'more', 'shapes', 'nan'],
+)
+def test_weights_that_do_not_fit_are_not_scored(
+    config_file, checkpoint, run_tool, capsys, change, words
+):
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save({'state_dict': change(content['state_dict'])}, checkpoint)
+    with pytest.raises(SystemExit) as caught:
+        run_tool('test.py', config_file, checkpoint)
+    assert caught.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f'test: {checkpoint}')
+    assert words in error

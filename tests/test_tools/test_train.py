@@ -103,6 +103,25 @@ def test_options_reach_the_config(config_file, run_tool, built, monkeypatch):
     assert not plain.auto_scale_lr.enable
 
 
+def test_resume_survives_a_note_that_was_cut_short(
+    config_file, checkpoint, run_tool, built, tmp_path
+):
+    configs, done = built
+    work_dir = tmp_path / 'run'
+    work_dir.mkdir()
+    (work_dir / 'last_checkpoint').touch()
+    command = ('train.py', config_file, '--resume', '--work-dir', work_dir)
+    with pytest.raises(done):
+        run_tool(*command)
+    checkpoint.rename(work_dir / 'iter_7.pth')
+    with pytest.raises(done):
+        run_tool(*command)
+    assert [(x.resume, x.load_from) for x in configs] == [
+        (False, None),
+        (True, str(work_dir / 'iter_7.pth')),
+    ]
+
+
 def test_mistyped_option_ends_the_run(config_file, run_tool, built, capsys):
     with pytest.raises(SystemExit) as caught:
         run_tool(

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
-from mmengine.runner import load_checkpoint
 
+from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.utils.quiet import quiet_logger
 from freeseg_mm.version import __version__
 
@@ -78,9 +79,10 @@ def build_model(
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it does not fit the model.
     """
-    if checkpoint is not None and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint {checkpoint!r}')
+    if checkpoint is not None:
+        weights = WeightsInfo.read(Path(checkpoint))
     config = copy.deepcopy(config)
     if checkpoint is None:
         _forget_weights(config)
@@ -91,7 +93,8 @@ def build_model(
         model = MODELS.build(config)
         model.init_weights()
         if checkpoint is not None:
-            load_checkpoint(model, checkpoint, map_location='cpu')
+            weights.check(model)
+            model.load_state_dict(weights.content['state_dict'])
     return model.to(device).eval()
 
 
@@ -203,10 +206,9 @@ def make_samples(
 
 
 def _read(file: str, size: int) -> torch.Tensor:
-    if not Path(file).is_file():
-        raise FileNotFoundError(f'no image {file!r}')
-    image = mmcv.imread(file)
-    if image is None:
-        raise ValueError(f'{file}: not readable as an image')
+    try:
+        image = read_rgb(file)[..., ::-1]
+    except FileNotFoundError:
+        raise FileNotFoundError(f'no image {file!r}') from None
     image = mmcv.imrescale(image, (size, size))
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

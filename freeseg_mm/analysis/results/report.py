@@ -18,6 +18,7 @@ from freeseg_mm.analysis.tables import (
 )
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.visualization import gt_regions, panel
 
 from .class_bars import class_bars, sorted_scores
@@ -318,8 +319,7 @@ def _gallery_part(
 def _draw(
     task: Task, score: float, specimen: Specimen, vocabulary: Vocabulary
 ) -> np.ndarray:
-    with Image.open(specimen.sample['img_path']) as file:
-        image = np.asarray(file.convert('RGB'))
+    image = read_rgb(specimen.sample['img_path'])
     gt = gt_regions(specimen.sample, vocabulary)[task]
     return panel(
         image,

@@ -54,7 +54,7 @@ def add_parser(commands: Any) -> None:
         metavar='MB',
         help='larger files are refused (default 20)',
     )
-    parser.set_defaults(run=run, max_side=2048, prompt_tuning=None)
+    parser.set_defaults(run=run, prompt_tuning=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,10 +68,11 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    from .form import Limits
+    from .form import PREDICTED_SIDE, Limits
     from .predictor import Predictor
     from .server import address_of, is_local, listen, prepared_server
 
+    args.max_side = PREDICTED_SIDE
     limits = Limits(args.max_upload_mb, args.largest_side)
     with listen(args.host, args.port) as listening:
         predictor = Predictor(inferencer_of(args), limits)

@@ -9,17 +9,23 @@ from PIL import Image
 
 from freeseg_mm.apis.vocabulary import SYNONYM_MARK
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.open_image import open_image
+from freeseg_mm.utils.resampling import fitting
 
 _MB = 10**6
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest file and image that the page accepts.
+    """Largest file, image and request that the page accepts.
 
     Attributes:
         max_upload_mb: Largest file, in megabytes of 10^6 bytes.
         max_side: Longest side of an image in pixels.
+        max_words: Most names, synonyms included.
+        max_letters: Longest name.
+        max_work: Most pixels (of the image as it is predicted, by
+            :data:`PREDICTED_SIDE`) x classes x tasks.
 
     Raises:
         ValueError: If one of them is not positive.
@@ -27,6 +33,9 @@ class Limits:
 
     max_upload_mb: float = 20
     max_side: int = 4096
+    max_words: int = 1000
+    max_letters: int = 1000
+    max_work: int = 2 * 10**9
 
     def __post_init__(self) -> None:
         if not self.max_upload_mb > 0:
@@ -44,13 +53,34 @@ class Limits:
         """Largest file in bytes, at least one."""
         return max(1, round(self.max_upload_mb * _MB))
 
-    def check(self, path: Path) -> None:
-        """Refuse a file that is too large, before it is decoded.
+    def check_words(self, text: str) -> None:
+        """Refuse too many or too long names.
+
+        Raises:
+            ValueError: Saying how many are too many.
+        """
+        names = re.split(rf'[,\n{re.escape(SYNONYM_MARK)}]', text)
+        if len(names) > self.max_words:
+            raise ValueError(
+                f'{len(names):,} words, this page takes up to '
+                f'{self.max_words:,}; leave some out'
+            )
+        longest = max((name.strip() for name in names), key=len)
+        if len(longest) > self.max_letters:
+            raise ValueError(
+                f'the word {longest[:20]!r}... has {len(longest):,} letters, '
+                f'this page takes up to {self.max_letters:,}'
+            )
+
+    def check(self, path: Path, num_classes: int, num_tasks: int) -> None:
+        """Refuse an image that is too large, before it is decoded.
 
         A file that is no image passes: its reader says what is wrong.
 
         Args:
             path: The file.
+            num_classes: Classes to predict.
+            num_tasks: Tasks to predict.
 
         Raises:
             ValueError: If it has too many bytes or pixels; the message has
@@ -63,22 +93,33 @@ class Limits:
                 f'{self.max_upload_mb:g}; save it smaller'
             )
         try:
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 width, height = image.size
-        except Image.DecompressionBombError:
-            raise ValueError(
-                f'{path.name} has far more pixels than this page takes, '
-                f'{self.max_side} a side; make it smaller'
-            ) from None
-        except (OSError, SyntaxError, ValueError):
+        except ValueError as error:
+            if isinstance(error.__cause__, Image.DecompressionBombError):
+                raise ValueError(
+                    f'{path.name} has far more pixels than this page takes, '
+                    f'{self.max_side} a side; make it smaller'
+                ) from None
             return
         if max(width, height) > self.max_side:
             raise ValueError(
                 f'{path.name} has {width} x {height} pixels, this page takes '
                 f'up to {self.max_side} a side; make it smaller'
             )
+        rows, columns = fitting((height, width), PREDICTED_SIDE)
+        work = rows * columns * num_classes * num_tasks
+        if work > self.max_work:
+            raise ValueError(
+                f'{columns} x {rows} pixels x {num_classes} classes x '
+                f'{num_tasks} tasks are {work:,}, this page takes up to '
+                f'{self.max_work:,}; make the image smaller, or leave words '
+                'or tasks out'
+            )
 
 
+PREDICTED_SIDE = 2048
+"""Longer side in pixels at which larger images are predicted."""
 NO_THINGS = '-'
 """Text of the things field that makes all classes stuff."""
 
@@ -132,6 +173,8 @@ def read_form(form: Form, limits: Limits) -> Request:
     """
     if not form.image:
         raise ValueError('no image: drop one into the field, or choose a file')
+    for text in (form.classes, form.things):
+        limits.check_words(text or '')
     classes = split_names(form.classes or '')
     if not classes:
         raise ValueError(
@@ -150,7 +193,7 @@ def read_form(form: Form, limits: Limits) -> Request:
         raise ValueError(
             f'{path.name} is no longer kept here: choose the image again'
         )
-    limits.check(path)
+    limits.check(path, len(classes), len(tasks))
     return Request(path, classes, things, tasks, form.score_thr)
 
 

@@ -30,6 +30,8 @@ _EMPTY = 'Drop an image, write words, press the button; or click an example.'
 _TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC)
 # One at the network, one reading or drawing.
 _AT_ONCE = 2
+# Waiting for their turn; gradio tells others that the queue is full.
+_WAITING = 32
 # Seconds between two looks for old files, and how old they may become.
 _FILES_KEPT = (600, 3600)
 
@@ -120,6 +122,7 @@ def build_page(predictor: Predictor, examples: Sequence[Example]) -> Any:
             concurrency_limit=_AT_ONCE,
             show_progress_on=results[0],
         )
+    page.queue(max_size=_WAITING)
     _read_uploads_alone(page)
     return page
 
@@ -258,7 +261,9 @@ def _read_uploads_alone(page: Any) -> None:
 
 def _inside(folder: Path, move: Any) -> Any:
     async def move_own(file: str | Path | None) -> str | None:
-        if file and not Path(file).resolve().is_relative_to(folder):
+        path = Path(file or '').resolve()
+        # gradio would try to delete a folder as a file, and stop at that
+        if file and (path.is_dir() or not path.is_relative_to(folder)):
             raise gr.Error(
                 'this is no uploaded file; upload the image itself',
                 print_exception=False,

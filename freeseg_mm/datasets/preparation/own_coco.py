@@ -9,6 +9,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.coco_types import require_unique
 from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.image_files import require_size
 from freeseg_mm.utils.panoptic_png import VOID_ID, decode_panoptic_png
@@ -59,6 +60,8 @@ def import_panoptic(
             ]
         vocabulary = _settle(options, names.values(), things)
         label_of = {id_: vocabulary.index(name) for id_, name in names.items()}
+        _require_own_ids(content['images'])
+        require_unique(content['annotations'], 'image_id')
         annotations = {a['image_id']: a for a in content['annotations']}
         source_images = [
             _annotated_image(image, annotations, pngs, label_of)
@@ -104,6 +107,7 @@ def import_instances(
     content = read_json(json_path, _LISTS)
     with naming_errors(json_path):
         names = _names_by_id(content['categories'])
+        _require_own_ids(content['images'])
         objects: dict[int, list] = {
             image['id']: [] for image in content['images']
         }
@@ -175,6 +179,12 @@ def _names_by_id(categories: Sequence[Mapping[str, Any]]) -> dict[int, str]:
             f'with {len(names)} ids'
         )
     return dict(sorted(names.items()))
+
+
+def _require_own_ids(images: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse an id of two images; one listed twice is found by its name."""
+    files = {(image['id'], image['file_name']): image for image in images}
+    require_unique(list(files.values()), 'id')
 
 
 def _annotated_image(

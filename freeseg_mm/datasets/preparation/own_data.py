@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import file_sizes, require_file, require_files
 from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
+from freeseg_mm.utils.open_image import open_image
 
 from .image_ground_truth import ImageGroundTruth, gt_of_labels
 from .labelled_split import LabelledSplit
@@ -91,10 +91,12 @@ def run_import(
     names = [image.file_name for image in images]
     present = {name: 0 for name in names if (image_folder / name).is_file()}
     require_files(names, present, image_folder)
+    layout = DatasetLayout(options.target, options.split)
+    _require_apart(layout, images, image_folder, json_path)
     write_vocabulary(options.target, vocabulary)
     digest = json_path and hashlib.sha256(json_path.read_bytes()).hexdigest()
     split = LabelledSplit(
-        DatasetLayout(options.target, options.split),
+        layout,
         images,
         image_folder=image_folder,
         read_gt=read_gt,
@@ -118,9 +120,9 @@ def require_upright(path: Path) -> None:
         ValueError: If its EXIF data has an orientation.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             orientation = image.getexif().get(_EXIF_ORIENTATION, _UPRIGHT)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, ValueError):
         return  # the check of the image itself reports it
     if orientation != _UPRIGHT:
         raise ValueError(
@@ -128,6 +130,29 @@ def require_upright(path: Path) -> None:
             'disagree about which side is up; turn it for good (for example '
             'with PIL.ImageOps.exif_transpose) so that it fits its labels'
         )
+
+
+def _require_apart(
+    layout: DatasetLayout,
+    images: Sequence[SourceImage],
+    image_folder: Path,
+    json_path: Path | None,
+) -> None:
+    """Refuse sources that lie where the results will be written."""
+    sources = {image_folder / image.file_name for image in images}
+    sources.update(path for image in images for path in image.labels)
+    if json_path is not None:
+        sources.add(json_path)
+    folders = (layout.panoptic_pngs, layout.semantic_pngs)
+    written = {path.resolve() for path in folders}
+    jsons = (layout.panoptic_json, layout.instances_json)
+    files = {path.resolve() for path in jsons}
+    for path in sources:
+        if path.resolve() in files or path.resolve().parent in written:
+            raise ValueError(
+                f'{path} would be written over by its own import; choose '
+                'another target than the folder of the sources'
+            )
 
 
 def _require_own_names(images: Sequence[SourceImage]) -> None:

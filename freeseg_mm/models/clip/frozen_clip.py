@@ -18,6 +18,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from freeseg_mm.registry import MODELS
+from freeseg_mm.utils.package_files import find_path
 
 from .hidden_module import HiddenModule
 from .text_tower import TextTower
@@ -34,7 +35,8 @@ class FrozenCLIP(BaseModule):
 
     Args:
         model: An open_clip model name (``ViT-B-16``), or the path of an
-            open_clip model config (``.json``).
+            open_clip model config (``.json``); one of the package is found
+            from every folder, as ``configs/clip/shapes_clip.json``.
         pretrained: A tag open_clip knows for that model (``openai``), the
             path of a weight file (open_clip ``.pt`` or ``.safetensors``, or
             an OpenAI archive), or ``'random'`` for untrained weights, which
@@ -148,7 +150,7 @@ def _column(values: tuple[float, ...]) -> Tensor:
 def _resolve_model(model: str) -> str:
     """Register a config file with open_clip; check that the name exists."""
     if model.endswith('.json'):
-        path = Path(model)
+        path = find_path(model)
         if not path.is_file():
             raise FileNotFoundError(
                 f'no open_clip model config {model!r}; give an existing '

@@ -240,10 +240,13 @@ def _warn(message: str) -> None:
 
 
 MAX_ENTRIES = 64
+MAX_BYTES = 256 << 20
 
 
 class TextCache:
     """Embeddings by content (:class:`TextKey`), in memory and on disk.
+
+    Memory holds up to :data:`MAX_ENTRIES` and :data:`MAX_BYTES`, the newest.
 
     A learner's content is read again once PyTorch has seen an in-place
     change of a parameter. :meth:`clear` covers what PyTorch does not see:
@@ -296,10 +299,21 @@ class TextCache:
                 self._entries[key, device] = self._find(
                     key, learner, clip, vocabulary, task
                 )
-                if len(self._entries) > MAX_ENTRIES:
-                    self._entries.popitem(last=False)
             rows.append(self._entries[key, device])
+            self._forget_oldest()
         return torch.stack(rows)
+
+    def _forget_oldest(self) -> None:
+        sizes = [
+            value.nbytes + sum(map(len, key.prompts))
+            for (key, _), value in self._entries.items()
+        ]
+        total = sum(sizes)
+        for size in sizes:
+            if len(self._entries) <= MAX_ENTRIES and total <= MAX_BYTES:
+                break
+            self._entries.popitem(last=False)
+            total -= size
 
     def _find(
         self,

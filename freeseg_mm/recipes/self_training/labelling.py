@@ -27,6 +27,7 @@ from freeseg_mm.utils.files import atomic_path, write_json
 from freeseg_mm.utils.image_files import check_image_file
 from freeseg_mm.utils.journal import Journal
 from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.utils.panoptic_png import (
     decode_panoptic_png,
     encode_panoptic_png,
@@ -448,8 +449,7 @@ def _draw_pictures(
             for info in annotation['segments_info']
         ]
         record = dataset.get_data_info(index)
-        with Image.open(record['img_path']) as file:
-            image = np.asarray(file.convert('RGB'))
+        image = read_rgb(record['img_path'])
         view = {Task.PANOPTIC: TaskRegions(regions, ids == 0)}
         picture = panel(image, {'pseudo labels': view}, dataset.vocabulary)
         name = str(record['img_id']).replace('/', '_')

@@ -144,7 +144,7 @@ def test_all_files_are_predicted_in_batches(options, tmp_path):
         ({'runs': 0}, '--runs 0: expected at least 1'),
         ({'warmup': -1}, '--warmup -1: expected at least 0'),
         ({'config': 'none.py'}, "no config file 'none.py'"),
-        ({'checkpoint': 'none.pth'}, "no checkpoint 'none.pth'"),
+        ({'checkpoint': 'none.pth'}, 'no checkpoint none.pth'),
         ({'tasks': ['depth']}, 'unknown task'),
         ({'measure': ['joules']}, r"--measure \['joules'\]: expected some of"),
         ({'queries': 0}, '--queries 0: expected at least 1'),

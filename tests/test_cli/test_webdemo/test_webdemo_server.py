@@ -142,6 +142,17 @@ def test_only_uploads_are_read(page, photo, place):
         assert page.get(f'/gradio_api/file={path}')[0] == 403
 
 
+def test_the_folder_of_uploads_is_no_file(serve, halves, black, monkeypatch):
+    """It would end the deletion of old uploads."""
+    with serve(halves) as page:
+        assert page.segment(black, 'a, b')[0] == 'complete'
+        folder = str(Path(os.environ['GRADIO_TEMP_DIR']))
+        file = {'path': folder, 'meta': {'_type': 'gradio.FileData'}}
+        kind, reply = page.call([file, 'a, b', '', ['semantic'], 0.3])
+        assert kind == 'error'
+        assert 'this is no uploaded file' in reply['error']
+
+
 def test_nobody_else_is_asked(serve, halves, black, monkeypatch):
     asked = []
     connect, look_up = socket.socket.connect, socket.getaddrinfo

@@ -414,6 +414,16 @@ class TestPanoptic:
                 'image b.png is listed twice',
             ),
             (
+                lambda c: c['images'].append(
+                    {**c['images'][0], 'file_name': 'c.png'}
+                ),
+                'labels.json: id [5] (1 in all) occur more than once',
+            ),
+            (
+                lambda c: c['annotations'].append(c['annotations'][0]),
+                'labels.json: image_id [',
+            ),
+            (
                 lambda c: c['annotations'][0]['segments_info'].pop(0),
                 'a.png: pixels have segment ids [300] that the JSON does',
             ),
@@ -433,6 +443,14 @@ class TestPanoptic:
         change(own.panoptic)
         with pytest.raises(ValueError, match=re.escape(message)):
             own.import_panoptic(options)
+
+    def test_sources_are_not_written_over(self, own, options):
+        folder = options.target / f'annotations/panoptic_{options.split}'
+        folder.mkdir(parents=True)
+        for path in own.pngs.iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+        with pytest.raises(ValueError, match='written over by its own'):
+            own.import_panoptic(options, pngs=folder)
 
     def test_missing_png(self, own, options):
         (own.pngs / 'a.png').unlink()

@@ -160,6 +160,19 @@ def test_memory_is_bounded(encode, learner, monkeypatch):
     assert encode(learner, names[0], [Task.SEMANTIC])[1] == 1
 
 
+def test_bytes_in_memory_are_bounded(encode, learner, monkeypatch):
+    names = [Vocabulary.from_names([name]) for name in 'abc']
+    embeds, _ = encode(learner, names[0], [Task.SEMANTIC])
+    # a name is a prompt of one letter here
+    monkeypatch.setattr(module, 'MAX_BYTES', 2 * (embeds.nbytes + 1))
+    for vocabulary in names[1:]:
+        encode(learner, vocabulary, [Task.SEMANTIC])
+
+    assert encode(learner, names[2], [Task.SEMANTIC])[1] == 0
+    assert encode(learner, names[1], [Task.SEMANTIC])[1] == 0
+    assert encode(learner, names[0], [Task.SEMANTIC])[1] == 1
+
+
 def test_what_depends_on_no_task_is_encoded_once(encode):
     learner = AdaptivePromptLearner(
         text_width=32, embed_dim=16, use_task_prompt=False

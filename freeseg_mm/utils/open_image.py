@@ -1,0 +1,91 @@
+"""Image files, opened as one of a few formats, whatever they claim to be."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+Image.init()  # fills OPEN
+FORMATS = tuple(
+    name
+    for name in (
+        'AVIF', 'BMP', 'GIF', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP',
+    )
+    if name in Image.OPEN
+)  # fmt: skip
+"""Formats that are read, by Pillow's names.
+
+Its others run programs (EPS, by Ghostscript, whatever the file is called),
+or are rarely used and little tested.
+"""
+_HEAD_BYTES = 16
+# formats that have no pixels of more than 16 bits
+_AT_MOST_16_BITS = ('PNG', 'PPM')
+
+
+@contextmanager
+def open_image(file: str | Path | BytesIO) -> Iterator[Image.Image]:
+    """Open an image, to be used inside of the block.
+
+    Pillow's readers report damage by any exception; so whatever is raised in
+    the block becomes one kind of error.
+
+    Args:
+        file: A path, or the content of a file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: Saying what is wrong; the caller knows the image's name.
+    """
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            yield image
+    except FileNotFoundError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(
+            f'cannot identify it; it begins with {_head(file)!r}, expected '
+            f'one of {", ".join(FORMATS)}'
+        ) from error
+    except Exception as error:  # see above
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def read_rgb(path: str | Path) -> np.ndarray:
+    """Read an image as RGB, (H, W, 3) uint8, as it is stored.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read, or has more than 16 bits; the file
+            is named.
+    """
+    try:
+        with open_image(path) as image:
+            require_whole_bytes(image)
+            return np.asarray(image.convert('RGB'))
+    except ValueError as error:
+        raise ValueError(f'cannot read image {path}: {error}') from error
+
+
+def require_whole_bytes(image: Image.Image) -> None:
+    """Refuse pixels whose range nobody knows; others clip them.
+
+    Raises:
+        ValueError: If they have 32 bits or are fractions.
+    """
+    is_wide = image.mode == 'I' and image.format not in _AT_MOST_16_BITS
+    if is_wide or image.mode in ('F', 'I;32', 'I;32B'):
+        raise ValueError(
+            f'its pixels are 32-bit numbers (mode {image.mode}), whose black '
+            'and white nobody knows; bring them to 8 or 16 bits first'
+        )
+
+
+def _head(file: str | Path | BytesIO) -> bytes:
+    if isinstance(file, BytesIO):
+        return file.getvalue()[:_HEAD_BYTES]
+    with open(file, 'rb') as opened:
+        return opened.read(_HEAD_BYTES)
