@@ -136,7 +136,7 @@ def test_every_entry_of_the_configs_is_a_setting_or_a_shared_variable(repo):
         others -= {'custom_imports', 'vis_backends'}
         # the transforms that datasets share
         others -= {'load_gt', 'pack_gt', 'pack_test', 'batch_augments'}
-        others -= {'resize'}
+        others -= {'resize', 'fixed_view'}
         plain = (int, str, tuple, list)
         assert all(isinstance(config[name], plain) for name in others), others
 
