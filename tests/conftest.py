@@ -203,7 +203,12 @@ def tiny_config(repo, tiny_clip_config):
                 },
                 'train_cfg': {'num_points': 64},
                 # Random weights do not tell objects from anything else.
-                'test_cfg': {'min_object_prob': 0.0},
+                'test_cfg': {
+                    'min_object_prob': 0.0,
+                    # random weights are sure of nothing
+                    'panoptic_rule': 'score',
+                    'object_score_thr': 0.5,
+                },
             }
         }
     )

@@ -1,7 +1,7 @@
 """CLIP and a stock Mask2Former, on COCO: nothing is trained.
 
 Test: tools/test.py configs/freeseg/coco_clip.py WEIGHTS, those of mmdet's
-mask2former_r101_8xb2-lsj-50e_coco-panoptic. They know the masks, though not
+mask2former_r101_8xb2-lsj-50e_coco-panoptic (docs/models.md fetches them). They know the masks, though not
 the names, of unseen classes too; tables/table2/instance_coco_clip.py does not.
 """
 
@@ -24,9 +24,9 @@ model = dict(
     ),
     panoptic_head=dict(
         context_interaction=None,
-        # stock weights have no classifier of ours: next to 0, the untrained
-        # one takes every proposal for an object
-        classifier=dict(temperature=1e-6),
+        # mmdet's own classifier stays, and says what is an object
+        closed_vocabulary='coco_panoptic133',
+        classifier=None,
     ),
     test_cfg=dict(ensemble=dict(mode='clip')),
 )

@@ -130,10 +130,10 @@ class PredictOptions:
     score_thr: float = 0.0
     max_per_image: int = 100
     min_object_prob: float = 0.0
-    object_score_thr: float = 0.5
+    object_score_thr: float = 0.0
     overlap_thr: float = 0.8
     clip_trust: float = 0.0
-    panoptic_rule: str = 'score'
+    panoptic_rule: str = 'no_object'
     overlap_pixels: str = 'inside'
     instance_ranking: str = 'things'
     empty_masks: str = 'drop'

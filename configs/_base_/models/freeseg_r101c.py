@@ -180,7 +180,10 @@ model = dict(
         max_per_image=100,
         # what is hardly an object is neither shown to CLIP nor counted
         min_object_prob=0.05,
-        object_score_thr=0.5,
+        # a segment needs a class that is likelier than no object, however
+        # many classes share the rest: docs/reports/shapes.md
+        panoptic_rule='no_object',
+        object_score_thr=0.0,
         overlap_thr=0.8,
         # Sec. 3.4; freeseg_mm/models/prompt_tuning/objective.py explains them
         prompt_tuning=dict(

@@ -32,6 +32,7 @@ model = dict(
     test_cfg=dict(
         ensemble=dict(seen_weight=1.0),
         object_score_thr=0.8,
+        panoptic_rule='score',
         instance_ranking='all_classes',
     ),
 )

@@ -183,6 +183,8 @@ class Labelling:
             'tasks': ['panoptic'],
             'object_score_thr': min(_COMPETING_SCORE, self.settings.score_thr),
             'overlap_thr': self.settings.overlap_thr,
+            # a label has a threshold of its own, which was measured
+            'panoptic_rule': 'score',
             'min_object_prob': 0.0,
             # prompts that were tuned on earlier images would depend on
             # where a run was interrupted

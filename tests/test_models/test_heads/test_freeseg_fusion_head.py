@@ -16,7 +16,9 @@ def build():
 
 
 def options(tasks, **changes):
-    return PredictOptions(tasks=tuple(tasks), **changes)
+    """Of a threshold on the best class, unless a test says otherwise."""
+    usual = {'object_score_thr': 0.5, 'panoptic_rule': 'score'}
+    return PredictOptions(tasks=tuple(tasks), **{**usual, **changes})
 
 
 def run(task, probs, masks, is_thing, **changes):

@@ -108,6 +108,7 @@ def test_settings_are_the_public_attributes():
     assert build(fusion='embed').settings == {
         'use_task_prompt': True,
         'fusion': 'embed',
+        'placement': 'before',
     }
     assert FixedPrompt(task_template=None).settings == {
         'class_template': 'A photo of {}.',
