@@ -263,7 +263,11 @@ def released_weights(tiny_run_config, build_tiny_model, weights_dir):
         content = {
             'meta': {'cfg': tiny_run_config.pretty_text},
             'state_dict': model.state_dict(),
-            'freeseg_mm': {'clip': model.clip.fingerprint},
+            'freeseg_mm': {
+                **model.clip.notes,
+                'vocabulary': '0' * 16,
+                'vocabulary_name': 'unknown',
+            },
         }
         torch.save(content, weights)
     return config, weights

@@ -19,7 +19,7 @@ RUNS = sorted(
     path.relative_to(CONFIGS).as_posix()
     for path in CONFIGS.rglob('*.py')
     # the zoo's are of other systems: tests/test_zoo
-    if not {'_base_', 'zoo'} & set(path.parts)
+    if not {'_base_', 'zoo'} & set(path.relative_to(CONFIGS).parts)
 )
 # The families a run is put together from.
 FAMILIES = {
