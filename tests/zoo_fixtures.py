@@ -102,7 +102,7 @@ class Server(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def server():
+def server(private_urls):
     server = Server()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

@@ -5,12 +5,14 @@ import ipaddress
 import os
 import socket
 import threading
-import time
+from collections.abc import Mapping
 from functools import partial
+from http.cookiejar import CookieJar
 from typing import Any, BinaryIO
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import (
+    HTTPCookieProcessor,
     HTTPHandler,
     HTTPRedirectHandler,
     HTTPSHandler,
@@ -28,6 +30,7 @@ SCHEMES = ('http', 'https')
 _DEFAULT_BYTES = 256 << 20
 _CHUNK = 1 << 20
 _MAX_REDIRECTS = 5
+_HEADERS = {'User-Agent': 'freeseg_mm', 'Accept-Encoding': 'identity'}
 _SAFE = "/:?#[]@!$&'()*+,;=%~"
 
 
@@ -56,8 +59,10 @@ def fetch(
     """
     limit = max_download() if max_bytes is None else max_bytes
     sockets: list[socket.socket] = []
+    expired = threading.Event()
 
     def give_up() -> None:
+        expired.set()
         for each in sockets:
             try:
                 each.shutdown(socket.SHUT_RDWR)
@@ -68,7 +73,6 @@ def fetch(
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True
     timer.start()
-    deadline = time.monotonic() + seconds
     try:
         with open_url(url, stall, sockets) as response:
             _receive(response, target, limit)
@@ -82,7 +86,8 @@ def fetch(
         reason = str(error) or type(error).__name__
     finally:
         timer.cancel()
-    if time.monotonic() >= deadline:
+    # what a closed connection gave may look whole
+    if expired.is_set():
         reason = f'it took longer than {seconds:g} s'
     if reason:
         raise ValueError(f'cannot read {url}: {reason}')
@@ -103,7 +108,12 @@ def max_download() -> int:
 
 
 def open_url(
-    url: str, timeout: float, sockets: list[socket.socket] | None = None
+    url: str,
+    timeout: float,
+    sockets: list[socket.socket] | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    cookies: CookieJar | None = None,
 ) -> Any:
     """Open a URL; each address on the way is checked, redirects are counted.
 
@@ -111,6 +121,8 @@ def open_url(
         url: Of http or https.
         timeout: Seconds that a step of the network may take.
         sockets: Gets the connections that are made.
+        headers: Of the request, beside those of every one.
+        cookies: Cookies that are sent and kept; ``None`` keeps none.
 
     Raises:
         OSError: If the server cannot be reached or refuses.
@@ -118,10 +130,12 @@ def open_url(
     """
     made = [] if sockets is None else sockets
     opener = build_opener(_Redirects, _Http(made), _Https(made))
+    if cookies is not None:
+        opener.add_handler(HTTPCookieProcessor(cookies))
     # what other programs do with a link that was pasted
     request = Request(
         quote(check_url(url), safe=_SAFE),
-        headers={'User-Agent': 'freeseg_mm', 'Accept-Encoding': 'identity'},
+        headers={**_HEADERS, **(headers or {})},
     )
     return opener.open(request, timeout=timeout)
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
-from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 from tqdm import tqdm
 
+from freeseg_mm.utils.fetch import open_url
 from freeseg_mm.utils.files import require_free_space
 
 _CHUNK = 1 << 20
@@ -57,8 +57,9 @@ def download(
     Raises:
         OSError: If the server cannot be reached or refuses, sends a web page
             instead, or less than it promised; or the disk is full.
-        ValueError: If the address is none of HTTP, or the file is too large
-            or not the one expected.
+        ValueError: If the address, or one that the server redirects to, is
+            none of HTTP or of a private network (see :func:`open_url`), or
+            the file is too large or not the one expected.
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise ValueError(f'{url}: expected an address of http or https')
@@ -125,7 +126,7 @@ def _fetch(
     version = _validator(part)
     known = version.read_text() if version.exists() else ''
     start = part.stat().st_size if part.exists() else 0
-    headers = {'User-Agent': 'freeseg_mm', 'Accept-Encoding': 'identity'}
+    headers = {}
     if start and (known or is_checked):
         headers['Range'] = f'bytes={start}-'
         if known:
@@ -177,12 +178,9 @@ def _open(url: str, headers: dict[str, str], timeout: float) -> Any:
     Raises:
         OSError: If the server cannot be reached, or has a web page only.
     """
-    opener = build_opener(HTTPCookieProcessor(CookieJar()))
-    asked = url
+    asked, cookies = url, CookieJar()
     for _ in range(2):
-        response = opener.open(
-            Request(asked, headers=headers), timeout=timeout
-        )
+        response = open_url(asked, timeout, headers=headers, cookies=cookies)
         if response.headers.get_content_type() != 'text/html':
             return response
         with response:

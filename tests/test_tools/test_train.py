@@ -57,7 +57,7 @@ def built(monkeypatch):
     configs = []
 
     class Built(Exception):
-        pass
+        """Ends a tool where its run would begin."""
 
     def from_cfg(config):
         configs.append(config)

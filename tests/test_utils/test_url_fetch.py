@@ -95,6 +95,20 @@ def test_time_has_a_limit_that_single_bytes_do_not_extend(server):
     assert time.monotonic() - start < 2
 
 
+def test_what_came_when_time_was_up_is_not_taken_for_whole(
+    server, monkeypatch
+):
+    """The end of a connection that the limit closed looks like any end."""
+
+    class AtOnce(threading.Timer):
+        def start(self):
+            self.function()
+
+    monkeypatch.setattr(threading, 'Timer', AtOnce)
+    with pytest.raises(ValueError, match='it took longer than 60 s'):
+        fetched(f'{server}/slow', seconds=60)
+
+
 @contextmanager
 def replying(content):
     """Serve raw bytes once, whatever is asked."""

@@ -132,7 +132,7 @@ def test_not_found(server, path):
     assert parts(path) == []
 
 
-def test_no_server(path):
+def test_no_server(path, private_urls):
     with socket.socket() as unused:
         unused.bind(('127.0.0.1', 0))
         url = f'http://127.0.0.1:{unused.getsockname()[1]}/w.pth'
@@ -140,6 +140,26 @@ def test_no_server(path):
         OSError, match=r'cannot be reached \(.*refused\); down'
     ):
         download(url, path)
+
+
+def test_private_addresses_are_refused(server, path, monkeypatch):
+    """Of a link, and of what a form of a page leads to."""
+    url = server.serve('/w.pth', CONTENT)
+    monkeypatch.delenv('FREESEG_MM_PRIVATE_URLS')
+    with pytest.raises(
+        ValueError, match='a private network; set FREESEG_MM_PRIVATE_URLS=1'
+    ):
+        download(url, path)
+    assert server.requests == []
+    assert parts(path) == []
+
+
+def test_form_to_another_scheme_is_refused(server, path):
+    page = CONFIRMATION.replace(b'action="/sent', b'action="file:///etc')
+    url = server.serve('/w.pth', page, content_type='text/html')
+    with pytest.raises(ValueError, match='expected a URL http'):
+        download(url, path)
+    assert parts(path) == []
 
 
 def test_stalled_server(server, path):

@@ -221,8 +221,7 @@ def test_a_free_port_is_found_and_named():
         host, port = listening.getsockname()
         assert host == '127.0.0.1'
         assert address_of(listening) == f'http://127.0.0.1:{port}'
-        with socket.create_connection((host, port), timeout=60):
-            pass
+        socket.create_connection((host, port), timeout=60).close()
 
 
 def test_all_addresses_are_named_by_one_that_can_be_opened():

@@ -118,7 +118,7 @@ def test_gradient_passes_through_to_the_vectors_only(tiny_clip):
 
 def test_tokenizer_of_another_kind_is_refused(open_clip_twin):
     class Tokenizer:
-        pass
+        """Not CLIP's: it has no end-of-text token."""
 
     with pytest.raises(TypeError, match="with Tokenizer.*CLIP's tokenizer"):
         TextTower(open_clip_twin[0], Tokenizer())

@@ -71,7 +71,7 @@ def test_digest_is_of_type_settings_and_weights():
     other_fusion.load_state_dict(learner.state_dict())
 
     class Other(AdaptivePromptLearner):
-        pass
+        """Another type, of equal settings and weights."""
 
     other_type = Other(text_width=32, embed_dim=16)
     other_type.load_state_dict(learner.state_dict())
