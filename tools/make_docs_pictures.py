@@ -114,7 +114,7 @@ def docs_pictures(
         yield task.value, panel(shown.image, of_task, words, scale=SCALE)
     # of the last image, whose regions are the panoptic ones
     yield (
-        'answer',
+        'prediction',
         panel(shown.image, {'prediction': predictions}, words, scale=SCALE),
     )
     yield 'side_by_side', panel(shown.image, rows, words, scale=SCALE)

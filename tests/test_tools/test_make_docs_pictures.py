@@ -10,7 +10,7 @@ from PIL import Image
 from freeseg_mm.structures import Vocabulary
 
 NAMES = {
-    'answer',
+    'prediction',
     'browse',
     'colour_blind',
     'instance',
