@@ -289,8 +289,19 @@ def draw(config_path: Path, checkpoint: Path, out: Path) -> None:
         write_small_png(picture, out / f'{name}.png')
 
 
+def take_picture(visitor: Visitor, path: Path) -> None:
+    """Have the second example predicted, and write what the page shows."""
+    visitor.take_example(1)
+    visitor.click('#segment')
+    visitor.find('#legend-panoptic .freeseg-legend')
+    visitor.picture('#picture-panoptic')
+    visitor.browser.execute_script('window.scrollTo(0, 0)')
+    shot = Image.open(BytesIO(visitor.browser.get_screenshot_as_png()))
+    write_small_png(np.asarray(shot.convert('RGB')), path)
+
+
 def picture_page(url: str, path: Path) -> None:
-    """Have the second example predicted, and look."""
+    """Picture the page at an address, by a browser of its own."""
     programs = find_programs()
     if programs is None:
         raise FileNotFoundError(
@@ -300,16 +311,9 @@ def picture_page(url: str, path: Path) -> None:
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         browser = open_browser(programs, Path(folder))
         try:
-            visitor = Visitor(browser, url)
-            visitor.take_example(1)
-            visitor.click('#segment')
-            visitor.find('#legend-panoptic .freeseg-legend')
-            visitor.picture('#picture-panoptic')
-            browser.execute_script('window.scrollTo(0, 0)')
-            shot = Image.open(BytesIO(browser.get_screenshot_as_png()))
+            take_picture(Visitor(browser, url), path)
         finally:
             browser.quit()
-    write_small_png(np.asarray(shot.convert('RGB')), path)
 
 
 def main() -> None:
