@@ -2,7 +2,9 @@
 
 import importlib
 import re
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 
 from .package_files import PACKAGE_FILES
 
@@ -68,3 +70,7 @@ def prepare_openmmlab() -> None:
 
     register_configs()
     allow_resume_states()
+    if _release(importlib.import_module('mmdet').__version__) > (3, 3, 0):
+        # OneDL's prints that it lacks a dataset of its own
+        with redirect_stdout(StringIO()):
+            importlib.import_module('mmdet.datasets')
