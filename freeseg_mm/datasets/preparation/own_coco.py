@@ -19,7 +19,7 @@ from .image_ground_truth import (
     classes_of_segments,
     describe_object,
 )
-from .own_data import ImportOptions, require_upright, run_import
+from .own_data import ImportOptions, run_import
 from .split_preparation import PreparedSplit, SourceImage
 from .target_vocabulary import settle_vocabulary
 
@@ -71,7 +71,7 @@ def import_panoptic(
         options,
         source_images,
         image_folder=images,
-        read_gt=PanopticReader(images, len(vocabulary)),
+        read_gt=PanopticReader(len(vocabulary)),
         vocabulary=vocabulary,
         source={'dataset': 'own panoptic'},
         tasks=list(Task),
@@ -144,7 +144,7 @@ def import_instances(
         source_images,
         image_folder=images,
         read_gt=InstancesReader(
-            images, len(vocabulary), vocabulary.index(rest) if rest else None
+            len(vocabulary), vocabulary.index(rest) if rest else None
         ),
         vocabulary=vocabulary,
         source={'dataset': 'own instances', 'rest': rest},
@@ -246,16 +246,13 @@ class PanopticReader:
     """Reads the ground truth of one image.
 
     Attributes:
-        image_folder: Folder of the images.
         num_classes: Size of the vocabulary.
     """
 
-    image_folder: Path
     num_classes: int
 
     def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """Read the segments as they are."""
-        require_upright(self.image_folder / image.file_name)
         (path,) = image.labels
         ids = decode_panoptic_png(path)
         require_size(path, ids.shape, image.content['size'])
@@ -281,19 +278,16 @@ class InstancesReader:
     """Paints the objects of one image.
 
     Attributes:
-        image_folder: Folder of the images.
         num_classes: Size of the vocabulary.
         rest: Position in the vocabulary of the pixels that no object
             covers; ``None`` leaves them unlabelled.
     """
 
-    image_folder: Path
     num_classes: int
     rest: int | None
 
     def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """Paint small objects over large ones, those over crowds."""
-        require_upright(self.image_folder / image.file_name)
         size = image.content['size']
         masks = {}
         for entry in image.content['objects']:

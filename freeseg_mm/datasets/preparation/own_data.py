@@ -14,7 +14,6 @@ import numpy as np
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import file_sizes, require_file, require_files
 from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
-from freeseg_mm.utils.open_image import open_image
 
 from .image_ground_truth import ImageGroundTruth, gt_of_labels
 from .labelled_split import LabelledSplit
@@ -28,8 +27,6 @@ from .split_preparation import (
 from .target_vocabulary import settle_vocabulary, write_vocabulary
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-_EXIF_ORIENTATION = 0x0112
-_UPRIGHT = 1
 
 
 @dataclass(frozen=True)
@@ -110,28 +107,6 @@ def run_import(
     return split.run(options.workers, options.say)
 
 
-def require_upright(path: Path) -> None:
-    """Refuse an image that a viewer turns.
-
-    Training turns it too, and nothing says whether its labels were drawn
-    before or after.
-
-    Raises:
-        ValueError: If its EXIF data has an orientation.
-    """
-    try:
-        with open_image(path) as image:
-            orientation = image.getexif().get(_EXIF_ORIENTATION, _UPRIGHT)
-    except (OSError, ValueError):
-        return  # the check of the image itself reports it
-    if orientation != _UPRIGHT:
-        raise ValueError(
-            f'image {path} has EXIF orientation {orientation}, so programs '
-            'disagree about which side is up; turn it for good (for example '
-            'with PIL.ImageOps.exif_transpose) so that it fits its labels'
-        )
-
-
 def _require_apart(
     layout: DatasetLayout,
     images: Sequence[SourceImage],
@@ -173,20 +148,17 @@ class SemanticReader:
     """Reads the ground truth of one image.
 
     Attributes:
-        image_folder: Folder of the images.
         is_thing: Whether each class of the vocabulary is countable.
         first_label: Value of the first class; smaller ones are ignored.
         ignore_label: Value that is ignored.
     """
 
-    image_folder: Path
     is_thing: tuple[bool, ...]
     first_label: int
     ignore_label: int
 
     def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """One region a class."""
-        require_upright(self.image_folder / image.file_name)
         (path,) = image.labels
         labels = read_label_map(path).astype(int)
         positions = labels - self.first_label
@@ -242,9 +214,7 @@ def import_semantic(
         options,
         content,
         image_folder=images,
-        read_gt=SemanticReader(
-            images, vocabulary.is_thing, first_label, ignore_label
-        ),
+        read_gt=SemanticReader(vocabulary.is_thing, first_label, ignore_label),
         vocabulary=vocabulary,
         source={
             'dataset': 'own semantic',

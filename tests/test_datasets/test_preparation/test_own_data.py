@@ -17,7 +17,6 @@ from freeseg_mm.datasets.preparation.own_coco import (
 from freeseg_mm.datasets.preparation.own_data import (
     ImportOptions,
     import_semantic,
-    require_upright,
 )
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import (
@@ -232,14 +231,18 @@ class TestEveryKind:
         flags = zip(words.names, words.is_seen, strict=True)
         assert [name for name, seen in flags if not seen] == ['cat']
 
-    def test_turned_image_is_refused(self, run, own):
+    @pytest.mark.parametrize('orientation', range(2, 9))
+    def test_turned_image_is_refused(self, run, own, orientation):
         exif = Image.Exif()
-        exif[0x0112] = 6
+        exif[0x0112] = orientation
         path = own.images / 'a.jpg'
         with Image.open(path) as image:
             image.save(path, exif=exif)
         with pytest.raises(
-            ValueError, match=re.escape(f'image {path} has EXIF orientation 6')
+            ValueError,
+            match=re.escape(
+                f'image {path} has EXIF orientation {orientation}'
+            ),
         ):
             run()
 
@@ -610,9 +613,3 @@ def test_each_code_of_a_mask(segmentation):
 )
 def test_what_is_no_mask(segmentation):
     assert decode_segmentation(segmentation, SIZE) is None
-
-
-def test_damaged_image_is_left_to_its_own_check(tmp_path):
-    path = tmp_path / 'a.jpg'
-    path.write_bytes(b'no image')
-    require_upright(path)
