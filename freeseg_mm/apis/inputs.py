@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from freeseg_mm.utils.fetch import fetch
+from freeseg_mm.utils.names import require_visible
 from freeseg_mm.utils.open_image import (
     UPRIGHT,
     open_image,
@@ -185,8 +186,10 @@ def _read_bytes(name: str) -> bytes:
         content = BytesIO()
         fetch(name, content)
         return content.getvalue()
+    path = local_path(name)
+    require_visible(path.name)
     try:
-        return local_path(name).read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'no such file: {name}') from None
     except OSError as error:

@@ -10,6 +10,7 @@ from mmdet.evaluation import CocoMetric
 from mmengine.logging import print_log
 
 from freeseg_mm.registry import METRICS
+from freeseg_mm.utils.names import normal_name
 
 from .per_class_metric import PerClassMetric, prediction_of
 from .splits import class_mean, split_means
@@ -106,7 +107,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
         """
         vocabulary = self.vocabulary
         id_of_name = {
-            category['name']: category['id']
+            normal_name(category['name']): category['id']
             for category in self._coco_api.dataset['categories']
         }
         things = vocabulary.things

@@ -14,6 +14,7 @@ import numpy as np
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import file_sizes, require_file, require_files
 from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
+from freeseg_mm.utils.names import normal_name, require_visible
 
 from .image_ground_truth import ImageGroundTruth, gt_of_labels
 from .labelled_split import LabelledSplit
@@ -133,6 +134,7 @@ def _require_apart(
 def _require_own_names(images: Sequence[SourceImage]) -> None:
     first: dict[str, str] = {}
     for image in images:
+        require_visible(image.file_name)
         if first.get(image.png_name) == image.file_name:
             raise ValueError(f'image {image.file_name} is listed twice')
         other = first.setdefault(image.png_name, image.file_name)
@@ -250,7 +252,7 @@ def read_classes(
         vocabulary = Vocabulary.load(path)
     else:
         try:
-            lines = path.read_text('utf-8-sig').splitlines()
+            lines = path.read_text('utf-8-sig').split('\n')
             names = [line.strip() for line in lines if line.strip()]
             vocabulary = Vocabulary.from_names(names, (), (), name=name)
         except ValueError as error:  # UnicodeDecodeError is one
@@ -259,6 +261,7 @@ def read_classes(
             ) from error
     if things is None:
         return vocabulary
+    things = [normal_name(thing) for thing in things]
     unknown = [thing for thing in things if thing not in vocabulary.names]
     if unknown:
         raise ValueError(f'{path}: things {unknown} are none of its classes')
