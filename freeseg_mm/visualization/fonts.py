@@ -14,7 +14,7 @@ FONT_SIZE = 13
 _GAP = 4  # between words of different fonts
 # Fonts of coloured emoji are pictures of this size.
 _PICTURE_SIZE = 109
-_ITALIC_OR_BOLD = 1 | 2  # of FreeType's style flags
+_UPRIGHT = ('Regular', 'Book', 'Roman', 'Normal', 'Medium')
 # Joiners and variants are no signs of their own; spaces need none.
 _WITHOUT_SIGN = {*b' \n', 0x200C, 0x200D, *range(0xFE00, 0xFE10)}
 # Of fonts that have a box for everything.
@@ -130,7 +130,7 @@ def _system_fonts() -> list[_Font]:
         except (OSError, RuntimeError, ValueError):  # damaged, or a bitmap
             continue
         if not font.family_name.startswith(_PLACEHOLDERS):
-            odd = bool(int(font.style_flags) & _ITALIC_OR_BOLD)
+            odd = font.style_name not in _UPRIGHT
             fonts.append(_Font(path, font.family_name, signs, odd))
     return sorted(fonts, key=lambda font: (font.path != own, font.rank))
 
