@@ -407,3 +407,15 @@ def test_unusable_instances_json_is_a_finding(pets, content):
     assert file == 'instances.json'
     assert 'instances.json' in reason
     assert outcome.num_images == 4
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [('bbox', 5), ('bbox', None), ('bbox', 'text'), ('area', 'x')],
+)
+def test_bad_value_of_one_segment_does_not_end_the_check(pets, key, value):
+    pets.content['annotations'][0]['segments_info'][0][key] = value
+    pets.write_json()
+    ((file, reason),) = findings(check(pets))
+    assert file == '1.png'
+    assert f'the JSON says {value!r}' in reason
