@@ -18,6 +18,7 @@ from freeseg_mm.structures import (
     Vocabulary,
     teaches,
 )
+from freeseg_mm.utils.coco_types import shown
 from freeseg_mm.utils.files import write_json
 from freeseg_mm.utils.image_files import (
     IGNORE_INDEX,
@@ -383,14 +384,15 @@ def _segment_problems(
         area = pixels[info['id']]
         if info.get('area', area) != area:
             problems.append(
-                f'{where} has {area} pixels, the JSON says {info["area"]}'
+                f'{where} has {area} pixels, the JSON says '
+                f'{shown(info["area"])}'
             )
         elif 'bbox' in info:
             box = segment_box(ids == info['id'])
-            if list(info['bbox']) != box:
+            if info['bbox'] != box:
                 problems.append(
                     f'{where} has the box {box} (x, y, width, height), the '
-                    f'JSON says {list(info["bbox"])}'
+                    f'JSON says {shown(info["bbox"])}'
                 )
     return problems
 

@@ -43,6 +43,29 @@ def write_json(content: Any, path: Path, indent: int | None = None) -> None:
         file.write('\n')
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write UTF-8 text, whole or not at all; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as name:
+        name.write_text(text, 'utf-8')
+
+
+def require_writable(path: Path) -> None:
+    """Look, before long work, whether its file can be written.
+
+    Raises:
+        OSError: If it cannot, or is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f'{path} is a folder, expected a file')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    probe = path.with_name(f'.partial-{path.name}')
+    try:
+        probe.touch()
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def read_json(
     path: Path,
     lists: Sequence[str] = (),
