@@ -180,24 +180,26 @@ def network_costs(
         By cost, ``one`` network of all tasks, ``each``: all the networks of
         one task together, and ``share``, the first by the second. Costs are
         ``networks``, ``steps``, ``steps_of_a_task``, ``macs`` and, if it was
-        measured, ``seconds``, ``trained`` and ``frozen`` parameters.
+        measured, ``seconds``, ``trained`` and ``frozen`` parameters, the
+        latter with CLIP's.
     """
-    count = len(sides)
-    model = sides[0].run.model
+    count, first = len(sides), sides[0]
+    # CLIP's are hidden from the model; a backbone may share some
+    parameters = {*first.run.model.parameters()}
+    if first.clip is not None:
+        parameters.update(first.clip.clip.parameters())
     costs = {
         'networks': (1.0, count),
         'steps': (steps, count * steps),
         'steps_of_a_task': (steps / count, steps),
     }
     for kind in ('macs', 'seconds'):
-        if kind in sides[0].costs:
+        if kind in first.costs:
             total = steps * sum(side.costs[kind][TOTAL] for side in sides)
             costs[kind] = (total / count, total)
     for kind, is_trained in (('trained', True), ('frozen', False)):
         size = sum(
-            x.numel()
-            for x in model.parameters()
-            if x.requires_grad == is_trained
+            x.numel() for x in parameters if x.requires_grad == is_trained
         )
         costs[kind] = (size, count * size)
     return {
@@ -210,7 +212,7 @@ _UNITS = {
     'networks': ('networks', 1.0),
     'steps': ('steps', 1.0),
     'steps_of_a_task': ('steps of a task', 1.0),
-    'macs': ('multiply-adds (PMAC)', 1e15),
+    'macs': ('multiply-adds (TMAC)', 1e12),
     'seconds': ('hours on this device', 3600.0),
     'trained': ('parameters trained (M)', 1e6),
     'frozen': ('parameters frozen (M)', 1e6),

@@ -86,13 +86,17 @@ def test_on_the_configs_own_data(options, tiny_run_config, tmp_path):
 
 @pytest.fixture
 def three_steps():
-    """Measured steps of three tasks: 12 trained parameters, 20 frozen ones."""
+    """Measured steps: 12 trained parameters, 20 frozen ones and 6 of CLIP."""
     model = nn.ModuleList([nn.Linear(3, 3), nn.Linear(4, 4)])
     model[1].requires_grad_(False)
     run = SimpleNamespace(model=model)
+    clip = SimpleNamespace(
+        # the model's backbone is a part of it
+        clip=nn.ModuleList([nn.Linear(2, 2).requires_grad_(False), model[1]])
+    )
     return [
         Contender(
-            'one', run, [],
+            'one', run, [], clip,
             costs={'macs': {'total': macs}, 'seconds': {'total': seconds}},
         )
         for macs, seconds in ((1e12, 3.0), (2e12, 3.0), (6e12, 12.0))
@@ -110,17 +114,17 @@ def test_one_network_of_three_tasks_costs_a_third_of_three(three_steps):
         'macs': {'one': 1.8e15, 'each': 5.4e15, 'share': third},
         'seconds': {'one': 3600, 'each': 10800, 'share': third},
         'trained': {'one': 12, 'each': 36, 'share': third},
-        'frozen': {'one': 20, 'each': 60, 'share': third},
+        'frozen': {'one': 26, 'each': 78, 'share': third},
     }
     assert network_table(costs, 3).splitlines() == [
         'Cost of a training      one of 3 tasks  3 of one task  share',
         'networks                             1              3  0.333',
         'steps                              600          1,800  0.333',
         'steps of a task                    200            600  0.333',
-        'multiply-adds (PMAC)               1.8            5.4  0.333',
+        'multiply-adds (TMAC)             1,800          5,400  0.333',
         'hours on this device                 1              3  0.333',
         'parameters trained (M)         1.2e-05        3.6e-05  0.333',
-        'parameters frozen (M)            2e-05          6e-05  0.333',
+        'parameters frozen (M)          2.6e-05        7.8e-05  0.333',
     ]
 
 
@@ -151,6 +155,7 @@ def test_step_of_each_task(options, count_only):
         x.numel() for x in first.model.parameters() if x.requires_grad
     )
     assert found['trained']['each'] == 3 * trained > 0
+    assert found['frozen']['one'] > 10_000  # CLIP's
     assert 'one of 3 tasks' in shown[-1]
 
 
