@@ -23,7 +23,8 @@ Weights are random unless given.
 """
 _TRAIN = """\
 Count, then time what one training step takes, part by part, next to another
-config or mmdet's Mask2Former of the same size (--against mask2former).
+config or mmdet's Mask2Former of the same size (--against mask2former), or of
+each task, for one network of three next to three of one (--task all).
 Weights are random.
 """
 
