@@ -314,7 +314,12 @@ class OpenVocabPanopticDataset(BaseDataset):
         check_image_file(
             Path(record['img_path']), (record['height'], record['width'])
         )
-        return self.pipeline(record)
+        try:
+            return self.pipeline(record)
+        except AssertionError as error:  # mmcv's, of what OpenCV refuses
+            raise ValueError(
+                f'the pipeline refuses {record["img_path"]}: {error}'
+            ) from error
 
 
 def _load_vocabulary(vocabulary: str, data_root: str) -> Vocabulary:

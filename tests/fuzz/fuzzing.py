@@ -98,17 +98,19 @@ def fuzz(
             if kind is None:
                 tally.errors[type(error).__name__] += 1
             else:
+                label += f': {str(error)[:200]}'
                 tally.faults.setdefault(kind, []).append(label)
             continue
         try:
             case.right(result)
         except Exception as error:
-            kind = f'wrong result: {error!r} at {_place(error)}'[:300]
+            kind = f'wrong result: at {_place(error)}'
+            label += f': {error!r}'[:200]
             tally.faults.setdefault(kind, []).append(label)
         else:
             tally.right += 1
     assert not tally.faults, '\n'.join(
-        f'{kind}\n    {len(cases)} cases, as {", ".join(cases[:SHOWN])}'
+        '\n    '.join([f'{len(cases)} of {kind}', *cases[:SHOWN]])
         for kind, cases in tally.faults.items()
     )
 
@@ -138,7 +140,7 @@ def fault(error: Exception, names: Iterable[str]) -> str | None:
         wrong = 'names nothing'
     if not wrong:
         return None
-    return f'{wrong}: {type(error).__name__} at {_place(error)}: {text[:200]}'
+    return f'{wrong}: {type(error).__name__} at {_place(error)}'
 
 
 def _frames(error: Exception) -> list[tuple[str, int]]:
