@@ -151,7 +151,7 @@ def _from_text_file(path: Path) -> Vocabulary:
     if not path.is_file():
         raise FileNotFoundError(f'no vocabulary file {path}')
     try:
-        lines = path.read_text('utf-8-sig').splitlines()
+        lines = path.read_text('utf-8-sig').split('\n')
         words = _from_list(line for line in lines if line.strip())
     except ValueError as error:
         raise ValueError(

@@ -1,5 +1,6 @@
 """Results as files in a folder."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -147,9 +148,13 @@ class ResultWriter:
     def _name(self, result: ImageResult) -> str:
         stem = name = result.stem
         count = 1
-        # some file systems take A.png for a.png
-        while name.casefold() in self._names:
+        while (key := _as_disks_see(name)) in self._names:
             count += 1
             name = f'{stem}_{count}'
-        self._names.add(name.casefold())
+        self._names.add(key)
         return name
+
+
+def _as_disks_see(name: str) -> str:
+    """A key that is the same for names of which some disks make one file."""
+    return unicodedata.normalize('NFC', name).casefold()

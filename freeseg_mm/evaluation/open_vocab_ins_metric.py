@@ -10,6 +10,9 @@ from mmdet.evaluation import CocoMetric
 from mmengine.logging import print_log
 
 from freeseg_mm.registry import METRICS
+from freeseg_mm.utils.coco_masks import run_length_code
+from freeseg_mm.utils.files import naming_errors
+from freeseg_mm.utils.names import normal_name
 
 from .per_class_metric import PerClassMetric, prediction_of
 from .splits import class_mean, split_means
@@ -47,7 +50,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
     Raises:
         FileNotFoundError: If there is no ``ann_file``.
         ValueError: If ``ann_file`` is no COCO instances file, or has
-            annotation ids that are 0 or occur twice.
+            annotation ids that are 0 or occur twice, or damaged masks.
     """
 
     default_prefix = 'instance'
@@ -96,6 +99,25 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
                 '(pycocotools takes a match with 0 for none); got '
                 f'{wrong[:5]} ({len(wrong)} in all)'
             )
+        with naming_errors(Path(self.ann_file)):
+            sizes = {
+                image['id']: (image['height'], image['width'])
+                for image in content['images']
+            }
+            for ann in content['annotations']:
+                # read by C code that trusts it
+                if ann['image_id'] in sizes:
+                    self._check_mask(ann, sizes[ann['image_id']])
+
+    @staticmethod
+    def _check_mask(annotation: dict, size: tuple[int, int]) -> None:
+        try:
+            run_length_code(annotation['segmentation'], size)
+        except ValueError as error:
+            raise ValueError(
+                f'annotation {annotation["id"]}: its segmentation is '
+                f'unusable: {error}'
+            ) from error
 
     def vocabulary_changed(self) -> None:
         """Find the category id of each class, by name.
@@ -106,7 +128,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
         """
         vocabulary = self.vocabulary
         id_of_name = {
-            category['name']: category['id']
+            normal_name(category['name']): category['id']
             for category in self._coco_api.dataset['categories']
         }
         things = vocabulary.things

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from .names import normal_name, require_visible
+
 _SHOWN = 60
 _FLAGS = 'iscrowd', 'isthing', 'exact'
 _IDS = 'id', 'image_id', 'category_id'
@@ -13,8 +15,8 @@ _IDS = 'id', 'image_id', 'category_id'
 def entry_problems(entry: Any, key: str, place: str) -> Iterator[str]:
     """Look for values of a wrong type; absent keys are no matter here.
 
-    Whole floats (48.0) become integers, in place, and flags that are true
-    or false become 1 or 0.
+    Whole floats (48.0) become integers, in place, flags that are true or
+    false become 1 or 0, and names are spelled as everywhere.
 
     Args:
         entry: Of a list.
@@ -86,6 +88,14 @@ def _problems(
             value = entry[name] = int(value)
         if not _IS[expected](value):
             yield _sentence(place, name, expected, value)
+            continue
+        try:
+            if expected == _TEXT:
+                entry[name] = normal_name(value)
+            elif expected == _PATH:
+                require_visible(value)
+        except ValueError as error:
+            yield f'{place}: {name}: {error}'
 
 
 def _sentence(place: str, name: str, expected: str, value: Any) -> str:

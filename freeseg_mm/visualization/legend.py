@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from freeseg_mm.structures import Vocabulary
 
+from .fonts import can_draw
 from .palette import PLAIN, class_colours, class_patterns
 from .segments import (
     STUFF_OUTLINE,
@@ -72,7 +73,10 @@ def legend(
         for label in order
     ]
     tags = [_tag(label, vocabulary, scores.get(label)) for label in order]
-    notes = _notes(has_scores=bool(scores))
+    notes = _notes(
+        has_scores=bool(scores),
+        has_boxes=not all(can_draw(vocabulary.names[i]) for i in order),
+    )
     columns, column = _columns(tags, len(notes), width, height)
     rows = -(-len(order) // columns)
     size = (
@@ -146,7 +150,7 @@ def _line(sign: Image.Image, tag: Image.Image) -> Image.Image:
     return line
 
 
-def _notes(*, has_scores: bool) -> list[Image.Image]:
+def _notes(*, has_scores: bool, has_boxes: bool) -> list[Image.Image]:
     """Explanations of the signs, one picture a line."""
     grey = np.array((120, 120, 120))
     nothing = Image.new('RGB', (0, 0))
@@ -162,4 +166,7 @@ def _notes(*, has_scores: bool) -> list[Image.Image]:
     if has_scores:
         best = name_tag('50%: best score of the class', is_seen=True)
         lines.append(_line(nothing, best))
+    if has_boxes:
+        boxes = 'boxes: no font here has these letters'
+        lines.append(_line(nothing, name_tag(boxes, is_seen=True)))
     return lines

@@ -158,18 +158,29 @@ def test_image_of_another_size_than_the_json_says(pets):
     assert all('(4, 6) but its annotation says (5, 6)' in r for _, r in found)
 
 
-def test_exif_orientation_is_noticed(pets):
-    """The pipeline turns the image, its ground truth stays."""
+@pytest.mark.parametrize('orientation', range(2, 9))
+def test_exif_orientation_is_noticed(pets, orientation):
+    """The pipeline turns the image, its ground truth stays.
+
+    No sizes tell it of 2, 3 and 4.
+    """
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     Image.open(pets.image(1)).save(pets.image(1), exif=exif)
     ((file, reason),) = findings(
         check(pets, pipeline=[PIPELINE[0], PIPELINE[-1]])
     )
     assert file == '1.jpg'
-    assert 'loaded with size (6, 4) (H, W), the annotation says (4, 6)' in (
-        reason
-    )
+    assert f'has EXIF orientation {orientation}, so' in reason
+
+
+def test_label_map_that_viewers_turn(pets):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(pets.png(1)).save(pets.png(1), exif=exif)
+    ((file, reason),) = findings(check(pets))
+    assert file == '1.png'
+    assert 'has EXIF orientation 3; save it without one' in reason
 
 
 def test_semantic_pngs_are_compared(pets):

@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from freeseg_mm.evaluation.semantic_iou import counted_classes
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.visualization.fonts import font_families
 
 from .figures import class_text, new_figure
 
@@ -204,8 +205,9 @@ def confusion_figure(
         axes.add_patch(
             Rectangle((place - 0.5, place - 0.5), 1, 1, fill=False, lw=0.8)
         )
-    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
+    look = {'fontsize': 8, 'fontfamily': font_families(names)}
+    axes.set_xticks(range(len(columns)), columns, rotation=90, **look)
+    axes.set_yticks(range(len(names)), names, **look)
     axes.set_xlabel('predicted')
     axes.set_ylabel('true')
     axes.set_title(
