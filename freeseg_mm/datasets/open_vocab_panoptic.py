@@ -164,6 +164,8 @@ class OpenVocabPanopticDataset(BaseDataset):
                     "'images'"
                 )
             records.append(self._record(image, annotation, label_of))
+        if not records:
+            raise ValueError("'annotations' is empty: there is nothing to read")
         without = len(images) - len({record['img_id'] for record in records})
         if without:
             print_log(

@@ -398,3 +398,10 @@ def test_image_that_only_its_decoder_refuses_is_named(pets):
     dataset = pets.dataset(pipeline=[{'type': 'LoadImageFromFile'}])
     with pytest.raises(ValueError, match=r'the pipeline refuses .*1\.jpg'):
         dataset.prepare_data(0)
+
+
+def test_json_without_annotations_is_named(pets):
+    pets.content['annotations'] = []
+    pets.write_json()
+    with pytest.raises(ValueError, match=r"train\.json: 'annotations' is em"):
+        pets.dataset()
