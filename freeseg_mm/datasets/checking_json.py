@@ -10,7 +10,7 @@ from pycocotools import mask as mask_utils
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.coco_masks import run_length_code
 from freeseg_mm.utils.coco_types import entry_problems, require_unique
-from freeseg_mm.utils.files import read_json
+from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.panoptic_png import MAX_ID, VOID_ID
 
 _LISTS = ('images', 'annotations', 'categories')
@@ -227,12 +227,8 @@ class InstancesJson:
         self.reasons: list[str] = []
         self._sizes: dict[int, tuple[int, int]] = {}
         self._objects: dict[int, list[tuple[int, Any]]] = defaultdict(list)
-        try:
+        with naming_errors(path):
             self._read(content, vocabulary)
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f'{path}: not a COCO instances file ({error!r})'
-            ) from error
 
     def _read(
         self, content: dict[str, list[dict]], vocabulary: Vocabulary

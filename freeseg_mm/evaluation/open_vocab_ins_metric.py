@@ -1,6 +1,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ from mmengine.logging import print_log
 
 from freeseg_mm.registry import METRICS
 from freeseg_mm.utils.coco_masks import run_length_code
-from freeseg_mm.utils.files import naming_errors
+from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.names import normal_name
 
 from .per_class_metric import PerClassMetric, prediction_of
 from .splits import class_mean, split_means
 
+_LISTS = ('images', 'annotations', 'categories')
+_NEEDED = {
+    'images': ('id', 'height', 'width'),
+    'annotations': ('id', 'image_id', 'category_id', 'area', 'segmentation'),
+    'categories': ('id', 'name'),
+}
 _MAX_DETECTIONS = 100  # per image and class, as COCO reports AP
 _ALL_AREAS = [0, 1e10]
 _IOU_50, _IOU_75 = 0, 5  # places in COCO's thresholds 0.5, 0.55 ... 0.95
@@ -68,6 +75,11 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
                 f'no instances file {ann_file}; the prepare script of the '
                 'dataset writes it'
             )
+        content = read_json(Path(ann_file), _LISTS)
+        with naming_errors(Path(ann_file)):
+            for key, needed in _NEEDED.items():
+                for entry in content[key]:
+                    itemgetter(*needed)(entry)
         try:
             super().__init__(
                 ann_file=str(ann_file),
@@ -76,21 +88,13 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
                 collect_device=collect_device,
                 prefix=prefix,
             )
-        except (ValueError, AssertionError, KeyError) as error:
-            raise ValueError(
-                f'{ann_file} is no COCO instances file: {error!r}'
-            ) from error
+        except ValueError as error:  # pycocotools wants UTF-8 without a mark
+            raise ValueError(f'{ann_file}: {error}') from error
         self.ann_file = str(ann_file)
         self._check_ann_file()
 
     def _check_ann_file(self) -> None:
         content = self._coco_api.dataset
-        missing = {'images', 'annotations', 'categories'} - set(content)
-        if missing:
-            raise ValueError(
-                f'{self.ann_file} is no COCO instances file: it lacks '
-                f'{sorted(missing)}'
-            )
         times = Counter(ann['id'] for ann in content['annotations'])
         wrong = [key for key, count in times.items() if not key or count > 1]
         if wrong:
@@ -105,6 +109,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
                 for image in content['images']
             }
             for ann in content['annotations']:
+                ann.setdefault('iscrowd', 0)  # pycocotools wants it said
                 if ann['image_id'] not in sizes:
                     continue
                 try:

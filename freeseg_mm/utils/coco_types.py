@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -113,10 +114,12 @@ _ABSENT = object()
 _WHOLE = 'an integer'
 _ZERO_OR_ONE = '0 or 1'
 _TEXT = 'text'
+_AREA = 'a number of pixels'
 _PATH = 'a file below its folder, without ".."'
 _IS: Mapping[str, Callable[[Any], bool]] = {
     _WHOLE: lambda value: type(value) is int,
     _ZERO_OR_ONE: lambda value: type(value) is int and value in (0, 1),
+    _AREA: lambda value: type(value) in (int, float) and 0 <= value < inf,
     _TEXT: lambda value: type(value) is str and bool(value.strip()),
     _PATH: _is_inside,
 }
@@ -130,6 +133,7 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
     'annotations': {
         **dict.fromkeys(_IDS, _WHOLE),
         **dict.fromkeys(_FLAGS, _ZERO_OR_ONE),
+        'area': _AREA,
         'file_name': _PATH,
     },
     'categories': {'id': _WHOLE, 'name': _TEXT, 'isthing': _ZERO_OR_ONE},
