@@ -188,6 +188,8 @@ def _read_bytes(name: str) -> bytes:
         return content.getvalue()
     path = local_path(name)
     require_visible(path.name)
+    if path.is_char_device() or path.is_block_device():
+        raise ValueError(f'{name} is a device, which may have no end')
     try:
         return path.read_bytes()
     except FileNotFoundError:

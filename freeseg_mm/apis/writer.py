@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from freeseg_mm.utils.files import write_json
-from freeseg_mm.utils.image_files import write_label_map
+from freeseg_mm.utils.image_files import write_label_map, write_picture
 
 from .inputs import OneImage, is_remote, local_path
 from .results import ImageResult
@@ -104,7 +104,7 @@ class ResultWriter:
 
     def _write_picture(self, result: ImageResult, name: str) -> list[Path]:
         path = self._path(result, 'pictures', f'{name}.png')
-        result.plot(max_side=self._max_side).save(path)
+        write_picture(result.plot(max_side=self._max_side), path)
         return [path]
 
     def _write_json(self, result: ImageResult, name: str) -> list[Path]:

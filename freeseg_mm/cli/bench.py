@@ -12,6 +12,7 @@ from freeseg_mm.analysis.cost.options import (
     InferOptions,
     TrainOptions,
 )
+from freeseg_mm.utils.files import require_writable, write_text
 
 from .arguments import CommandParser, add_command, add_fields, read_options
 
@@ -73,9 +74,10 @@ def run(
             raise ValueError(f'--out {path}: expected a name ending in .json')
         if not path.parent.is_dir():
             raise FileNotFoundError(f'--out {path}: no folder {path.parent}')
+        require_writable(path)
     result = measure(read_options(options, args))
     if path is not None:
-        path.write_text(json.dumps(result, indent=2) + '\n')
+        write_text(json.dumps(result, indent=2) + '\n', path)
 
 
 def _lay_out(options: type[BenchOptions], parser: CommandParser) -> None:

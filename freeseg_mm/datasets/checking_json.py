@@ -298,5 +298,5 @@ def _mask_problem(outline: Any, size: tuple[int, int]) -> str | None:
     try:
         code = run_length_code(outline, size)
     except ValueError as error:
-        return f'its segmentation is unusable ({error})'
+        return str(error)
     return None if mask_utils.area(code) else 'its mask has no pixel'

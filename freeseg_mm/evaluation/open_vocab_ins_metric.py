@@ -110,19 +110,18 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
             }
             for ann in content['annotations']:
                 ann.setdefault('iscrowd', 0)  # pycocotools wants it said
-                # read by C code that trusts it
-                if ann['image_id'] in sizes:
-                    self._check_mask(ann, sizes[ann['image_id']])
-
-    @staticmethod
-    def _check_mask(annotation: dict, size: tuple[int, int]) -> None:
-        try:
-            run_length_code(annotation['segmentation'], size)
-        except ValueError as error:
-            raise ValueError(
-                f'annotation {annotation["id"]}: its segmentation is '
-                f'unusable: {error}'
-            ) from error
+                if ann['image_id'] not in sizes:
+                    continue
+                try:
+                    # C code reads it later, and trusts it
+                    ann['segmentation'] = run_length_code(
+                        ann['segmentation'], sizes[ann['image_id']]
+                    )
+                except ValueError as error:
+                    raise ValueError(
+                        f'annotation {ann["id"]}: its segmentation is '
+                        f'unusable: {error}'
+                    ) from error
 
     def vocabulary_changed(self) -> None:
         """Find the category id of each class, by name.

@@ -45,10 +45,9 @@ def run_length_code(segmentation: Any, size: tuple[int, int]) -> dict:
     if not isinstance(segmentation, dict) or 'counts' not in segmentation:
         raise ValueError('it is no polygon or run-length code')
     if segmentation.get('size') != list(size):
-        raise ValueError(
-            f'its mask has size {segmentation.get("size")} (H, W), the image '
-            f'{size}'
-        )
+        own = segmentation.get('size')
+        own = tuple(own) if isinstance(own, list) else own
+        raise ValueError(f'its mask has size {own} (H, W), the image {size}')
     counts = segmentation['counts']
     is_text = isinstance(counts, str | bytes)
     runs = _runs(counts) if is_text else counts

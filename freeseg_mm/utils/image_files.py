@@ -111,6 +111,19 @@ def write_label_map(labels: np.ndarray, path: Path) -> None:
         Image.fromarray(labels).save(name, format='PNG')
 
 
+def write_picture(picture: np.ndarray | Image.Image, path: Path) -> None:
+    """Write a picture, RGB, whole or not at all; makes the folder.
+
+    Raises:
+        ValueError: If the name has an ending that Pillow does not know.
+    """
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as name:
+        picture.save(name)
+
+
 def require_size(
     path: Path, found: tuple[int, int], expected: tuple[int, int]
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .files import atomic_path
 from .open_image import UPRIGHT, open_image, orientation
 
 VOID_ID = 0
@@ -83,7 +84,7 @@ def decode_panoptic_png(path: str | Path) -> np.ndarray:
 
 
 def encode_panoptic_png(ids: np.ndarray, path: str | Path) -> None:
-    """Write segment ids as a panoptic PNG, the inverse of decoding.
+    """Write segment ids as a panoptic PNG, whole or not at all.
 
     Args:
         ids: Segment ids, (H, W), any integer type, in [0, ``MAX_ID``].
@@ -110,4 +111,5 @@ def encode_panoptic_png(ids: np.ndarray, path: str | Path) -> None:
         )
     ids = ids.astype(np.int32)
     rgb = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1)
-    Image.fromarray(rgb.astype(np.uint8)).save(path, format='PNG')
+    with atomic_path(Path(path)) as name:
+        Image.fromarray(rgb.astype(np.uint8)).save(name, format='PNG')

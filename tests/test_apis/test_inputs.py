@@ -299,3 +299,8 @@ def test_16_bits_of_a_pgm_are_read(tmp_path):
     (tmp_path / 'a.pgm').write_bytes(b'P5 2 1 65535\n\x00\xff\x80\x00')
     pixels = read_image(tmp_path / 'a.pgm').pixels
     np.testing.assert_array_equal(pixels[..., 0], [[0, 128]])
+
+
+def test_device_without_an_end_is_refused():
+    with pytest.raises(ValueError, match='/dev/zero is a device'):
+        read_image('/dev/zero')

@@ -388,7 +388,7 @@ def test_instances_json_of_the_metric_is_compared(pets):
         'annotation 2: its mask has size (9, 9) (H, W), the image (4, 6)',
         'annotation 4: its mask has no pixel',
     ]
-    assert reasons[7].startswith('annotation 6: its segmentation is unusable')
+    assert reasons[7] == 'annotation 6: its mask has no pixel'
     assert reasons[8:] == [
         'image 3 of the panoptic JSON is not in the file',
         'image 4 has size (5, 6) (H, W) here, (4, 6) in the panoptic JSON',
@@ -407,3 +407,15 @@ def test_unusable_instances_json_is_a_finding(pets, content):
     assert file == 'instances.json'
     assert 'instances.json' in reason
     assert outcome.num_images == 4
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [('bbox', 5), ('bbox', None), ('bbox', 'text'), ('area', 'x')],
+)
+def test_bad_value_of_one_segment_does_not_end_the_check(pets, key, value):
+    pets.content['annotations'][0]['segments_info'][0][key] = value
+    pets.write_json()
+    ((file, reason),) = findings(check(pets))
+    assert file == '1.png'
+    assert f'the JSON says {value!r}' in reason

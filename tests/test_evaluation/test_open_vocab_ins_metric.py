@@ -459,3 +459,23 @@ def test_annotation_ids_pycocotools_cannot_use_are_named(tmp_path, ids):
         ValueError, match=rf'ids.json: annotation ids .*got \[{ids[0]}\]'
     ):
         OpenVocabInsMetric(ann_file=path)
+
+
+@pytest.mark.parametrize(
+    'segmentation',
+    [
+        [[0, 0, 1e9, 0, 1e9, 1e9]],
+        {'size': [40, 60], 'counts': [3]},
+        {'size': [40, 60], 'counts': '01'},
+        [],
+    ],
+)
+def test_masks_that_would_crash_pycocotools_are_named(tmp_path, segmentation):
+    entry = annotation(1, 'ant', rectangle(0, 0, 5, 5))
+    path = write_file(
+        tmp_path / 'gt.json',
+        [{**entry, 'id': 7, 'segmentation': segmentation}],
+        num_images=1,
+    )
+    with pytest.raises(ValueError, match='gt.json: annotation 7: its segm'):
+        OpenVocabInsMetric(ann_file=path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -205,7 +206,10 @@ def confusion_figure(
         axes.add_patch(
             Rectangle((place - 0.5, place - 0.5), 1, 1, fill=False, lw=0.8)
         )
-    look = {'fontsize': 8, 'fontfamily': font_families(names)}
+    look: dict[str, Any] = {
+        'fontsize': 8,
+        'fontfamily': font_families(names),
+    }
     axes.set_xticks(range(len(columns)), columns, rotation=90, **look)
     axes.set_yticks(range(len(names)), names, **look)
     axes.set_xlabel('predicted')
