@@ -18,7 +18,6 @@ from freeseg_mm.structures import (
     Vocabulary,
     teaches,
 )
-from freeseg_mm.utils.coco_types import shown
 from freeseg_mm.utils.files import write_json
 from freeseg_mm.utils.image_files import (
     IGNORE_INDEX,
@@ -27,6 +26,7 @@ from freeseg_mm.utils.image_files import (
     require_size,
 )
 from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.names import shown
 from freeseg_mm.utils.open_image import open_image
 from freeseg_mm.utils.panoptic_png import NO_SEGMENT_IDS, decode_panoptic_png
 from freeseg_mm.utils.parallel import parallel_map

@@ -165,7 +165,9 @@ class OpenVocabPanopticDataset(BaseDataset):
                 )
             records.append(self._record(image, annotation, label_of))
         if not records:
-            raise ValueError("'annotations' is empty: there is nothing to read")
+            raise ValueError(
+                "'annotations' is empty: there is nothing to read"
+            )
         without = len(images) - len({record['img_id'] for record in records})
         if without:
             print_log(

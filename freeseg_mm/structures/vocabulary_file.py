@@ -1,12 +1,12 @@
 """Format of a vocabulary file, and all mistakes in one."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from freeseg_mm.utils.files import parse_json
 from freeseg_mm.utils.names import normal_name
 
 FILE_KEYS = ('classes', 'things', 'unseen', 'synonyms')
@@ -27,7 +27,7 @@ def parse_vocabulary_file(text: bytes) -> dict[str, Any]:
     Raises:
         ValueError: If anything is wrong, with all of it.
     """
-    content = json.loads(
+    content = parse_json(
         text.decode('utf-8-sig'), object_pairs_hook=_refuse_repeated_keys
     )
     problems = list(vocabulary_problems(content))

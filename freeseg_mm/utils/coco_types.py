@@ -6,9 +6,8 @@ from math import inf
 from pathlib import PurePosixPath
 from typing import Any
 
-from .names import normal_name, require_visible
+from .names import normal_name, require_visible, shown
 
-_SHOWN = 60
 _FLAGS = 'iscrowd', 'isthing', 'exact'
 _IDS = 'id', 'image_id', 'category_id'
 
@@ -66,12 +65,6 @@ def require_unique(entries: Sequence[Mapping[str, Any]], key: str) -> None:
             f'{key} {again[:5]} ({len(again)} in all) occur more than once; '
             'expected each once. Were files joined without new ids?'
         )
-
-
-def shown(value: Any) -> str:
-    """Representation of a value, cut for a message."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
 
 
 def _problems(

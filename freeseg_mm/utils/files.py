@@ -88,13 +88,11 @@ def read_json(
     """
     require_file(path)
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except ValueError as error:
         raise ValueError(
             f'{path} is not JSON ({error}); is it complete? {remedy}'
         ) from error
-    except RecursionError:
-        raise ValueError(f'{path}: the JSON is nested too deeply') from None
     if not isinstance(content, dict):
         raise ValueError(
             f'{path}: expected a JSON object, got {type(content).__name__}'
@@ -110,6 +108,22 @@ def read_json(
             for problem in entry_problems(entry, key, f'{key}[{index}]'):
                 raise ValueError(f'{path}: {problem}')
     return content
+
+
+def parse_json(text: str | bytes, **options: Any) -> Any:
+    """Parse JSON of somebody else.
+
+    Args:
+        text: The JSON.
+        options: Those of :func:`json.loads`.
+
+    Raises:
+        ValueError: If it is none, also where Python gives up on its depth.
+    """
+    try:
+        return json.loads(text, **options)
+    except RecursionError:
+        raise ValueError('it is nested too deeply') from None
 
 
 @contextmanager

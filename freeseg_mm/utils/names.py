@@ -6,6 +6,7 @@ import unicodedata
 _JOINERS = '\u200c\u200d'
 # Letters and signs that show nothing.
 _BLANK = '\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0'
+_SHOWN = 60
 # Controls, formats (zero-width, bidi), surrogates, line and paragraph ends.
 _REFUSED = ('Cc', 'Cf', 'Cs', 'Zl', 'Zp')
 
@@ -29,7 +30,7 @@ def normal_name(name: str) -> str:
         require_visible(name)
         normal = ' '.join(unicodedata.normalize('NFC', name).split())
     if not normal:
-        raise ValueError(f'the name {name!r} is empty')
+        raise ValueError(f'the name {shown(name)} is empty')
     return normal
 
 
@@ -58,6 +59,12 @@ def require_visible(name: str) -> None:
             continue
         title = unicodedata.name(letter, 'control character')
         raise ValueError(
-            f'the name {name!r} holds U+{ord(letter):04X} ({title}) as '
+            f'the name {shown(name)} holds U+{ord(letter):04X} ({title}) as '
             f'character {place + 1}, which nobody can see; write it without'
         )
+
+
+def shown(value: object) -> str:
+    """Representation of a value, cut for a message."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'

@@ -158,7 +158,9 @@ def _place(error: Exception) -> str:
     """Last place in the package, and the last of all."""
     frames = _frames(error)
     own = [x for x in frames if x[0].startswith('freeseg_mm')] or frames
-    places = dict.fromkeys(f'{name}:{line}' for name, line in (own[-1], frames[-1]))
+    places = dict.fromkeys(
+        f'{name}:{line}' for name, line in (own[-1], frames[-1])
+    )
     return ' -> '.join(places)
 
 

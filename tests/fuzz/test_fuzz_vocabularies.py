@@ -28,7 +28,9 @@ CONTENT = {
     'synonyms': {'cat': ['kitten', 'tabby'], 'grass': ['lawn']},
     'note': 'x',
 }
-PUBLISHED = '0:invalid_class_id\n1:wall,fence\n2:person (man, woman),child\n3:sky'
+PUBLISHED = (
+    '0:invalid_class_id\n1:wall,fence\n2:person (man, woman),child\n3:sky'
+)
 
 
 def spelled(text):
