@@ -247,7 +247,7 @@ def assert_same_results(result, probs, masks, vocabulary, least):
         assert (mask.numpy() != wanted).mean() < 1e-3
 
 
-@pytest.mark.parametrize('seed', (1, 2, 3, 4, 6, 9, 13, 14))
+@pytest.mark.parametrize('seed', [1, 2, 3, 4, 6, 9, 13, 14])
 def test_rules_on_random_scenes(model, vocabulary, make_sample, seed):
     """Blobs of sure and unsure queries, as trained networks give them."""
     torch.manual_seed(seed)
