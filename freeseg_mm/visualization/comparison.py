@@ -134,8 +134,9 @@ def _key(
         star = name_tag('', is_seen=False)
         lines.append((star, 'unseen in training', UNSEEN_INK, _NOTE))
     if is_void:
-        sign = Image.fromarray(hatching(*SWATCH))
-        lines.append((sign, 'no segment', INK, _NOTE))
+        lines.append(
+            (Image.fromarray(hatching(*SWATCH)), 'no segment', INK, _NOTE)
+        )
     indent = SWATCH[1] + _GAP
     width = max(
         indent * (sign is not None) + _font(size).getlength(text)

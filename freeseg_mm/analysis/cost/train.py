@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from rich.table import Table
+from torch import nn
 
 from freeseg_mm.structures import Task
 from freeseg_mm.utils.run_config import read_config
@@ -80,9 +81,9 @@ class TrainBenchmark:
                     f'{options.config}: --task all needs train_cfg.max_iters, '
                     'the steps of a training'
                 )
-            model = self._build(config.model)
+            self.model = self._build(config.model)
             self.sides = [
-                _contender(task.value, model, with_task(self.batch, task))
+                _contender(task.value, self.model, with_task(self.batch, task))
                 for task in Task
             ]
             return
@@ -116,7 +117,9 @@ class TrainBenchmark:
         )
         if self.options.task == ALL_TASKS:
             assert self.steps is not None  # checked above
-            result['networks'] = network_costs(self.sides, self.steps)
+            result['networks'] = network_costs(
+                self.sides, self.model, self.steps
+            )
             show('\n' + network_table(result['networks'], len(self.sides)))
         return result
 
@@ -165,7 +168,7 @@ def _pad_to(config: ConfigDict, size: int) -> None:
 
 
 def network_costs(
-    sides: Sequence[Contender], steps: int
+    sides: Sequence[Contender], model: nn.Module, steps: int
 ) -> dict[str, dict[str, float]]:
     """Costs of training one network of all tasks, and a network for each.
 
@@ -173,7 +176,8 @@ def network_costs(
     which draws a task for each step, trains a task for a share of them.
 
     Args:
-        sides: A measured step of each task, on the same network.
+        sides: A measured step of each task.
+        model: The network of all of them.
         steps: Steps that a network is trained for.
 
     Returns:
@@ -185,7 +189,7 @@ def network_costs(
     """
     count, first = len(sides), sides[0]
     # CLIP's are hidden from the model; a backbone may share some
-    parameters = {*first.run.model.parameters()}
+    parameters = {*model.parameters()}
     if first.clip is not None:
         parameters.update(first.clip.clip.parameters())
     costs = {

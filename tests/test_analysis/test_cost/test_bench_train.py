@@ -89,14 +89,13 @@ def three_steps():
     """Measured steps: 12 trained parameters, 20 frozen ones and 6 of CLIP."""
     model = nn.ModuleList([nn.Linear(3, 3), nn.Linear(4, 4)])
     model[1].requires_grad_(False)
-    run = SimpleNamespace(model=model)
     clip = SimpleNamespace(
         # the model's backbone is a part of it
         clip=nn.ModuleList([nn.Linear(2, 2).requires_grad_(False), model[1]])
     )
-    return [
+    return model, [
         Contender(
-            'one', run, [], clip,
+            'one', None, [], clip,
             costs={'macs': {'total': macs}, 'seconds': {'total': seconds}},
         )
         for macs, seconds in ((1e12, 3.0), (2e12, 3.0), (6e12, 12.0))
@@ -104,7 +103,8 @@ def three_steps():
 
 
 def test_one_network_of_three_tasks_costs_a_third_of_three(three_steps):
-    costs = network_costs(three_steps, 600)
+    model, sides = three_steps
+    costs = network_costs(sides, model, 600)
     third = pytest.approx(1 / 3)
     assert costs == {
         'networks': {'one': 1, 'each': 3, 'share': third},
