@@ -81,8 +81,9 @@ def orientation(image: Image.Image) -> int:
         2 to 8, or ``UPRIGHT`` if it stays as it is, whatever its data say.
     """
     value = image.getexif().get(ExifTags.Base.Orientation)
-    is_turn = isinstance(value, int) and value in _TURNS
-    return int(value) if is_turn else UPRIGHT
+    if isinstance(value, int) and value in _TURNS:
+        return int(value)
+    return UPRIGHT
 
 
 def require_whole_bytes(image: Image.Image) -> None:
