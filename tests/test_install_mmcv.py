@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from pathlib import Path
 
@@ -92,6 +93,8 @@ def test_known_sources_are_joined(tool, pip, install):
     assert install() == ['download', 'wheel', 'install']
     assert pip.installed == 'built'
     assert pip.flags == [tool.FLAGS]
+    assert tool.FLAGS.startswith(sysconfig.get_config_var('CFLAGS'))
+    assert tool.FLAGS.endswith(' -O1 -g0')
     names = [path.name for path in pip.compiled]
     assert names == [f'unit_{number}.cpp' for number in range(6)]
 

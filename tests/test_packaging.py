@@ -1,5 +1,6 @@
 """What a user of the built package gets."""
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from importlib import metadata
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from test_docs_commands import COMMANDS, tool_of
 
 import freeseg_mm
@@ -138,6 +140,65 @@ def test_installed_metadata():
     assert found['Version'] == freeseg_mm.__version__
     assert found['License'] == 'Apache-2.0'
     assert found['Requires-Python'] == '<3.13,>=3.10'
+    assert set(found.get_all('Provides-Extra')) == {
+        *('webdemo', 'fast', 'ray', 'export', 'tests', 'docs', 'lint'),
+    }
+
+
+def test_version_stands_in_one_place(repo):
+    files = subprocess.run(
+        ['git', 'grep', '-lF', freeseg_mm.__version__],
+        cwd=repo,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    if not files:
+        pytest.skip('no checkout of git')
+    assert files == ['freeseg_mm/version.py']
+
+
+@pytest.fixture(scope='module')
+def requirements(repo):
+    """Lines of `requirements/` and of the extras, with where they stand."""
+    extras = configparser.ConfigParser()
+    extras.read(repo / 'setup.cfg')
+    lines = [
+        (line, f'setup.cfg, {extra}')
+        for extra, text in extras['options.extras_require'].items()
+        if not text.startswith('file:')
+        for line in text.split('\n')
+    ]
+    for path in sorted((repo / 'requirements').glob('*.txt')):
+        lines += [(line, path.name) for line in path.read_text().split('\n')]
+    return [
+        (line, Requirement(line.partition('#')[0]), place)
+        for line, place in lines
+        if line.partition('#')[0].strip()
+    ]
+
+
+def test_requirements_agree(requirements):
+    """What is pinned in one place is allowed in all others."""
+    for _, pinned, _ in requirements:
+        for exact in pinned.specifier:
+            if exact.operator != '==':
+                continue
+            for _, other, place in requirements:
+                if other.name == pinned.name:
+                    assert exact.version in other.specifier, place
+    names = {pinned.name for _, pinned, _ in requirements}
+    assert {'torch', 'mmcv', 'onedl-mmcv', 'gradio', 'onnx'} <= names
+
+
+def test_upper_bounds_say_why(requirements):
+    bounded = [
+        (line, requirement.name)
+        for line, requirement, _ in requirements
+        if any('<' in each.operator for each in requirement.specifier)
+    ]
+    assert {name for _, name in bounded} == {'numpy', 'gradio'}
+    for line, _ in bounded:
+        assert '# ' in line
 
 
 def test_environment_is_consistent():

@@ -10,14 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 TOOLS = (
-    'bash env awk cat cut dirname grep mkdir nproc rm sed sha256sum sleep '
+    'bash env awk cat cut df dirname grep mkdir nproc rm sed sha256sum sleep '
     'sort tail wc cp ln chmod printf'
 )
 INPUTS = (
@@ -271,6 +273,22 @@ def test_no_python_headers(checkout):
     assert_fails_with(checkout.run(), "Python's C headers")
 
 
+def test_full_disk(checkout):
+    (checkout.bin / 'df').unlink()
+    checkout.program(
+        'df',
+        '#!/usr/bin/env bash\n'
+        'echo Filesystem 1024-blocks Used Available Capacity Mounted on\n'
+        'echo /dev/vda 9000000 5000000 4000000 55% /\n',
+    )
+    assert_fails_with(
+        checkout.run(),
+        f'the disk is full: 4000 MB are free in {checkout.root}, and the',
+    )
+    assert checkout.calls == []
+    assert not (checkout.root / '.venv').exists()
+
+
 def test_compiler_is_not_asked_for_once_the_ops_load(checkout):
     checkout.run()
     (checkout.bin / 'c++').unlink()
@@ -300,6 +318,22 @@ def test_compiler_is_not_asked_for_once_the_ops_load(checkout):
         (
             'runtime.txt',
             'OSError: [Errno 28] No space left on device',
+            'the disk is full',
+        ),
+        (
+            'requirements/build.txt',
+            "ERROR: Wheel 'torch' located at /tmp/torch.whl is invalid.",
+            'could not be downloaded; check the network',
+        ),
+        (
+            'mmcv==',
+            'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIR',
+            'mmcv 2.1.0 could not be downloaded; check the network',
+        ),
+        (
+            'mmcv==',
+            'cc1plus: fatal error: x.s: No space left on device\n'
+            'ninja: build stopped: subcommand failed.',
             'the disk is full',
         ),
         (
@@ -464,17 +498,47 @@ def test_job_count(checkout):
     assert 1 <= jobs <= os.cpu_count()
 
 
-def test_real_pip_without_network(checkout):
-    """The one test with real Python and pip: a mirror that does not answer."""
+class HalfAFile(BaseHTTPRequestHandler):
+    """An index of one wheel each, of which it sends the beginning only."""
+
+    def do_GET(self):
+        folder, _, name = self.path.rstrip('/').rpartition('/')
+        wheel = f'{name}-80.9.0-py3-none-any.whl'
+        body = f'<a href="/{wheel}">{wheel}</a>'.encode()
+        self.send_response(200)
+        self.send_header('Content-Type', 'text/html')
+        self.send_header('Content-Length', str(len(body) if folder else 9999))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        """Keep the output of the tests clean."""
+
+
+@pytest.fixture
+def half_a_file():
+    server = ThreadingHTTPServer(('127.0.0.1', 0), HalfAFile)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f'http://127.0.0.1:{server.server_port}/simple'
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize('mirror', ['does not answer', 'breaks off'])
+def test_real_pip_without_network(checkout, mirror, half_a_file):
+    """The one test with real Python and pip."""
     for name in ('python3', 'c++'):
         (checkout.bin / name).unlink()
     (checkout.bin / 'c++').symlink_to(shutil.which('true'))
+    url = 'http://127.0.0.1:9/simple'
     result = checkout.run(
         PYTHON=sys._base_executable,
         PIP_CONFIG_FILE=os.devnull,
-        PIP_INDEX_URL='http://127.0.0.1:9/simple',
+        PIP_INDEX_URL=half_a_file if mirror == 'breaks off' else url,
         PIP_RETRIES='0',
         PIP_NO_CACHE_DIR='1',
     )
     assert_fails_with(result, 'could not be downloaded; check the network')
     assert 'Traceback' not in result.stdout + result.stderr
+    log = (checkout.root / 'setup.log').read_text('utf-8')
+    assert ('Downloading' in log) == (mirror == 'breaks off')

@@ -32,7 +32,10 @@ FOLDER = 'mmcv/ops/csrc/pytorch'
 # define too. So one to a unit, at its end, after a quarter of the others that
 # it gets on with.
 LAST = ('psamask', 'roi_align', 'roi_align_rotated', 'rotated_feature_align')
-FLAGS = '-O1 -g0'  # CFLAGS of the user come later and win
+# Python's own come first: setuptools drops them where CFLAGS is set, and with
+# them -DNDEBUG, without which `pixel_group` ends the process. CFLAGS of the
+# user come last and win.
+FLAGS = f'{sysconfig.get_config_var("CFLAGS")} -O1 -g0'
 PIP = (sys.executable, '-m', 'pip', '--disable-pip-version-check')
 
 

@@ -85,6 +85,13 @@ check_can_make_venv() {
     "venv module; install it (on Debian and Ubuntu: apt install python3-venv)"
 }
 
+check_disk() {
+  local free_kb
+  free_kb=$(df -Pk . | awk 'NR == 2 {print $4}')
+  ((free_kb > 6000000)) || fail "the disk is full: $((free_kb / 1000)) MB are" \
+    "free in $PWD, and the environment takes about 8 GB"
+}
+
 check_can_compile() {
   local compiler=${CXX:-c++} header
   # CXX may carry options, so only its first word is a program.
@@ -195,7 +202,7 @@ trap 'fail "line $LINENO of tools/setup.sh failed unexpectedly"' ERR
 
 explain_want() {
   case $step_log in
-    *'No space left on device'*)
+    *'No space left on device'* | *'Disk quota exceeded'*)
       fail "the disk is full; the environment takes about 8 GB" ;;
     *'Killed signal'* | *'virtual memory exhausted'* | *'out of memory'*)
       fail "$1 ran out of memory; try MAX_JOBS=1 make setup" ;;
@@ -209,8 +216,10 @@ explain() {
   case $step_log in
     *'build stopped'* | *'Failed building wheel'* | *'failed-wheel-build'*)
       fail "$what could not be compiled" ;;
-    # The last is what pip says of a constraint it finds no file for.
+    # The second line is what pip says of half a file, the last one of a
+    # constraint that it finds no file for.
     *'Connection'* | *'timed out'* | *'HTTP error'* | \
+      *'incomplete-download'* | *'DO NOT MATCH THE HASHES'* | *' is invalid.'* | \
       *'No matching distribution'* | *'ResolutionImpossible'*)
       fail "$what could not be downloaded; check the network (or pip's proxy" \
         "and index settings) and run make setup again" ;;
@@ -346,6 +355,7 @@ fi
 cuda_home=''
 if ! ops_fit; then check_can_compile; fi
 if [ -z "$have" ]; then
+  check_disk
   run "$python" -m venv --clear "$venv" ||
     fail "$python could not make a virtual environment in $venv"
 fi

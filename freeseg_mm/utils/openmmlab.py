@@ -2,7 +2,10 @@
 
 import importlib
 import re
+import warnings
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 
 from .package_files import PACKAGE_FILES
 
@@ -68,3 +71,8 @@ def prepare_openmmlab() -> None:
 
     register_configs()
     allow_resume_states()
+    if _release(importlib.import_module('mmdet').__version__) > (3, 3, 0):
+        # OneDL's says that it lacks a dataset and a metric of its own
+        with redirect_stdout(StringIO()), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            importlib.import_module('mmdet.evaluation')

@@ -1,6 +1,7 @@
 """``freeseg-mm env``, also where packages are absent."""
 
 import sys
+from importlib import metadata
 
 import freeseg_mm
 from freeseg_mm.cli.env import collect_env
@@ -26,9 +27,10 @@ def test_says_what_a_bug_report_needs(run, repo, monkeypatch):
 def test_what_is_broken_is_named_with_the_reason(monkeypatch):
     for name in ('mmcv', 'mmcv.ops', 'mmengine.utils.dl_utils'):
         monkeypatch.setitem(sys.modules, name, None)
+    installed = metadata.packages_distributions()
     monkeypatch.setattr(
         'freeseg_mm.cli.env.metadata.packages_distributions',
-        lambda: {'torch': ['torch'], 'mmdet': ['mmdet']},
+        lambda: {name: installed[name] for name in ('torch', 'mmdet')},
     )
     facts = collect_env()
     assert facts['torch'].startswith('2.')

@@ -4,13 +4,14 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
 import freeseg_mm.registry  # noqa: F401 - lets torch load them
@@ -93,6 +94,16 @@ def test_state_is_the_same_as_saved(checkpoint):
     assert hub['runtime_info']['last_score'] == 0.25
 
 
+def test_states_load_after_another_library_allowed_the_same(checkpoint):
+    allowed = [HistoryBuffer, np.ndarray, np.dtype]
+    with torch.serialization.safe_globals(allowed):
+        pass
+    assert 'message_hub' in torch.load(checkpoint, weights_only=True)
+    loaded = CheckpointLoader.load_checkpoint(str(checkpoint))
+    assert 'message_hub' in loaded
+    assert 'message_hub' in torch.load(checkpoint, weights_only=True)
+
+
 def test_torch_refuses_such_a_state_without_us(checkpoint):
     """The reason for the module; without it, this could be deleted."""
     code = f'import torch; torch.load({str(checkpoint)!r}, weights_only=True)'
@@ -124,6 +135,11 @@ def test_state_written_under_numpy_1_loads(tmp_path):
     assert loaded['list'].tolist() == [0, 1, 2]
 
 
+def test_no_such_checkpoint(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no.pth can not be found'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'no.pth'))
+
+
 class Reach:
     """Pickles as a call of getattr on something that is not a buffer."""
 
@@ -138,5 +154,27 @@ def test_getattr_stays_closed(tmp_path):
         (ValueError, pickle.UnpicklingError), match='register_statistics'
     ):
         torch.load(path, weights_only=True)
+    with pytest.raises(
+        (ValueError, pickle.UnpicklingError), match='register_statistics'
+    ):
+        CheckpointLoader.load_checkpoint(str(path))
     with pytest.raises(ValueError, match="attribute 'system'"):
         torch_load._history_statistic(torch, 'system')
+
+
+class Run:
+    """Pickles as a call of a function."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_mmengine_runs_no_code_of_a_checkpoint(tmp_path):
+    path, witness = tmp_path / 'hostile.pth', tmp_path / 'witness'
+    torch.save({'value': Run(witness)}, path)
+    with pytest.raises(pickle.UnpicklingError, match='Unsupported global'):
+        CheckpointLoader.load_checkpoint(str(path))
+    assert not witness.exists()

@@ -63,10 +63,9 @@ class CropMaskClassifier(MaskClassifier):
         if len(image_index) == 0:
             return embeds, valid
         if self.takes_full_size:
-            crop_embeds = self._embed_full_size(
+            embeds[valid] = self._embed_full_size(
                 clip, clip.normalize(images), image_index, inside[valid]
-            )
-            embeds[valid] = crop_embeds.to(embeds.dtype)
+            ).to(embeds.dtype)
             return embeds, valid
         boxes = unit_boxes(inside[image_index, mask_index])
         crop_masks = torch.cat(
