@@ -128,8 +128,8 @@ def _from_list(words: Iterable[str]) -> Vocabulary:
         name, *others = (part.strip() for part in word.split(SYNONYM_MARK))
         if not name or not all(others):
             raise ValueError(
-                f'the word {shown(word)} is empty or has an empty synonym; write '
-                "'cat', or 'cat|kitten|tabby' with synonyms"
+                f'the word {shown(word)} is empty or has an empty synonym; '
+                "write 'cat', or 'cat|kitten|tabby' with synonyms"
             )
         names.append(name)
         synonyms[name] = others
