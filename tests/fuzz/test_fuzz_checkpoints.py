@@ -255,7 +255,9 @@ def of_foreign(rng, path, whole, mark):
         assert found
         assert all(isinstance(x, torch.Tensor) for x in found.values())
 
-    return Case(f'foreign {what}', lambda: read_state(path), right, (str(path),))
+    return Case(
+        f'foreign {what}', lambda: read_state(path), right, (str(path),)
+    )
 
 
 def of_run(rng, folder, whole, mark):

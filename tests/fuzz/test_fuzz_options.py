@@ -116,7 +116,9 @@ def of_call(rng, inferencer):
 
     return Case(
         f'call {name}={value!r:.60}',
-        lambda: list(inferencer.stream(image, ['cat', 'sky'], **{name: value})),
+        lambda: list(
+            inferencer.stream(image, ['cat', 'sky'], **{name: value})
+        ),
         right,
         (name, 'task'),
     )
