@@ -21,6 +21,17 @@ torch.set_num_threads(min(2, torch.get_num_threads()))
 os.environ['FREESEG_MM_HOME'] = str(REPO / 'no_such_folder')
 
 
+def pytest_addoption(parser):
+    """Let ``--fuzz`` lengthen what is random."""
+    parser.addoption(
+        '--fuzz',
+        type=int,
+        metavar='N',
+        help='inputs of each door in tests/fuzz (default 300), and N kills '
+        'in its kill test (default 3)',
+    )
+
+
 @pytest.fixture(scope='session')
 def repo():
     """The root of the checkout."""

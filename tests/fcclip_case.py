@@ -12,7 +12,13 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-__all__ = ['DATA', 'fcclip_config', 'fcclip_numbers', 'fcclip_state']
+__all__ = [
+    'DATA',
+    'drawn_by_rule',
+    'fcclip_config',
+    'fcclip_numbers',
+    'fcclip_state',
+]
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = REPO / 'tests' / 'data' / 'fcclip'
@@ -27,7 +33,7 @@ def fcclip_state(kind='convnext'):
     """A checkpoint's state dict with FC-CLIP's own names, CLIP's and all."""
     keys = json.loads((DATA / f'{kind}_keys.json').read_text())
     return {
-        key: _drawn(key, tuple(shape), SEEDS[kind])
+        key: drawn_by_rule(key, tuple(shape), SEEDS[kind])
         for key, shape in keys.items()
     }
 
@@ -93,7 +99,8 @@ def fcclip_config(clip_weights, kind='convnext'):
     return config
 
 
-def _drawn(key, shape, seed):
+def drawn_by_rule(key, shape, seed):
+    """Draw a parameter by the rule of data/fcclip/README.md."""
     seed = (zlib.crc32(key.encode()) + seed) % 2**32
     count = int(np.prod(shape))
     x = np.random.RandomState(seed).standard_normal(count).reshape(shape)

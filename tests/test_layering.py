@@ -20,6 +20,7 @@ ARROWS = {
     '__init__': {'apis', 'version'},
     '__main__': {'cli'},
     'registry': {'utils'},
+    'structures': {'utils'},  # the spelling of names
     'models': {'registry', 'structures', 'utils', 'version'},
     'datasets': {'registry', 'structures', 'utils'},
     'evaluation': {'registry', 'structures', 'utils'},
@@ -52,7 +53,8 @@ ONLY_IN = {
     'gradio': ('cli/webdemo',),
     'fastapi': ('cli/webdemo',),
     'uvicorn': ('cli/webdemo',),
-    'matplotlib': ('analysis',),
+    # visualization has its list of the system's fonts
+    'matplotlib': ('analysis', 'visualization'),
     'mmseg': (),
     'mmpretrain': (),
     'tools': (),

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 __all__ = [
+    'as_released',
     'released_state',
     'released_weights',
     'server',
@@ -208,28 +209,29 @@ def released_name(name):
     return name
 
 
+def as_released(state):
+    """From a state dict of ours to one as the authors of FreeSeg save it."""
+    released = {}
+    for name, value in state.items():
+        if name.endswith('num_batches_tracked'):
+            continue
+        if name.endswith('no_object'):
+            value = value[None]
+        released[released_name(name)] = value
+    for name in ('clip_model.positional_embedding', 'pixel_mean'):
+        released[f'clip_adapter.{name}'] = torch.ones(3)
+    released['clip_adapter.prompt_learner.end_signal'] = torch.ones(1, 4)
+    released['criterion.empty_weight'] = torch.ones(5)
+    assert len(released) == 4 + sum(
+        not name.endswith('num_batches_tracked') for name in state
+    )
+    return released
+
+
 @pytest.fixture
 def released_state():
-    """From a state dict of ours to one as the authors of FreeSeg save it."""
-
-    def release(state):
-        released = {}
-        for name, value in state.items():
-            if name.endswith('num_batches_tracked'):
-                continue
-            if name.endswith('no_object'):
-                value = value[None]
-            released[released_name(name)] = value
-        for name in ('clip_model.positional_embedding', 'pixel_mean'):
-            released[f'clip_adapter.{name}'] = torch.ones(3)
-        released['clip_adapter.prompt_learner.end_signal'] = torch.ones(1, 4)
-        released['criterion.empty_weight'] = torch.ones(5)
-        assert len(released) == 4 + sum(
-            not name.endswith('num_batches_tracked') for name in state
-        )
-        return released
-
-    return release
+    """The function :func:`as_released`."""
+    return as_released
 
 
 @dataclass(frozen=True)

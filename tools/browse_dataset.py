@@ -10,7 +10,6 @@ those its losses are computed from. What is ignored is hatched.
 import argparse
 from pathlib import Path
 
-from PIL import Image
 from tqdm import tqdm
 
 from freeseg_mm.cli.main import user_errors
@@ -20,6 +19,7 @@ from freeseg_mm.datasets.from_config import (
     dataset_configs,
 )
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.image_files import write_picture
 from freeseg_mm.utils.run_config import add_config_arguments, read_config
 from freeseg_mm.visualization.browsing import sample_pictures, spread_indices
 
@@ -80,10 +80,9 @@ def draw(args: argparse.Namespace) -> None:
             seed=args.seed,
             show_seed=args.show_seed,
         )
-        args.out.mkdir(parents=True, exist_ok=True)
         count = len(spread_indices(len(dataset), args.num))
         for name, picture in tqdm(pictures, 'drawing', total=count):
-            Image.fromarray(picture).save(args.out / name)
+            write_picture(picture, args.out / name)
     print(f'pictures are in {args.out}')
 
 

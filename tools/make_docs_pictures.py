@@ -46,7 +46,12 @@ from freeseg_mm.shapes.mode_scores import (
 )
 from freeseg_mm.structures import Task
 from freeseg_mm.utils.run_config import read_config
-from freeseg_mm.visualization import draw_segments, legend, panel
+from freeseg_mm.visualization import (
+    comparison,
+    draw_segments,
+    legend,
+    panel,
+)
 from freeseg_mm.visualization.browsing import sample_pictures
 from freeseg_mm.visualization.palette import VISIONS, simulate
 
@@ -118,6 +123,9 @@ def docs_pictures(
         panel(shown.image, {'prediction': predictions}, words, scale=SCALE),
     )
     yield 'side_by_side', panel(shown.image, rows, words, scale=SCALE)
+    clip = model.predict_options.override(mode='clip')
+    sides = {'FreeSeg': predictions, 'CLIP alone': predict(model, shown, clip)}
+    yield 'compare', comparison(shown.image, sides, words)
     cell = draw_segments(
         shown.image, shown.gt[Task.PANOPTIC], words, scale=SCALE
     )

@@ -12,6 +12,7 @@ from freeseg_mm.cli.main import user_errors
 from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.engine.compatibility_hook import model_of
 from freeseg_mm.evaluation.results import write_results
+from freeseg_mm.utils.files import require_writable
 from freeseg_mm.utils.run_config import (
     add_run_arguments,
     init_distributed_on_cpu,
@@ -50,6 +51,8 @@ def build_runner(args: argparse.Namespace) -> Runner:
     weights = WeightsInfo.read(Path(args.checkpoint))
     if args.out is not None and args.out.suffix != '.json':
         raise ValueError(f'--out {args.out}: expected a name ending in .json')
+    if args.out is not None:
+        require_writable(args.out)
     config = read_run_config(args)
     config.load_from, config.resume = args.checkpoint, False
     if args.show or args.show_dir:

@@ -1,11 +1,12 @@
 """Scalars that mmengine logs: one file, or the runs of a work folder."""
 
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from freeseg_mm.utils.files import naming_errors, parse_json
 
 _LOG = Path('vis_data') / 'scalars.json'
 _PLACES = ('step', 'iter', 'epoch')
@@ -94,11 +95,12 @@ def read_log(path: Path) -> Log:
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f'no log {path}')
-    texts = path.read_text('utf-8').splitlines()
+    with naming_errors(path):
+        texts = path.read_text('utf-8').splitlines()
     lines: list[dict[str, Any]] = []
     for number, text in enumerate(texts, start=1):
         try:
-            line = json.loads(text)
+            line = parse_json(text)
         except ValueError as error:
             if number == len(texts) and lines:
                 warnings.warn(

@@ -5,12 +5,17 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from freeseg_mm.utils.files import atomic_path
+
 
 def write_csv(
     path: Path, titles: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
     """Write a table with a header; the folder must exist."""
-    with open(path, 'w', encoding='utf-8', newline='') as file:
+    with (
+        atomic_path(path) as name,
+        open(name, 'w', encoding='utf-8', newline='') as file,
+    ):
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(titles)
         writer.writerows(rows)

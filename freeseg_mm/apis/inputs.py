@@ -10,10 +10,16 @@ from urllib.parse import unquote, urlsplit
 
 import mmcv
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 from freeseg_mm.utils.fetch import fetch
-from freeseg_mm.utils.open_image import open_image, require_whole_bytes
+from freeseg_mm.utils.names import require_visible
+from freeseg_mm.utils.open_image import (
+    UPRIGHT,
+    open_image,
+    orientation,
+    require_whole_bytes,
+)
 
 OneImage: TypeAlias = str | Path | np.ndarray | Image.Image
 Images: TypeAlias = OneImage | Iterable[OneImage]
@@ -180,8 +186,12 @@ def _read_bytes(name: str) -> bytes:
         content = BytesIO()
         fetch(name, content)
         return content.getvalue()
+    path = local_path(name)
+    require_visible(path.name)
+    if path.is_char_device() or path.is_block_device():
+        raise ValueError(f'{name} is a device, which may have no end')
     try:
-        return local_path(name).read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'no such file: {name}') from None
     except OSError as error:
@@ -192,8 +202,8 @@ def _decode(content: bytes, source: str) -> InputImage:
     try:
         with open_image(BytesIO(content)) as image:
             require_whole_bytes(image)
-            notes = _notes(image)
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 1
+            turn = orientation(image)
+            notes = _notes(image, turn)
             # OpenCV fills up a JPEG that was cut short, Pillow does not.
             # Whether one is whole its last bytes tell, mostly.
             whole = image.format == 'JPEG' and (
@@ -201,8 +211,8 @@ def _decode(content: bytes, source: str) -> InputImage:
             )
             if not whole:
                 image.load()
-            # OpenCV turns JPEG only, and knows one format less
-            if image.format == 'GIF' or (turned and image.format != 'JPEG'):
+            # OpenCV turns some formats only, and knows one less
+            if image.format == 'GIF' or turn != UPRIGHT:
                 pixels = _from_pillow(image)
             else:
                 pixels = mmcv.imfrombytes(content)
@@ -215,14 +225,13 @@ def _decode(content: bytes, source: str) -> InputImage:
     return InputImage(source, pixels, notes)
 
 
-def _notes(image: Image.Image) -> tuple[str, ...]:
+def _notes(image: Image.Image, turn: int) -> tuple[str, ...]:
     notes = []
     frames = getattr(image, 'n_frames', 1)
     if frames > 1:
         notes.append(f'first of {frames} frames')
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation > 1:
-        notes.append(f'turned as its EXIF orientation {orientation} says')
+    if turn != UPRIGHT:
+        notes.append(f'turned as its EXIF orientation {turn} says')
     if image.mode.startswith('I;16'):
         notes.append('16 bits brought to 8')
     return tuple(notes)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from mmcv import VideoReader
 
 from freeseg_mm.utils.fetch import fetch
+from freeseg_mm.utils.names import require_visible
 
 from .inputs import (
     InputImage,
@@ -157,7 +158,11 @@ def _downloaded(url: str) -> Any:
 
 @contextmanager
 def _opened(name: str) -> Iterator[VideoReader]:
-    path = _downloaded(name).name if is_remote(name) else local_path(name)
+    if is_remote(name):
+        path = Path(_downloaded(name).name)
+    else:
+        path = local_path(name)
+        require_visible(path.name)
     with suppress(OSError), open(path, 'rb') as file:
         if file.read(len(_PLAYLISTS[0])).startswith(_PLAYLISTS):
             raise ValueError(

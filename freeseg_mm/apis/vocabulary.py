@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.names import shown
 
 Classes: TypeAlias = Vocabulary | str | Path | Iterable[str]
 
@@ -116,16 +117,19 @@ def thing_mark(
 
 
 def _from_list(words: Iterable[str]) -> Vocabulary:
+    _require_list(words, 'class names')
     names: list[str] = []
     synonyms: dict[str, Sequence[str]] = {}
     for word in words:
         if not isinstance(word, str):
-            raise TypeError(f'expected words that are strings, got {word!r}')
+            raise TypeError(
+                f'expected words that are strings, got {shown(word)}'
+            )
         name, *others = (part.strip() for part in word.split(SYNONYM_MARK))
         if not name or not all(others):
             raise ValueError(
-                f'the word {word!r} is empty or has an empty synonym; write '
-                "'cat', or 'cat|kitten|tabby' with synonyms"
+                f'the word {shown(word)} is empty or has an empty synonym; '
+                "write 'cat', or 'cat|kitten|tabby' with synonyms"
             )
         names.append(name)
         synonyms[name] = others
@@ -151,7 +155,7 @@ def _from_text_file(path: Path) -> Vocabulary:
     if not path.is_file():
         raise FileNotFoundError(f'no vocabulary file {path}')
     try:
-        lines = path.read_text('utf-8-sig').splitlines()
+        lines = path.read_text('utf-8-sig').split('\n')
         words = _from_list(line for line in lines if line.strip())
     except ValueError as error:
         raise ValueError(
@@ -164,12 +168,20 @@ def _marks(
     plain: Vocabulary, marked: Iterable[str], field: str
 ) -> tuple[bool, ...]:
     """Mark of each class; synonyms beside a name do no harm."""
+    _require_list(marked, field)
     if not isinstance(marked, str):
         marked = [str(word).split(SYNONYM_MARK)[0].strip() for word in marked]
     if field == 'things':
         return Vocabulary.from_names(plain.names, things=marked).is_thing
     seen = Vocabulary.from_names(plain.names, unseen=marked).is_seen
     return tuple(not mark for mark in seen)
+
+
+def _require_list(given: object, field: str) -> None:
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            f'expected a list of strings as {field}, got {shown(given)}'
+        )
 
 
 def _texts(vocabulary: Vocabulary) -> Iterator[tuple[str, ...]]:

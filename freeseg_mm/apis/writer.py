@@ -1,5 +1,6 @@
 """Results as files in a folder."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from freeseg_mm.utils.files import write_json
-from freeseg_mm.utils.image_files import write_label_map
+from freeseg_mm.utils.image_files import write_label_map, write_picture
 
 from .inputs import OneImage, is_remote, local_path
 from .results import ImageResult
@@ -103,7 +104,7 @@ class ResultWriter:
 
     def _write_picture(self, result: ImageResult, name: str) -> list[Path]:
         path = self._path(result, 'pictures', f'{name}.png')
-        result.plot(max_side=self._max_side).save(path)
+        write_picture(result.plot(max_side=self._max_side), path)
         return [path]
 
     def _write_json(self, result: ImageResult, name: str) -> list[Path]:
@@ -147,9 +148,13 @@ class ResultWriter:
     def _name(self, result: ImageResult) -> str:
         stem = name = result.stem
         count = 1
-        # some file systems take A.png for a.png
-        while name.casefold() in self._names:
+        while (key := _as_disks_see(name)) in self._names:
             count += 1
             name = f'{stem}_{count}'
-        self._names.add(name.casefold())
+        self._names.add(key)
         return name
+
+
+def _as_disks_see(name: str) -> str:
+    """A key that is the same for names of which some disks make one file."""
+    return unicodedata.normalize('NFC', name).casefold()

@@ -224,8 +224,8 @@ _THRESHOLDS = {
 }
 
 
-def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the model, and how it predicts."""
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the model, and how it predicts an image."""
     add_model_arguments(parser)
     for name, text in _THRESHOLDS.items():
         parser.add_argument(
@@ -240,24 +240,39 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
         help='tune the prompt on each batch at test time, for unseen classes; '
         'STEPS is what the config says, or 1; 0 for none',
     )
-    for option, default, metavar, text in (
-        ('--frame-stride', 1, 'N', 'of a video, predict each N-th frame'),
-        ('--batch-size', 1, 'B', 'images at once'),
-        (
-            '--max-side',
-            2048,
-            'PIXELS',
-            'larger images are predicted at this longer side, then the '
-            'prediction is enlarged',
-        ),
-    ):
-        parser.add_argument(
-            option,
-            type=partial(_whole, least=1),
-            default=default,
-            metavar=metavar,
-            help=f'{text} (default: %(default)s)',
-        )
+    _add_number(
+        parser,
+        '--max-side',
+        2048,
+        'PIXELS',
+        'larger images are predicted at this longer side, then the '
+        'prediction is enlarged',
+    )
+
+
+def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the model, and how it predicts images and videos."""
+    add_image_arguments(parser)
+    _add_number(
+        parser, '--frame-stride', 1, 'N', 'of a video, predict each N-th frame'
+    )
+    _add_number(parser, '--batch-size', 1, 'B', 'images at once')
+
+
+def _add_number(
+    parser: argparse.ArgumentParser,
+    option: str,
+    default: int,
+    metavar: str,
+    text: str,
+) -> None:
+    parser.add_argument(
+        option,
+        type=partial(_whole, least=1),
+        default=default,
+        metavar=metavar,
+        help=f'{text} (default: %(default)s)',
+    )
 
 
 def prediction_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -277,7 +292,7 @@ def inferencer_of(args: argparse.Namespace) -> 'FreeSegInferencer':
     """Build the inferencer, which loads the weights.
 
     Args:
-        args: Of :func:`add_inferencer_arguments`; or of
+        args: Of :func:`add_image_arguments`; or of
             :func:`add_model_arguments`, with ``max_side`` and
             ``prompt_tuning``. Without a model the best that is here is
             taken, which standard error tells.

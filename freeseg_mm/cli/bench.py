@@ -12,6 +12,7 @@ from freeseg_mm.analysis.cost.options import (
     InferOptions,
     TrainOptions,
 )
+from freeseg_mm.utils.files import require_writable, write_text
 
 from .arguments import CommandParser, add_command, add_fields, read_options
 
@@ -22,7 +23,8 @@ Weights are random unless given.
 """
 _TRAIN = """\
 Count, then time what one training step takes, part by part, next to another
-config or mmdet's Mask2Former of the same size (--against mask2former).
+config or mmdet's Mask2Former of the same size (--against mask2former), or of
+each task, for one network of three next to three of one (--task all).
 Weights are random.
 """
 
@@ -73,9 +75,10 @@ def run(
             raise ValueError(f'--out {path}: expected a name ending in .json')
         if not path.parent.is_dir():
             raise FileNotFoundError(f'--out {path}: no folder {path.parent}')
+        require_writable(path)
     result = measure(read_options(options, args))
     if path is not None:
-        path.write_text(json.dumps(result, indent=2) + '\n')
+        write_text(json.dumps(result, indent=2) + '\n', path)
 
 
 def _lay_out(options: type[BenchOptions], parser: CommandParser) -> None:

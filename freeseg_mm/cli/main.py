@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from . import (
     bench,
+    compare,
     datasets,
     env,
     models,
@@ -72,6 +73,7 @@ def build_parser() -> CommandParser:
     for family in (
         predict,
         video,
+        compare,
         vocab,
         models,
         webdemo,

@@ -3,6 +3,7 @@
 import argparse
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,10 +153,11 @@ def _plan(args: argparse.Namespace) -> 'ShapesDemo':
     from freeseg_mm.shapes.clip_training import ClipTraining
     from freeseg_mm.shapes.demo import ShapesDemo
 
-    world, clip_training = {}, {}
+    world = WorldOptions()
+    clip_training = ClipTraining(seed=args.seed)
     if args.quick:
-        world = {'train': 16, 'val': 16, 'clip': 24}
-        clip_training = {'steps': 2, 'groups': 1, 'threads': 1}
+        world = WorldOptions(train=16, val=16, clip=24)
+        clip_training = replace(clip_training, steps=2, groups=1, threads=1)
     return ShapesDemo(
         work_dir=args.work_dir,
         data=args.data,
@@ -163,8 +165,8 @@ def _plan(args: argparse.Namespace) -> 'ShapesDemo':
         config=PACKAGE_FILES / 'configs/freeseg/shapes.py',
         clip_config=PACKAGE_FILES / _CLIP_CONFIG,
         train_script=PACKAGE_FILES / 'tools/train.py',
-        world=WorldOptions(**world),
-        clip_training=ClipTraining(seed=args.seed, **clip_training),
+        world=world,
+        clip_training=clip_training,
         seed=args.seed,
         max_iters=3 if args.quick else None,
         overwrite=args.overwrite,

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from freeseg_mm.utils.files import write_text
 from freeseg_mm.utils.package_files import PACKAGE_FILES, find_path
 from freeseg_mm.utils.run_config import add_options
 
@@ -111,7 +112,7 @@ def run_ablate(args: argparse.Namespace) -> None:
         'summary.md': text,
     }
     for name, content in written.items():
-        (args.work_dir / name).write_text(content, 'utf-8')
+        write_text(content, args.work_dir / name)
     print(text, end='')
     if failures:
         raise RuntimeError(f'{len(failures)} of the runs failed, see above')
@@ -148,5 +149,4 @@ def run_report(args: argparse.Namespace) -> None:
     if args.out is None:
         print(text, end='')
     else:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(text, 'utf-8')
+        write_text(text, args.out)

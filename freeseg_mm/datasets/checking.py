@@ -26,6 +26,7 @@ from freeseg_mm.utils.image_files import (
     require_size,
 )
 from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.names import shown
 from freeseg_mm.utils.open_image import open_image
 from freeseg_mm.utils.panoptic_png import NO_SEGMENT_IDS, decode_panoptic_png
 from freeseg_mm.utils.parallel import parallel_map
@@ -383,14 +384,15 @@ def _segment_problems(
         area = pixels[info['id']]
         if info.get('area', area) != area:
             problems.append(
-                f'{where} has {area} pixels, the JSON says {info["area"]}'
+                f'{where} has {area} pixels, the JSON says '
+                f'{shown(info["area"])}'
             )
         elif 'bbox' in info:
             box = segment_box(ids == info['id'])
-            if list(info['bbox']) != box:
+            if info['bbox'] != box:
                 problems.append(
                     f'{where} has the box {box} (x, y, width, height), the '
-                    f'JSON says {list(info["bbox"])}'
+                    f'JSON says {shown(info["bbox"])}'
                 )
     return problems
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pycocotools import mask as mask_utils
 
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.coco_masks import run_length_code
 from freeseg_mm.utils.coco_types import entry_problems, require_unique
-from freeseg_mm.utils.files import read_json
+from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.panoptic_png import MAX_ID, VOID_ID
 
 _LISTS = ('images', 'annotations', 'categories')
@@ -227,12 +227,8 @@ class InstancesJson:
         self.reasons: list[str] = []
         self._sizes: dict[int, tuple[int, int]] = {}
         self._objects: dict[int, list[tuple[int, Any]]] = defaultdict(list)
-        try:
+        with naming_errors(path):
             self._read(content, vocabulary)
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f'{path}: not a COCO instances file ({error!r})'
-            ) from error
 
     def _read(
         self, content: dict[str, list[dict]], vocabulary: Vocabulary
@@ -300,16 +296,7 @@ def _mask_problem(outline: Any, size: tuple[int, int]) -> str | None:
     if not outline:
         return 'has no segmentation'
     try:
-        if isinstance(outline, dict):
-            own = tuple(outline['size'])
-            if own != size:
-                return f'its mask has size {own} (H, W), the image {size}'
-            if isinstance(outline['counts'], list):
-                outline = mask_utils.frPyObjects(outline, *size)
-            area = mask_utils.area(outline)
-        else:
-            area = mask_utils.area(mask_utils.frPyObjects(outline, *size))
-    # pycocotools raises plain exceptions
-    except Exception as error:
-        return f'its segmentation is unusable ({error})'
-    return None if np.sum(area) else 'its mask has no pixel'
+        code = run_length_code(outline, size)
+    except ValueError as error:
+        return str(error)
+    return None if mask_utils.area(code) else 'its mask has no pixel'

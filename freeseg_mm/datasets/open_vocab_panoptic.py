@@ -164,6 +164,10 @@ class OpenVocabPanopticDataset(BaseDataset):
                     "'images'"
                 )
             records.append(self._record(image, annotation, label_of))
+        if not records:
+            raise ValueError(
+                "'annotations' is empty: there is nothing to read"
+            )
         without = len(images) - len({record['img_id'] for record in records})
         if without:
             print_log(
@@ -314,7 +318,12 @@ class OpenVocabPanopticDataset(BaseDataset):
         check_image_file(
             Path(record['img_path']), (record['height'], record['width'])
         )
-        return self.pipeline(record)
+        try:
+            return self.pipeline(record)
+        except AssertionError as error:  # mmcv's, of what OpenCV refuses
+            raise ValueError(
+                f'the pipeline refuses {record["img_path"]}: {error}'
+            ) from error
 
 
 def _load_vocabulary(vocabulary: str, data_root: str) -> Vocabulary:

@@ -1,8 +1,8 @@
 """Pictures of a run for mmengine's hooks and backends."""
 
+from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.dist import is_main_process
@@ -10,6 +10,7 @@ from mmengine.visualization import Visualizer
 
 from freeseg_mm.registry import VISUALIZERS
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.image_files import write_picture
 from freeseg_mm.visualization import panel, prediction_regions, shrink
 from freeseg_mm.visualization.regions import known_regions
 
@@ -100,7 +101,7 @@ class FreeSegVisualizer(Visualizer):
         if show:
             self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            mmcv.imwrite(picture[..., ::-1], out_file)
+            write_picture(picture, Path(out_file))
         else:
             self.add_image(name, picture, step)
 

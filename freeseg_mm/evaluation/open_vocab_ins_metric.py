@@ -1,6 +1,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,19 @@ from mmdet.evaluation import CocoMetric
 from mmengine.logging import print_log
 
 from freeseg_mm.registry import METRICS
+from freeseg_mm.utils.coco_masks import run_length_code
+from freeseg_mm.utils.files import naming_errors, read_json
+from freeseg_mm.utils.names import normal_name
 
 from .per_class_metric import PerClassMetric, prediction_of
 from .splits import class_mean, split_means
 
+_LISTS = ('images', 'annotations', 'categories')
+_NEEDED = {
+    'images': ('id', 'height', 'width'),
+    'annotations': ('id', 'image_id', 'category_id', 'area', 'segmentation'),
+    'categories': ('id', 'name'),
+}
 _MAX_DETECTIONS = 100  # per image and class, as COCO reports AP
 _ALL_AREAS = [0, 1e10]
 _IOU_50, _IOU_75 = 0, 5  # places in COCO's thresholds 0.5, 0.55 ... 0.95
@@ -47,7 +57,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
     Raises:
         FileNotFoundError: If there is no ``ann_file``.
         ValueError: If ``ann_file`` is no COCO instances file, or has
-            annotation ids that are 0 or occur twice.
+            annotation ids that are 0 or occur twice, or damaged masks.
     """
 
     default_prefix = 'instance'
@@ -65,6 +75,11 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
                 f'no instances file {ann_file}; the prepare script of the '
                 'dataset writes it'
             )
+        content = read_json(Path(ann_file), _LISTS)
+        with naming_errors(Path(ann_file)):
+            for key, needed in _NEEDED.items():
+                for entry in content[key]:
+                    itemgetter(*needed)(entry)
         try:
             super().__init__(
                 ann_file=str(ann_file),
@@ -73,21 +88,13 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
                 collect_device=collect_device,
                 prefix=prefix,
             )
-        except (ValueError, AssertionError, KeyError) as error:
-            raise ValueError(
-                f'{ann_file} is no COCO instances file: {error!r}'
-            ) from error
+        except ValueError as error:  # pycocotools wants UTF-8 without a mark
+            raise ValueError(f'{ann_file}: {error}') from error
         self.ann_file = str(ann_file)
         self._check_ann_file()
 
     def _check_ann_file(self) -> None:
         content = self._coco_api.dataset
-        missing = {'images', 'annotations', 'categories'} - set(content)
-        if missing:
-            raise ValueError(
-                f'{self.ann_file} is no COCO instances file: it lacks '
-                f'{sorted(missing)}'
-            )
         times = Counter(ann['id'] for ann in content['annotations'])
         wrong = [key for key, count in times.items() if not key or count > 1]
         if wrong:
@@ -96,6 +103,25 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
                 '(pycocotools takes a match with 0 for none); got '
                 f'{wrong[:5]} ({len(wrong)} in all)'
             )
+        with naming_errors(Path(self.ann_file)):
+            sizes = {
+                image['id']: (image['height'], image['width'])
+                for image in content['images']
+            }
+            for ann in content['annotations']:
+                ann.setdefault('iscrowd', 0)  # pycocotools wants it said
+                if ann['image_id'] not in sizes:
+                    continue
+                try:
+                    # C code reads it later, and trusts it
+                    ann['segmentation'] = run_length_code(
+                        ann['segmentation'], sizes[ann['image_id']]
+                    )
+                except ValueError as error:
+                    raise ValueError(
+                        f'annotation {ann["id"]}: its segmentation is '
+                        f'unusable: {error}'
+                    ) from error
 
     def vocabulary_changed(self) -> None:
         """Find the category id of each class, by name.
@@ -106,7 +132,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
         """
         vocabulary = self.vocabulary
         id_of_name = {
-            category['name']: category['id']
+            normal_name(category['name']): category['id']
             for category in self._coco_api.dataset['categories']
         }
         things = vocabulary.things

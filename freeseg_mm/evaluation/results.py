@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.evaluator import BaseMetric
 
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.files import write_text
 
 
 def write_results(
@@ -60,8 +61,7 @@ def write_results(
             if hasattr(evaluator, 'per_class_results')
         },
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + '\n', 'utf-8')
+    write_text(json.dumps(content, indent=1) + '\n', path)
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:

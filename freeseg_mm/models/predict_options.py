@@ -10,16 +10,18 @@ from freeseg_mm.structures import Task
 
 from .prompt_tuning import PromptTuner, PromptTuning
 
-ENSEMBLE_MODES = ('geometric', 'arithmetic', 'query', 'clip')
-PANOPTIC_RULES = ('score', 'no_object')
+ENSEMBLE_MODES = ('geometric', 'arithmetic', 'query', 'clip', 'released')
+PANOPTIC_RULES = ('score', 'no_object', 'released')
 OVERLAP_PIXELS = ('inside', 'won')
-INSTANCE_RANKINGS = ('things', 'all_classes')
-EMPTY_MASKS = ('drop', 'query')
+INSTANCE_RANKINGS = ('things', 'all_classes', 'released')
+EMPTY_MASKS = ('drop', 'query', 'ones')
+RESIZED = ('masks', 'results')
 _CHOICES = {
     'panoptic_rule': PANOPTIC_RULES,
     'overlap_pixels': OVERLAP_PIXELS,
     'instance_ranking': INSTANCE_RANKINGS,
     'empty_masks': EMPTY_MASKS,
+    'resized': RESIZED,
 }
 _OF_ENSEMBLE = ('mode', 'seen_weight', 'unseen_weight', 'clip_trust')
 _SHARES = (
@@ -76,6 +78,8 @@ class PredictOverrides(TypedDict, total=False):
     overlap_pixels: str | None
     instance_ranking: str | None
     empty_masks: str | None
+    aligned_corners: bool | None
+    resized: str | None
     prompt_tuning: TuningChoice | None
 
 
@@ -103,16 +107,25 @@ class PredictOptions:
         panoptic_rule: Masks that may become panoptic segments, beside
             ``object_score_thr``: ``score`` asks for nothing else;
             ``no_object`` drops those that are likelier no object than their
-            best class (Mask2Former).
+            best class (Mask2Former); ``released`` is the rule of
+            :func:`released_panoptic`, in which ``object_score_thr`` is of
+            sharpened scores and of things alone.
         overlap_pixels: Pixels that count as kept for ``overlap_thr``: those
             ``inside`` the mask, as in mmdet, or all that it has ``won``, as
             in the original Mask2Former.
         instance_ranking: Pairs of mask and class among which the best
             ``max_per_image`` are chosen: those of ``things`` by their score;
             or those of ``all_classes`` by class probability, from which
-            stuff is then left out (Mask2Former).
-        empty_masks: Masks that have nothing to show to CLIP: ``drop``, or
-            score them by the ``query`` alone.
+            stuff is then left out (Mask2Former); ``released`` is the rule
+            of :func:`released_instances`, with the same two thresholds.
+        empty_masks: Masks that have nothing to show to CLIP: ``drop``, score
+            them by the ``query`` alone, or take CLIP's probability as 1 for
+            every class (``ones``, as released).
+        aligned_corners: Whether masks are enlarged with the centres of their
+            corner cells on those of the image's corner pixels (as released).
+        resized: What is brought to the original image's size: the ``masks``,
+            or the ``results`` of masks at the network's input size (as
+            released).
         prompt_tuning: Test-time prompt tuning (Sec. 3.4); off with 0 steps.
         tuner: Tuner with these settings, ``None`` if off. It remembers what
             it did, and online what it learned, for as long as the options
@@ -137,6 +150,8 @@ class PredictOptions:
     overlap_pixels: str = 'inside'
     instance_ranking: str = 'things'
     empty_masks: str = 'drop'
+    aligned_corners: bool = False
+    resized: str = 'masks'
     prompt_tuning: PromptTuning = PromptTuning(steps=0)
     tuner: PromptTuner | None = field(init=False, compare=False, repr=False)
 

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from freeseg_mm.utils.files import write_json
+from freeseg_mm.utils.files import parse_json, write_json
 
 _CHUNK = 1 << 20
 
@@ -100,7 +100,7 @@ class RunStamp:
         if not self.path.is_file():
             return None
         try:
-            stamp = json.loads(self.path.read_text('utf-8'))
+            stamp = parse_json(self.path.read_bytes())
         except ValueError:
             stamp = None
         if not isinstance(stamp, dict):

@@ -135,8 +135,7 @@ def caption(
         name: Class of the crop.
         rng: Source of randomness.
         place: Stuff class that a thing lies on, if the crop shows it.
-        long: Put many words that say nothing before the name, so that late
-            positions are trained: FreeSeg's learned vectors come before it.
+        long: See :func:`add_fillers`.
     """
     is_stuff = name in STUFF
     templates = [*_ANY, *(_STUFF if is_stuff else _THING)]
@@ -156,10 +155,15 @@ def caption(
         text += _SUFFIXES[rng.integers(len(_SUFFIXES))]
     elif kind <= 2:
         text = _PREFIXES[rng.integers(len(_PREFIXES))] + text
-    if long:
-        count = rng.integers(_FEWEST_FILLERS, _MOST_FILLERS + 1)
-        fillers = [
-            _FILLERS[i] for i in rng.integers(len(_FILLERS), size=count)
-        ]
-        text = ' '.join([*fillers, text])
-    return text
+    return add_fillers(text, rng) if long else text
+
+
+def add_fillers(text: str, rng: Generator) -> str:
+    """Put 12 to 30 words that say nothing before a caption.
+
+    Late positions are trained thereby: FreeSeg's learned vectors come before
+    a name.
+    """
+    count = rng.integers(_FEWEST_FILLERS, _MOST_FILLERS + 1)
+    fillers = [_FILLERS[i] for i in rng.integers(len(_FILLERS), size=count)]
+    return ' '.join([*fillers, text])

@@ -17,7 +17,9 @@ from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.utils.files import atomic_path, write_json
 
 from .crops import CropSampler, SegmentCrops, blank_outside, normalize
+from .windows import WindowSampler
 
+_SAMPLERS = {'blanked': CropSampler, 'windows': WindowSampler}
 _METRICS = 'metrics.json'
 _PROMPT = 'A photo of {name}.'
 _LARGEST_LOGIT_SCALE = math.log(100)
@@ -29,6 +31,10 @@ class ClipTraining:
     """Schedule and seed of the miniature CLIP's training.
 
     Attributes:
+        views: Kind of images and captions: ``blanked``, crops of segments
+            mostly blanked outside of the mask, as FreeSeg shows them to CLIP
+            (:class:`CropSampler`), or ``windows``, as photographs on the web
+            are (:class:`WindowSampler`).
         steps: Number of optimizer steps.
         groups: Every step sees each class this many times.
         lr: Largest learning rate; warmed up linearly, then a half cosine.
@@ -41,6 +47,7 @@ class ClipTraining:
         ValueError: If a number is out of range.
     """
 
+    views: str = 'blanked'
     steps: int = 650
     groups: int = 2
     lr: float = 3e-3
@@ -50,6 +57,10 @@ class ClipTraining:
     threads: int = 2
 
     def __post_init__(self) -> None:
+        if self.views not in _SAMPLERS:
+            raise ValueError(
+                f'views is {self.views!r}, expected one of {[*_SAMPLERS]}'
+            )
         for field in ('steps', 'groups', 'threads'):
             if getattr(self, field) < 1:
                 raise ValueError(
@@ -178,7 +189,7 @@ def _fit(
     clip: CLIP, name: str, crops: SegmentCrops, training: ClipTraining
 ) -> None:
     text_tower = TextTower(clip, open_clip.get_tokenizer(name))
-    sampler = CropSampler(
+    sampler = _SAMPLERS[training.views](
         crops,
         mean=clip.visual.image_mean,
         std=clip.visual.image_std,
@@ -197,7 +208,8 @@ def _fit(
             # A batch is encoded only as far as its longest caption, so long
             # captions, which cost thrice as much, keep to themselves.
             images, captions = sampler.batch(
-                training.groups, long=step % 3 == 2
+                training.groups,
+                long=step % sampler.long_every == sampler.long_every - 1,
             )
             image_embeds = clip.encode_image(images, normalize=True)
             text_embeds = _encode_captions(text_tower, captions)

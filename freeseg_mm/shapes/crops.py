@@ -165,6 +165,11 @@ class CropSampler:
     is taken within a group: two crops of one class, of which each caption is
     true of both, are thereby never pushed apart.
 
+    Most crops are blanked outside of a mask, as CLIP sees them in FreeSeg.
+
+    Attributes:
+        long_every: Every such batch of a training has long captions.
+
     Args:
         crops: Segments of all classes.
         mean: Mean of CLIP's normalization per channel, 0 to 1.
@@ -175,6 +180,8 @@ class CropSampler:
     Raises:
         ValueError: If a class has no segment.
     """
+
+    long_every = 3
 
     def __init__(
         self,
@@ -220,16 +227,28 @@ class CropSampler:
             Images for CLIP, (G * C, 3, side, side), normalized, and their
             captions.
         """
-        rng, crops = self._rng, self._crops
         rows = torch.from_numpy(
             np.array(
                 [
-                    rng.choice(pool)
+                    self._rng.choice(pool)
                     for _ in range(num_groups)
                     for pool in self._pools
                 ]
             )
         )
+        return self.show(rows, long=long)
+
+    def show(self, rows: Tensor, *, long: bool) -> tuple[Tensor, list[str]]:
+        """Draw an image and a caption of each of some segments (B,).
+
+        Args:
+            rows: Segments, (B,), int64.
+            long: As for :meth:`batch`.
+
+        Returns:
+            As of :meth:`batch`.
+        """
+        rng, crops = self._rng, self._crops
         blank = rng.random(len(rows)) < _BLANK_PROBABILITY
         images = self._images(rows, torch.from_numpy(blank))
         names = crops.vocabulary.names
@@ -257,30 +276,37 @@ class CropSampler:
             masks=masks,
             side=self._side,
         )
-        gains = torch.from_numpy(
-            self._rng.uniform(*_GAINS, (len(rows), 1, 1, 1)).astype(np.float32)
-        )
-        pixels = (pixels * gains).clamp(0, 255)
-        images = normalize(pixels, self._mean, self._std)
+        images = self._lit(pixels)
         images = torch.where(
             blank[:, None, None, None], blank_outside(images, masks), images
         )
-        mirrored = self._chosen(len(rows), 0.5)
+        return self._mirrored(images)
+
+    def _lit(self, pixels: Tensor) -> Tensor:
+        """Normalize pixels, 0 to 255, in one of many lights."""
+        pixels = pixels * self._draw(_GAINS, (len(pixels), 1, 1, 1))
+        return normalize(pixels.clamp(0, 255), self._mean, self._std)
+
+    def _mirrored(self, images: Tensor) -> Tensor:
+        mirrored = self._chosen(len(images), 0.5)
         images[mirrored] = images[mirrored].flip(-1)
         return images
 
     def _move(self, boxes: Tensor, blank: Tensor, limit: int) -> Tensor:
         """Move the sides of boxes, mostly outwards."""
         jitter, context = (
-            torch.from_numpy(
-                self._rng.uniform(*shares, boxes.shape).astype(np.float32)
-            )
-            for shares in (_JITTER, _CONTEXT)
+            self._draw(shares, boxes.shape) for shares in (_JITTER, _CONTEXT)
         )
         outwards = torch.where(blank[:, None], jitter, context)
         lengths = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
         signs = torch.tensor([-1.0, -1.0, 1.0, 1.0])
         return (boxes + signs * outwards * lengths).clamp(0, limit)
+
+    def _draw(
+        self, limits: tuple[float, float], shape: tuple[int, ...]
+    ) -> Tensor:
+        values = self._rng.uniform(*limits, shape)
+        return torch.from_numpy(values.astype(np.float32))
 
     def _chosen(self, count: int, probability: float) -> Tensor:
         return torch.from_numpy(self._rng.random(count) < probability)

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from freeseg_mm.utils.names import normal_name
+
 from .vocabulary_file import parse_vocabulary_file
 
 _PACKAGE_DATA = resources.files('freeseg_mm') / 'structures' / 'vocabularies'
@@ -23,6 +25,7 @@ class Vocabulary:
 
     The vocabulary travels with every data sample; no model, metric or config
     holds class names. Class indices everywhere are positions in ``names``.
+    Names and synonyms are spelled as :func:`~.names.normal_name` does.
 
     Attributes:
         names: Category names, C of them, unique, any C >= 1.
@@ -34,8 +37,9 @@ class Vocabulary:
 
     Raises:
         TypeError: If a name or synonym is no string.
-        ValueError: If there is no name, a name is empty or occurs twice
-            (synonyms included), or the fields differ in length.
+        ValueError: If there is no name, a name is empty, holds invisible
+            characters or occurs twice (synonyms included), or the fields
+            differ in length.
     """
 
     names: tuple[str, ...]
@@ -60,12 +64,11 @@ class Vocabulary:
             raise ValueError(
                 f'vocabulary {self.name!r}: fields differ in length: {lengths}'
             )
-        _require_strings(self.prompts, self.name)
-        prompts = Counter(text.strip().lower() for text in self.prompts)
-        if '' in prompts:
-            raise ValueError(
-                f'vocabulary {self.name!r} has an empty name or synonym'
-            )
+        names = _normal_names(self.names, self.name)
+        object.__setattr__(self, 'names', names)
+        synonyms = tuple(_normal_names(t, self.name) for t in self.synonyms)
+        object.__setattr__(self, 'synonyms', synonyms)
+        prompts = Counter(text.lower() for text in self.prompts)
         twice = sorted(text for text, count in prompts.items() if count > 1)
         if twice:
             raise ValueError(
@@ -106,14 +109,15 @@ class Vocabulary:
                     f'vocabulary {name!r}: expected a list of strings as '
                     f'{field}, got the string {given!r}'
                 )
-        names = tuple(names)
-        _require_strings(names, name)
+        names = _normal_names(names, name)
         known = set(names)
         marked = {
-            'things': names if things is None else tuple(things),
-            'unseen': names if unseen is None else tuple(unseen),
-            'synonyms': tuple(synonyms),
+            'things': names if things is None else things,
+            'unseen': names if unseen is None else unseen,
+            'synonyms': synonyms,
         }
+        marked = {k: _normal_names(v, name) for k, v in marked.items()}
+        also = dict(zip(marked['synonyms'], synonyms.values(), strict=True))
         for field, members in marked.items():
             unknown = [member for member in members if member not in known]
             if unknown:
@@ -127,7 +131,7 @@ class Vocabulary:
             names=names,
             is_thing=tuple(each in thing_names for each in names),
             is_seen=tuple(each not in unseen_names for each in names),
-            synonyms=tuple(tuple(synonyms.get(each, ())) for each in names),
+            synonyms=tuple(tuple(also.get(each, ())) for each in names),
             name=name,
         )
 
@@ -254,7 +258,7 @@ class Vocabulary:
             KeyError: If the vocabulary has no such class.
         """
         try:
-            return self.names.index(name)
+            return self.names.index(normal_name(name))
         except ValueError:
             raise KeyError(
                 f'vocabulary {self.name!r} ({len(self)} classes) has no '
@@ -333,10 +337,19 @@ def check_num_negatives(num_negatives: int) -> None:
         )
 
 
-def _require_strings(names: Iterable[Any], vocabulary: str) -> None:
+def _normal_names(names: Iterable[Any], vocabulary: str) -> tuple[str, ...]:
+    names = tuple(names)
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
         raise TypeError(
             f'vocabulary {vocabulary!r}: expected names that are strings, got '
             f'{wrong}'
         )
+    if not all(name.strip() for name in names):
+        raise ValueError(
+            f'vocabulary {vocabulary!r} has an empty name or synonym'
+        )
+    try:
+        return tuple(normal_name(name) for name in names)
+    except ValueError as error:
+        raise ValueError(f'vocabulary {vocabulary!r}: {error}') from error

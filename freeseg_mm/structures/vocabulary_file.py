@@ -1,11 +1,13 @@
 """Format of a vocabulary file, and all mistakes in one."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
+
+from freeseg_mm.utils.files import parse_json
+from freeseg_mm.utils.names import normal_name
 
 FILE_KEYS = ('classes', 'things', 'unseen', 'synonyms')
 NOTE_KEYS = ('name', 'source', 'licence', 'note')
@@ -25,7 +27,7 @@ def parse_vocabulary_file(text: bytes) -> dict[str, Any]:
     Raises:
         ValueError: If anything is wrong, with all of it.
     """
-    content = json.loads(
+    content = parse_json(
         text.decode('utf-8-sig'), object_pairs_hook=_refuse_repeated_keys
     )
     problems = list(vocabulary_problems(content))
@@ -52,17 +54,19 @@ def parse_class_list(text: bytes) -> tuple[dict[str, list[str]], list[str]]:
         each name that another class keeps.
 
     Raises:
-        ValueError: If a line is of another form, an id occurs twice, or a
-            class has no name of its own.
+        ValueError: If a line is of another form, an id occurs twice, a name
+            is refused, or a class has no name of its own.
     """
     names: dict[int, list[str]] = {}
-    for number, line in enumerate(text.decode('utf-8-sig').splitlines(), 1):
+    for number, line in enumerate(
+        re.split(r'\r\n?|\n', text.decode('utf-8-sig')), 1
+    ):
         if not line.strip():
             continue
         found = re.fullmatch(r'\s*(\d+)\s*:(.+)', line)
         listed = re.split(r',(?![^(]*\))', found[2]) if found else []
         texts: dict[str, str] = {}
-        for name in filter(None, map(str.strip, listed)):
+        for name in map(normal_name, filter(str.strip, listed)):
             texts.setdefault(name.lower(), name)
         if found is None or not texts:
             raise ValueError(
@@ -158,13 +162,13 @@ def _problems_of_names(
     empty = sum(not text.strip() for text in strings)
     if empty:
         yield f'{empty} names or synonyms are empty'
-    unprintable = [text for text in strings if not text.isprintable()]
-    if unprintable:
-        yield (
-            f'names {unprintable} hold line breaks, tabs or other characters '
-            'that cannot be printed'
-        )
-    twice = _repeated(text.strip().lower() for text in strings if text.strip())
+    spelled = []
+    for text in filter(str.strip, strings):
+        try:
+            spelled.append(normal_name(text).lower())
+        except ValueError as error:
+            yield str(error)
+    twice = _repeated(spelled)
     if twice:
         yield (
             f'names that occur more than once: {twice} (synonyms included, '
@@ -179,8 +183,8 @@ def _problems_of_marks(
     wrong = [name for name in marked if not isinstance(name, str)]
     if wrong:
         yield f'expected class names under {key!r}, got {wrong}'
-    strings = [name for name in marked if isinstance(name, str)]
-    known = {name for name in names if isinstance(name, str)}
+    strings = [_spelled(name) for name in marked if isinstance(name, str)]
+    known = {_spelled(name) for name in names if isinstance(name, str)}
     unknown = [name for name in strings if name not in known]
     if unknown:
         close = get_close_matches(unknown[0], known, n=1)
@@ -192,6 +196,13 @@ def _problems_of_marks(
     twice = _repeated(strings)
     if twice:
         yield f'{key!r} lists {twice} more than once'
+
+
+def _spelled(name: str) -> str:
+    try:
+        return normal_name(name)
+    except ValueError:  # is told of the name itself
+        return name
 
 
 def _repeated(texts: Iterable[str]) -> list[str]:

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import PurePosixPath
 from typing import Any
 
-_SHOWN = 60
+from .names import normal_name, require_visible, shown
+
 _FLAGS = 'iscrowd', 'isthing', 'exact'
 _IDS = 'id', 'image_id', 'category_id'
 
@@ -13,8 +15,8 @@ _IDS = 'id', 'image_id', 'category_id'
 def entry_problems(entry: Any, key: str, place: str) -> Iterator[str]:
     """Look for values of a wrong type; absent keys are no matter here.
 
-    Whole floats (48.0) become integers, in place, and flags that are true
-    or false become 1 or 0.
+    Whole floats (48.0) become integers, in place, flags that are true or
+    false become 1 or 0, and names are spelled as everywhere.
 
     Args:
         entry: Of a list.
@@ -65,12 +67,6 @@ def require_unique(entries: Sequence[Mapping[str, Any]], key: str) -> None:
         )
 
 
-def shown(value: Any) -> str:
-    """Representation of a value, cut for a message."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
-
-
 def _problems(
     entry: dict[str, Any], fields: Mapping[str, str], place: str
 ) -> Iterator[str]:
@@ -86,6 +82,14 @@ def _problems(
             value = entry[name] = int(value)
         if not _IS[expected](value):
             yield _sentence(place, name, expected, value)
+            continue
+        try:
+            if expected == _TEXT:
+                entry[name] = normal_name(value)
+            elif expected == _PATH:
+                require_visible(value)
+        except ValueError as error:
+            yield f'{place}: {name}: {error}'
 
 
 def _sentence(place: str, name: str, expected: str, value: Any) -> str:
@@ -103,10 +107,12 @@ _ABSENT = object()
 _WHOLE = 'an integer'
 _ZERO_OR_ONE = '0 or 1'
 _TEXT = 'text'
+_AREA = 'a number of pixels'
 _PATH = 'a file below its folder, without ".."'
 _IS: Mapping[str, Callable[[Any], bool]] = {
     _WHOLE: lambda value: type(value) is int,
     _ZERO_OR_ONE: lambda value: type(value) is int and value in (0, 1),
+    _AREA: lambda value: type(value) in (int, float) and 0 <= value < inf,
     _TEXT: lambda value: type(value) is str and bool(value.strip()),
     _PATH: _is_inside,
 }
@@ -120,6 +126,7 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
     'annotations': {
         **dict.fromkeys(_IDS, _WHOLE),
         **dict.fromkeys(_FLAGS, _ZERO_OR_ONE),
+        'area': _AREA,
         'file_name': _PATH,
     },
     'categories': {'id': _WHOLE, 'name': _TEXT, 'isthing': _ZERO_OR_ONE},

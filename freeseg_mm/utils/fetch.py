@@ -27,6 +27,13 @@ PRIVATE_URLS = 'FREESEG_MM_PRIVATE_URLS'
 """Environment variable: 1 lets URLs lead into private networks."""
 SCHEMES = ('http', 'https')
 
+# IPv6 addresses that lead to the IPv4 address in their last bits.
+_HOLD_IPV4 = tuple(
+    map(
+        ipaddress.IPv6Network,
+        ('::/96', '::ffff:0:0/96', '64:ff9b::/96', '64:ff9b:1::/48'),
+    )
+)
 _DEFAULT_BYTES = 256 << 20
 _CHUNK = 1 << 20
 _MAX_REDIRECTS = 5
@@ -165,8 +172,19 @@ def require_public(address: str) -> None:
     if os.environ.get(PRIVATE_URLS) == '1':
         return
     found = ipaddress.ip_address(address.partition('%')[0])
-    found = getattr(found, 'ipv4_mapped', None) or found
-    if not found.is_global or found.is_multicast:
+    reached = [found]
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if any(found in network for network in _HOLD_IPV4):
+            reached = [inner]
+        elif found.sixtofour is not None:
+            reached.append(found.sixtofour)
+    if any(
+        not each.is_global
+        or each.is_multicast
+        or getattr(each, 'is_site_local', False)
+        for each in reached
+    ):
         raise ValueError(
             f'{address} is an address of this machine or a private network; '
             f'set {PRIVATE_URLS}=1 if it is meant'

@@ -43,6 +43,29 @@ def write_json(content: Any, path: Path, indent: int | None = None) -> None:
         file.write('\n')
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write UTF-8 text, whole or not at all; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as name:
+        name.write_text(text, 'utf-8')
+
+
+def require_writable(path: Path) -> None:
+    """Look, before long work, whether its file can be written.
+
+    Raises:
+        OSError: If it cannot, or is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f'{path} is a folder, expected a file')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    probe = path.with_name(f'.partial-{path.name}')
+    try:
+        probe.touch()
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def read_json(
     path: Path,
     lists: Sequence[str] = (),
@@ -65,13 +88,11 @@ def read_json(
     """
     require_file(path)
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except ValueError as error:
         raise ValueError(
             f'{path} is not JSON ({error}); is it complete? {remedy}'
         ) from error
-    except RecursionError:
-        raise ValueError(f'{path}: the JSON is nested too deeply') from None
     if not isinstance(content, dict):
         raise ValueError(
             f'{path}: expected a JSON object, got {type(content).__name__}'
@@ -87,6 +108,22 @@ def read_json(
             for problem in entry_problems(entry, key, f'{key}[{index}]'):
                 raise ValueError(f'{path}: {problem}')
     return content
+
+
+def parse_json(text: str | bytes, **options: Any) -> Any:
+    """Parse JSON of somebody else.
+
+    Args:
+        text: The JSON.
+        options: Those of :func:`json.loads`.
+
+    Raises:
+        ValueError: If it is none, also where Python gives up on its depth.
+    """
+    try:
+        return json.loads(text, **options)
+    except RecursionError:
+        raise ValueError('it is nested too deeply') from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from .files import atomic_path
-from .open_image import open_image
+from .open_image import UPRIGHT, open_image, orientation
 from .panoptic_png import decode_png
 
 IGNORE_INDEX = 255
@@ -16,7 +16,10 @@ _JPEG_TAIL_BYTES = 1024
 
 
 def check_image_file(path: Path, size: tuple[int, int]) -> None:
-    """Check that an image is there, whole and as large as its annotation.
+    """Check that an image is there and whole, and that its labels fit it.
+
+    Labels belong to the image as viewers show it. One that they turn is
+    refused: nothing says whether its labels were drawn before or after.
 
     Cheap: reads the header and, of a JPEG, the tail, whose end marker a file
     that was cut short lacks. Only without the marker is the image decoded,
@@ -28,10 +31,12 @@ def check_image_file(path: Path, size: tuple[int, int]) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be decoded or has another size.
+        ValueError: If it cannot be decoded, has an EXIF orientation or
+            another size.
     """
     try:
         with open_image(path) as image:
+            turn = orientation(image)
             found = (image.height, image.width)
             if image.format != 'JPEG' or not _has_jpeg_end(path):
                 image.load()
@@ -41,6 +46,13 @@ def check_image_file(path: Path, size: tuple[int, int]) -> None:
         raise ValueError(
             f'cannot decode image {path}: {error}; download it again'
         ) from error
+    if turn != UPRIGHT:
+        raise ValueError(
+            f'image {path} has EXIF orientation {turn}, so programs '
+            'disagree about which side is up; save it without one: turned '
+            '(PIL.ImageOps.exif_transpose) if its labels fit what viewers '
+            'show, as it is if they fit the stored pixels'
+        )
     require_size(path, found, size)
 
 
@@ -97,6 +109,19 @@ def write_label_map(labels: np.ndarray, path: Path) -> None:
     """Write class indices, (H, W) uint8, as a grey PNG, whole or not."""
     with atomic_path(path) as name:
         Image.fromarray(labels).save(name, format='PNG')
+
+
+def write_picture(picture: np.ndarray | Image.Image, path: Path) -> None:
+    """Write a picture, RGB, whole or not at all; makes the folder.
+
+    Raises:
+        ValueError: If the name has an ending that Pillow does not know.
+    """
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as name:
+        picture.save(name)
 
 
 def require_size(

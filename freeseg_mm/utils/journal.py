@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .files import atomic_path
+from .files import atomic_path, naming_errors, parse_json
 
 
 class Journal:
@@ -58,5 +58,6 @@ class Journal:
         text = self._path.read_text('utf-8')
         # Text after the last line break was cut short.
         whole, _, _ = text.rpartition('\n')
-        lines = [json.loads(line) for line in whole.splitlines()]
+        with naming_errors(self._path):
+            lines = [parse_json(line) for line in whole.splitlines()]
         return lines[1:] if lines[:1] == [self._subject] else []

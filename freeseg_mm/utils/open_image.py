@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 Image.init()  # fills OPEN
 FORMATS = tuple(
@@ -21,6 +21,8 @@ FORMATS = tuple(
 Its others run programs (EPS, by Ghostscript, whatever the file is called),
 or are rarely used and little tested.
 """
+UPRIGHT = 1
+_TURNS = range(2, 9)
 _HEAD_BYTES = 16
 # formats that have no pixels of more than 16 bits
 _AT_MOST_16_BITS = ('PNG', 'PPM')
@@ -55,7 +57,7 @@ def open_image(file: str | Path | BytesIO) -> Iterator[Image.Image]:
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
-    """Read an image as RGB, (H, W, 3) uint8, as it is stored.
+    """Read an image as RGB, (H, W, 3) uint8, upright.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -65,9 +67,23 @@ def read_rgb(path: str | Path) -> np.ndarray:
     try:
         with open_image(path) as image:
             require_whole_bytes(image)
-            return np.asarray(image.convert('RGB'))
+            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
     except ValueError as error:
         raise ValueError(f'cannot read image {path}: {error}') from error
+
+
+def orientation(image: Image.Image) -> int:
+    """Turn that viewers give an image, by its EXIF data.
+
+    To be called before the pixels are loaded: Pillow turns TIFF files then.
+
+    Returns:
+        2 to 8, or ``UPRIGHT`` if it stays as it is, whatever its data say.
+    """
+    value = image.getexif().get(ExifTags.Base.Orientation)
+    if isinstance(value, int) and value in _TURNS:
+        return int(value)
+    return UPRIGHT
 
 
 def require_whole_bytes(image: Image.Image) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .open_image import open_image
+from .files import atomic_path
+from .open_image import UPRIGHT, open_image, orientation
 
 VOID_ID = 0
 MAX_ID = 256**3 - 1
@@ -34,8 +35,8 @@ def decode_png(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no image, is damaged or cut short, or has
-            another mode; the message names the file.
+        ValueError: If the file is no image, is damaged or cut short, has
+            another mode or an EXIF orientation; the message names the file.
     """
     try:
         content = Path(path).read_bytes()
@@ -43,7 +44,7 @@ def decode_png(
         with open_image(BytesIO(content)) as image:
             image.verify()
         with open_image(BytesIO(content)) as image:
-            mode = image.mode
+            mode, turn = image.mode, orientation(image)
             values = np.asarray(image)
     except FileNotFoundError:
         raise FileNotFoundError(f'no {kind} {path}') from None
@@ -55,6 +56,11 @@ def decode_png(
         raise ValueError(
             f'{kind} {path}: expected image mode {" or ".join(modes)}, got '
             f'{mode}; is it another kind of map?'
+        )
+    if turn != UPRIGHT:
+        raise ValueError(
+            f'{kind} {path} has EXIF orientation {turn}; save it without '
+            'one, its pixels as they fit the image'
         )
     return values
 
@@ -78,7 +84,7 @@ def decode_panoptic_png(path: str | Path) -> np.ndarray:
 
 
 def encode_panoptic_png(ids: np.ndarray, path: str | Path) -> None:
-    """Write segment ids as a panoptic PNG, the inverse of decoding.
+    """Write segment ids as a panoptic PNG, whole or not at all.
 
     Args:
         ids: Segment ids, (H, W), any integer type, in [0, ``MAX_ID``].
@@ -105,4 +111,5 @@ def encode_panoptic_png(ids: np.ndarray, path: str | Path) -> None:
         )
     ids = ids.astype(np.int32)
     rgb = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1)
-    Image.fromarray(rgb.astype(np.uint8)).save(path, format='PNG')
+    with atomic_path(Path(path)) as name:
+        Image.fromarray(rgb.astype(np.uint8)).save(name, format='PNG')

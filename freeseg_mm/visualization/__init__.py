@@ -1,6 +1,7 @@
 """Pictures of segments, their legends and colours."""
 
 from .browsing import choose_images
+from .comparison import comparison
 from .legend import Legend, legend
 from .palette import class_colours, class_patterns
 from .panel import panel
@@ -20,6 +21,7 @@ __all__ = [
     'choose_images',
     'class_colours',
     'class_patterns',
+    'comparison',
     'draw_segments',
     'gt_regions',
     'legend',

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from freeseg_mm.structures import Vocabulary
 
+from .fonts import can_draw
 from .palette import PLAIN, class_colours, class_patterns
 from .segments import (
     STUFF_OUTLINE,
@@ -19,8 +20,8 @@ from .segments import (
 
 GROUND = (32, 34, 38)
 _MARGIN = 6
-# Wide enough for a pattern.
-_SWATCH = (17, 26)
+SWATCH = (17, 26)
+"""Height and width of a swatch, enough for a pattern."""
 _ROW = 21
 _SPACE = 2
 _GREY = 127.5
@@ -68,11 +69,14 @@ def legend(
     patterns = class_patterns(order, vocabulary.names)
     colours = class_colours(vocabulary.names)
     swatches = [
-        _swatch(colours[label], vocabulary.is_thing[label], patterns[label])
+        swatch(colours[label], vocabulary.is_thing[label], patterns[label])
         for label in order
     ]
     tags = [_tag(label, vocabulary, scores.get(label)) for label in order]
-    notes = _notes(has_scores=bool(scores))
+    notes = _notes(
+        has_scores=bool(scores),
+        has_boxes=not all(can_draw(vocabulary.names[i]) for i in order),
+    )
     columns, column = _columns(tags, len(notes), width, height)
     rows = -(-len(order) // columns)
     size = (
@@ -111,7 +115,7 @@ def _columns(
 ) -> tuple[int, int]:
     """Number of columns of entries, and the width of one."""
     widest = max((tag.width for tag in tags), default=0)
-    column = _MARGIN + _SWATCH[1] + _SPACE + widest
+    column = _MARGIN + SWATCH[1] + _SPACE + widest
     columns = max(1, (width - _MARGIN) // column)
     if height is not None:
         rows = (height - 3 * _MARGIN) // _ROW - num_notes
@@ -119,47 +123,50 @@ def _columns(
     return columns, column
 
 
-def _swatch(
+def swatch(
     colour: np.ndarray, is_thing: bool, pattern: int = PLAIN
 ) -> Image.Image:
-    # as it looks over a grey image
-    canvas = np.empty((*_SWATCH, 3))
-    grey = np.full((*_SWATCH, 1), _GREY)
-    paint(canvas, grey, np.ones(_SWATCH, dtype=bool), colour, pattern)
-    swatch = Image.fromarray(np.rint(canvas).astype(np.uint8))
-    ImageDraw.Draw(swatch).rectangle(
-        (0, 0, _SWATCH[1] - 1, _SWATCH[0] - 1),
+    """Draw a class as it looks over a grey image, of size :data:`SWATCH`."""
+    canvas = np.empty((*SWATCH, 3))
+    grey = np.full((*SWATCH, 1), _GREY)
+    paint(canvas, grey, np.ones(SWATCH, dtype=bool), colour, pattern)
+    drawn = Image.fromarray(np.rint(canvas).astype(np.uint8))
+    ImageDraw.Draw(drawn).rectangle(
+        (0, 0, SWATCH[1] - 1, SWATCH[0] - 1),
         outline=THING_OUTLINE if is_thing else STUFF_OUTLINE,
         width=2 if is_thing else 1,
     )
-    return swatch
+    return drawn
 
 
 def _line(sign: Image.Image, tag: Image.Image) -> Image.Image:
     """A sign and what it means."""
     line = Image.new(
-        'RGB', (sign.width + _SPACE + tag.width, _SWATCH[0]), GROUND
+        'RGB', (sign.width + _SPACE + tag.width, SWATCH[0]), GROUND
     )
     line.paste(sign, (0, 0))
-    place = (sign.width + _SPACE, (_SWATCH[0] - tag.height) // 2)
+    place = (sign.width + _SPACE, (SWATCH[0] - tag.height) // 2)
     line.paste(tag, place, tag)
     return line
 
 
-def _notes(*, has_scores: bool) -> list[Image.Image]:
+def _notes(*, has_scores: bool, has_boxes: bool) -> list[Image.Image]:
     """Explanations of the signs, one picture a line."""
     grey = np.array((120, 120, 120))
     nothing = Image.new('RGB', (0, 0))
     lines = [
         _line(nothing, name_tag('never labelled in training', is_seen=False)),
-        _line(_swatch(grey, True), name_tag('thing', is_seen=True)),
-        _line(_swatch(grey, False), name_tag('stuff', is_seen=True)),
+        _line(swatch(grey, True), name_tag('thing', is_seen=True)),
+        _line(swatch(grey, False), name_tag('stuff', is_seen=True)),
         _line(
-            Image.fromarray(hatching(*_SWATCH)),
+            Image.fromarray(hatching(*SWATCH)),
             name_tag('ignored or no segment', is_seen=True),
         ),
     ]
     if has_scores:
         best = name_tag('50%: best score of the class', is_seen=True)
         lines.append(_line(nothing, best))
+    if has_boxes:
+        boxes = 'boxes: no font here has these letters'
+        lines.append(_line(nothing, name_tag(boxes, is_seen=True)))
     return lines

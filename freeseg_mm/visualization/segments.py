@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from freeseg_mm.structures import Vocabulary
 
+from .fonts import draw_line, is_usual, usual_font
 from .palette import (
     LUMA,
     PLAIN,
@@ -28,7 +29,6 @@ _DARKEST = 64
 _HATCH = ((56, 56, 56), (84, 84, 84))
 _HATCH_WIDTH = 4
 
-_FONT_SIZE = 13
 _PADDING = 3
 _LINE_GAP = 2
 _STAR_SIDE = 11
@@ -209,14 +209,18 @@ def name_tag(text: str, *, is_seen: bool) -> Image.Image:
     """Draw a name: white on dark if seen, a star and dark on gold if not.
 
     Args:
-        text: The name; line breaks are kept.
+        text: The name; line breaks are kept. Its font is Pillow's or, for
+            signs that this lacks, one of the system.
         is_seen: Whether training had labels of the class.
 
     Returns:
         RGBA picture, as small as the text allows; shared, do not draw on it.
     """
     ink, ground = _SEEN if is_seen else _UNSEEN
-    left, top, right, bottom = _text_box(text)
+    foreign = None if is_usual(text) else _draw_lines(text, ink)
+    left, top, right, bottom = (
+        (0, 0, *foreign.size) if foreign else _text_box(text)
+    )
     indent = _PADDING if is_seen else _PADDING + _STAR_SIDE + _PADDING
     size = (
         indent + right - left + _PADDING,
@@ -225,13 +229,16 @@ def name_tag(text: str, *, is_seen: bool) -> Image.Image:
     tag = Image.new('RGBA', size)
     pen = ImageDraw.Draw(tag)
     pen.rounded_rectangle((0, 0, size[0] - 1, size[1] - 1), 3, fill=ground)
-    pen.multiline_text(
-        (indent - left, _PADDING - top),
-        text,
-        fill=ink,
-        font=_font(),
-        spacing=_LINE_GAP,
-    )
+    if foreign is not None:
+        tag.alpha_composite(foreign, (indent, _PADDING))
+    else:
+        pen.multiline_text(
+            (indent - left, _PADDING - top),
+            text,
+            fill=ink,
+            font=usual_font(),
+            spacing=_LINE_GAP,
+        )
     if not is_seen:
         star = Image.new('RGBA', (_STAR_SIDE, _STAR_SIDE), ink)
         place = (_PADDING, (size[1] - _STAR_SIDE) // 2)
@@ -315,19 +322,25 @@ def _text_box(text: str) -> tuple[int, int, int, int]:
     """Box of a text drawn at (0, 0); heights do not depend on its letters."""
     pen = ImageDraw.Draw(Image.new('L', (1, 1)))
     left, _, right, _ = pen.multiline_textbbox(
-        (0, 0), text, font=_font(), spacing=_LINE_GAP
+        (0, 0), text, font=usual_font(), spacing=_LINE_GAP
     )
     like = '\n'.join('Ag' for _ in text.split('\n'))
     _, top, _, bottom = pen.multiline_textbbox(
-        (0, 0), like, font=_font(), spacing=_LINE_GAP
+        (0, 0), like, font=usual_font(), spacing=_LINE_GAP
     )
     return int(left), int(top), int(np.ceil(right)), int(np.ceil(bottom))
 
 
-@lru_cache(maxsize=1)
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    # Part of Pillow, so that pictures are the same everywhere.
-    return ImageFont.load_default(_FONT_SIZE)
+def _draw_lines(text: str, ink: tuple[int, ...]) -> Image.Image:
+    lines = [draw_line(line, ink) for line in text.split('\n')]
+    height = sum(line.height for line in lines) + _LINE_GAP * (len(lines) - 1)
+    size = max(line.width for line in lines), height
+    picture = Image.new('RGBA', size, (*ink[:3], 0))
+    top = 0
+    for line in lines:
+        picture.paste(line, (0, top))
+        top += line.height + _LINE_GAP
+    return picture
 
 
 @lru_cache(maxsize=1)

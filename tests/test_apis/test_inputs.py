@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from freeseg_mm.apis.inputs import list_images, read_image
+from freeseg_mm.utils.open_image import read_rgb
 
 
 @pytest.fixture
@@ -130,16 +131,27 @@ def test_grey_and_16_bits(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
-@pytest.mark.parametrize('orientation', [3, 6, 8])
+@pytest.mark.parametrize('orientation', range(2, 9))
 def test_exif_rotation(tmp_path, suffix, orientation):
     """A picture stored turned comes out upright: red at the top left."""
     upright = np.zeros((32, 48, 3), np.uint8)
     upright[:16, :16] = 255, 0, 0
-    turns = {3: 2, 6: 1, 8: 3}[orientation]
+    stored = {
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, 3),
+    }[orientation]
     path = tmp_path / f'turned.{suffix}'
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(np.rot90(upright, turns).copy()).save(path, exif=exif)
+    Image.fromarray(stored.copy()).save(path, exif=exif)
+    np.testing.assert_array_equal(
+        read_rgb(path)[..., ::-1], read_image(path).pixels
+    )
     read = read_image(path)
     assert read.pixels.shape == (32, 48, 3)
     assert (read.pixels[4:12, 4:12, 2] > 200).all()
@@ -147,6 +159,17 @@ def test_exif_rotation(tmp_path, suffix, orientation):
     assert read.notes == (
         f'turned as its EXIF orientation {orientation} says',
     )
+
+
+@pytest.mark.parametrize('value', [0, 9, 255])
+def test_exif_orientation_that_means_nothing(tmp_path, noise, value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    path = tmp_path / 'a.jpg'
+    Image.fromarray(noise()).save(path, exif=exif)
+    read = read_image(path)
+    assert read.pixels.shape == noise().shape
+    assert read.notes == ()
 
 
 def test_of_an_animation_the_first_frame(tmp_path, noise):
@@ -276,3 +299,8 @@ def test_16_bits_of_a_pgm_are_read(tmp_path):
     (tmp_path / 'a.pgm').write_bytes(b'P5 2 1 65535\n\x00\xff\x80\x00')
     pixels = read_image(tmp_path / 'a.pgm').pixels
     np.testing.assert_array_equal(pixels[..., 0], [[0, 128]])
+
+
+def test_device_without_an_end_is_refused():
+    with pytest.raises(ValueError, match='/dev/zero is a device'):
+        read_image('/dev/zero')

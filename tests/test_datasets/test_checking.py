@@ -158,18 +158,29 @@ def test_image_of_another_size_than_the_json_says(pets):
     assert all('(4, 6) but its annotation says (5, 6)' in r for _, r in found)
 
 
-def test_exif_orientation_is_noticed(pets):
-    """The pipeline turns the image, its ground truth stays."""
+@pytest.mark.parametrize('orientation', range(2, 9))
+def test_exif_orientation_is_noticed(pets, orientation):
+    """The pipeline turns the image, its ground truth stays.
+
+    No sizes tell it of 2, 3 and 4.
+    """
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     Image.open(pets.image(1)).save(pets.image(1), exif=exif)
     ((file, reason),) = findings(
         check(pets, pipeline=[PIPELINE[0], PIPELINE[-1]])
     )
     assert file == '1.jpg'
-    assert 'loaded with size (6, 4) (H, W), the annotation says (4, 6)' in (
-        reason
-    )
+    assert f'has EXIF orientation {orientation}, so' in reason
+
+
+def test_label_map_that_viewers_turn(pets):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(pets.png(1)).save(pets.png(1), exif=exif)
+    ((file, reason),) = findings(check(pets))
+    assert file == '1.png'
+    assert 'has EXIF orientation 3; save it without one' in reason
 
 
 def test_semantic_pngs_are_compared(pets):
@@ -377,7 +388,7 @@ def test_instances_json_of_the_metric_is_compared(pets):
         'annotation 2: its mask has size (9, 9) (H, W), the image (4, 6)',
         'annotation 4: its mask has no pixel',
     ]
-    assert reasons[7].startswith('annotation 6: its segmentation is unusable')
+    assert reasons[7] == 'annotation 6: its mask has no pixel'
     assert reasons[8:] == [
         'image 3 of the panoptic JSON is not in the file',
         'image 4 has size (5, 6) (H, W) here, (4, 6) in the panoptic JSON',
@@ -396,3 +407,15 @@ def test_unusable_instances_json_is_a_finding(pets, content):
     assert file == 'instances.json'
     assert 'instances.json' in reason
     assert outcome.num_images == 4
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [('bbox', 5), ('bbox', None), ('bbox', 'text'), ('area', 'x')],
+)
+def test_bad_value_of_one_segment_does_not_end_the_check(pets, key, value):
+    pets.content['annotations'][0]['segments_info'][0][key] = value
+    pets.write_json()
+    ((file, reason),) = findings(check(pets))
+    assert file == '1.png'
+    assert f'the JSON says {value!r}' in reason

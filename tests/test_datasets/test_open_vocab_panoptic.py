@@ -387,3 +387,21 @@ def test_unusable_image_is_named(pets, damage, error, expected, test_mode):
     with pytest.raises(error) as caught:
         dataset[0]
     assert expected.format(pets.image(1)) in str(caught.value)
+
+
+def test_image_that_only_its_decoder_refuses_is_named(pets):
+    """Its header is whole, its size right and its end there."""
+    content = pets.image(1).read_bytes()
+    start = content.index(b'\xff\xdb')  # a table that pixels need
+    length = int.from_bytes(content[start + 2 : start + 4], 'big')
+    pets.image(1).write_bytes(content[:start] + content[start + 2 + length :])
+    dataset = pets.dataset(pipeline=[{'type': 'LoadImageFromFile'}])
+    with pytest.raises(ValueError, match=r'the pipeline refuses .*1\.jpg'):
+        dataset.prepare_data(0)
+
+
+def test_json_without_annotations_is_named(pets):
+    pets.content['annotations'] = []
+    pets.write_json()
+    with pytest.raises(ValueError, match=r"train\.json: 'annotations' is em"):
+        pets.dataset()

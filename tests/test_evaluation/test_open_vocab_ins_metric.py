@@ -415,11 +415,35 @@ def test_missing_file_is_named():
         OpenVocabInsMetric(ann_file='gone.json')
 
 
-@pytest.mark.parametrize('text', ['{"images": [', '[]', '{"images": []}'])
-def test_file_that_is_no_instances_file_is_named(tmp_path, text):
+LISTS = '"images": [], "annotations": [], "categories": '
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('{"images": [', ' is not JSON'),
+        ('[]', ': expected a JSON object, got list'),
+        ('{"images": []}', ": expected lists .* none under .'annotations'"),
+        ('{"images": [], "annotations": {}, "categories": []}', 'none under'),
+        (f'{{{LISTS}[1]}}', r': categories\[0\] is no JSON object: 1'),
+        (f'{{{LISTS}[{{"id": 1}}]}}', ": an entry lacks the key 'name'"),
+        (f'\ufeff{{{LISTS}[]}}', ': Unexpected UTF-8 BOM'),
+    ],
+)
+def test_file_that_is_no_instances_file_is_named(tmp_path, text, words):
     path = tmp_path / 'other.json'
     path.write_text(text)
-    with pytest.raises(ValueError, match='other.json is no COCO instances'):
+    with pytest.raises(ValueError, match=f'other.json{words}'):
+        OpenVocabInsMetric(ann_file=str(path))
+
+
+@pytest.mark.parametrize('area', [None, '4', True, -1, float('inf')])
+def test_area_is_a_number(tmp_path, area):
+    entry = {**annotation(1, 'ant', rectangle(0, 0, 5, 5)), 'area': area}
+    path = write_file(tmp_path / 'areas.json', [entry])
+    with pytest.raises(
+        ValueError, match=r'areas\.json: annotations\[0\]: area is .* expected'
+    ):
         OpenVocabInsMetric(ann_file=str(path))
 
 
@@ -434,4 +458,24 @@ def test_annotation_ids_pycocotools_cannot_use_are_named(tmp_path, ids):
     with pytest.raises(
         ValueError, match=rf'ids.json: annotation ids .*got \[{ids[0]}\]'
     ):
+        OpenVocabInsMetric(ann_file=path)
+
+
+@pytest.mark.parametrize(
+    'segmentation',
+    [
+        [[0, 0, 1e9, 0, 1e9, 1e9]],
+        {'size': [40, 60], 'counts': [3]},
+        {'size': [40, 60], 'counts': '01'},
+        [],
+    ],
+)
+def test_masks_that_would_crash_pycocotools_are_named(tmp_path, segmentation):
+    entry = annotation(1, 'ant', rectangle(0, 0, 5, 5))
+    path = write_file(
+        tmp_path / 'gt.json',
+        [{**entry, 'id': 7, 'segmentation': segmentation}],
+        num_images=1,
+    )
+    with pytest.raises(ValueError, match='gt.json: annotation 7: its segm'):
         OpenVocabInsMetric(ann_file=path)

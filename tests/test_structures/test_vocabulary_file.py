@@ -46,8 +46,8 @@ def test_everything_wrong_is_said_at_once():
         "'pus'",
         'expected names that are strings, got [3]',
         '1 names or synonyms are empty',
-        "names ['dog\\n'] hold line breaks, tabs or other characters that "
-        'cannot be printed',
+        "the name 'dog\\n' holds U+000A (control character) as character 4, "
+        'which nobody can see; write it without',
         "names that occur more than once: ['cat'] (synonyms included, "
         'capitals aside); every name must mean one class',
         "'things' names unknown classes ['cta'] (did you mean 'cat'?); they "

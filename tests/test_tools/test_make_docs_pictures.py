@@ -13,6 +13,7 @@ NAMES = {
     'prediction',
     'browse',
     'colour_blind',
+    'compare',
     'instance',
     'legend',
     'panoptic',

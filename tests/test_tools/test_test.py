@@ -136,6 +136,21 @@ def test_results_are_json(
     )
 
 
+@pytest.mark.parametrize('place', ['a_file/results.json', 'folder.json'])
+def test_results_that_cannot_be_written(
+    config_file, checkpoint, run_tool, tmp_path, place, capsys, monkeypatch
+):
+    """Said before the hours of the test, and nothing stays."""
+    (tmp_path / 'a_file').write_text('')
+    (tmp_path / 'folder.json').mkdir()
+    monkeypatch.setattr('mmengine.runner.Runner.test', None)
+    with pytest.raises(SystemExit) as caught:
+        run_tool('test.py', config_file, checkpoint, '--out', tmp_path / place)
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith('test: ')
+    assert not list((tmp_path / 'folder.json').iterdir())
+
+
 @pytest.mark.parametrize(
     ('change', 'words'),
     [

@@ -1,9 +1,17 @@
 import re
+import resource
+import signal
+from contextlib import contextmanager
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from freeseg_mm.analysis.results.figures import new_figure, save_figure
+from freeseg_mm.analysis.tables import write_csv
 from freeseg_mm.utils import files
+from freeseg_mm.utils.image_files import write_label_map, write_picture
+from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 
 
 @pytest.fixture
@@ -224,3 +232,64 @@ class TestCopy:
         with pytest.raises(FileExistsError, match='exists and is a link'):
             files.copy_file(two_files / 'a.txt', target)
         assert (two_files / 'b.txt').read_text() == 'bbbbb'
+
+
+@contextmanager
+def full_disk(num_bytes):
+    """No file may grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)
+WRITERS = {
+    'a.json': lambda path: files.write_json(list(range(999)), path),
+    'a.md': lambda path: files.write_text('text' * 999, path),
+    'a.csv': lambda path: write_csv(path, ['a'], [[i] for i in range(9999)]),
+    'a.png': lambda path: write_picture(NOISE, path),
+    'labels.png': lambda path: write_label_map(NOISE[..., 0], path),
+    'ids.png': lambda path: encode_panoptic_png(NOISE[..., 0], path),
+    'figure.png': lambda path: save_figure(new_figure(2, 2), path),
+}
+
+
+@pytest.mark.parametrize('name', WRITERS)
+class TestFullDisk:
+    def test_nothing_half_written_stays(self, tmp_path, name):
+        with full_disk(500), pytest.raises(OSError, match='too large'):
+            WRITERS[name](tmp_path / name)
+        assert not list(tmp_path.iterdir())
+
+    def test_what_was_there_stays(self, tmp_path, name):
+        (tmp_path / name).write_text('before')
+        with full_disk(500), pytest.raises(OSError, match='too large'):
+            WRITERS[name](tmp_path / name)
+        assert (tmp_path / name).read_text() == 'before'
+        assert len(list(tmp_path.iterdir())) == 1
+
+    def test_folder_that_cannot_be_written(self, tmp_path, name):
+        """Root may write read-only folders, but not into a file."""
+        (tmp_path / 'file').write_text('')
+        with pytest.raises(OSError, match='file'):
+            WRITERS[name](tmp_path / 'file' / name)
+        assert [path.name for path in tmp_path.iterdir()] == ['file']
+
+
+class TestRequireWritable:
+    def test_leaves_nothing(self, tmp_path):
+        files.require_writable(tmp_path / 'new' / 'a.json')
+        assert not list((tmp_path / 'new').iterdir())
+
+    def test_what_is_there_stays(self, two_files):
+        files.require_writable(two_files / 'a.txt')
+        assert (two_files / 'a.txt').read_text() == 'aaa'
+
+    def test_folder(self, two_files):
+        with pytest.raises(IsADirectoryError, match='is a folder, expected'):
+            files.require_writable(two_files)

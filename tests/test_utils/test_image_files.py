@@ -73,6 +73,21 @@ class TestCheckImageFile:
         ):
             check_image_file(path, (60, 40))
 
+    @pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
+    @pytest.mark.parametrize('orientation', range(2, 9))
+    def test_image_that_viewers_turn(
+        self, tmp_path, pixels, suffix, orientation
+    ):
+        path = tmp_path / f'a.{suffix}'
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(pixels).save(path, exif=exif)
+        with pytest.raises(
+            ValueError,
+            match=f'{re.escape(str(path))} has EXIF orientation {orientation}',
+        ):
+            check_image_file(path, (40, 60))
+
     def test_official_images_are_whole(self, samples_dir):
         paths = sorted((samples_dir / 'coco_stuff200').rglob('*.jpg'))
         assert len(paths) == 200

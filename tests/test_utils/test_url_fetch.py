@@ -156,6 +156,9 @@ def test_this_machine_is_refused_unless_asked_for(server, monkeypatch):
         '127.0.0.1', '10.1.2.3', '192.168.0.1', '169.254.169.254', '0.0.0.0',
         '::1', 'fe80::1%eth0', '::ffff:127.0.0.1', 'fd00::1', '224.0.0.1',
         '100.64.0.1',
+        # IPv6 that leads to private IPv4
+        '64:ff9b::7f00:1', '64:ff9b:1::a00:1', '2002:a00:1::1', '::127.0.0.1',
+        'fec0::1',
     ],
 )  # fmt: skip
 def test_private_addresses(address):
@@ -165,6 +168,7 @@ def test_private_addresses(address):
 
 def test_public_addresses():
     require_public('93.184.216.34')
+    require_public('64:ff9b::5db8:d822')
     require_public('2606:2800:220:1::1')
 
 

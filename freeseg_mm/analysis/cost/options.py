@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+ALL_TASKS = 'all'
+"""Value of ``--task`` for a step of each."""
 KINDS = ('counts', 'macs', 'seconds', 'peak_bytes')
 """Kinds of cost."""
 
@@ -132,12 +134,16 @@ class TrainOptions(BenchOptions):
     decoder, decoder, queries and batch.
 
     Attributes:
-        task: The task that the step trains.
+        task: The task that the step trains, or all: a step of each, and
+            what one network of all tasks costs next to a network for each.
         segments: Segments of each generated image.
         data: Take the first batch of the config's own training data, with
             its images' size and vocabulary.
         count_only: Count multiply-adds in one step of each side, time
             nothing.
+
+    Raises:
+        ValueError: If all tasks are measured against another side, too.
     """
 
     PRESETS = ('mask2former',)
@@ -150,3 +156,11 @@ class TrainOptions(BenchOptions):
     segments: int = 10
     data: bool = False
     count_only: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.task == ALL_TASKS and (self.against or self.against_options):
+            raise ValueError(
+                '--task all compares the tasks of one config; leave out '
+                '--against and --against-options, or name a task'
+            )

@@ -28,7 +28,6 @@ from freeseg_mm.models.layers import (
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.models.segmentors.acceleration import Acceleration
-from freeseg_mm.models.segmentors.batch import blank_padding
 from freeseg_mm.structures import Task, Vocabulary
 
 
@@ -38,7 +37,7 @@ class StepwiseInteraction(nn.Module):
     Every pixel is projected to full width, and the attention is spelled out.
 
     Args:
-        interaction: The module whose parameters to use.
+        interaction: The module whose parameters and options to use.
     """
 
     def __init__(self, interaction: SemanticContextInteraction) -> None:
@@ -46,26 +45,35 @@ class StepwiseInteraction(nn.Module):
         self.interaction = interaction
 
     def forward(
-        self, feature_maps: Sequence[Tensor], text_embeds: Tensor
+        self,
+        feature_maps: Sequence[Tensor],
+        text_embeds: Tensor,
+        no_object: Tensor,
     ) -> list[Tensor]:
         """Enhance maps; see :meth:`SemanticContextInteraction.forward`.
 
         Args:
             feature_maps: Each (B, c, h, w).
             text_embeds: Unit-norm F_t of the task, (1, P, D).
+            no_object: Unit-norm embedding of no object, (D,).
 
         Returns:
             The enhanced maps, each (B, 1, c, h, w).
         """
         interaction = self.interaction
-        text = interaction.text_norm(text_embeds[0])
-        enhanced = []
+        text = text_embeds[0]
+        if interaction.no_object_key:
+            text = torch.cat([text, no_object[None]])
+        enhanced: list[Tensor] = []
         for feature_map in feature_maps:
+            if not enhanced or interaction.cumulative_text_norm:
+                text = interaction.text_norm(text)
             pixels = feature_map.flatten(2).transpose(1, 2)  # (B, hw, c)
+            normed = interaction.visual_norm(pixels)
             query, key, value = (
                 layer(x).unflatten(-1, (interaction.num_heads, -1))
                 for layer, x in (
-                    (interaction.query, interaction.visual_norm(pixels)),
+                    (interaction.query, normed),
                     (interaction.key, text),
                     (interaction.value, text),
                 )
@@ -74,8 +82,13 @@ class StepwiseInteraction(nn.Module):
             weights = (scores / query.shape[-1] ** 0.5).softmax(-1)
             attended = torch.einsum('bhqp,phc->bqhc', weights, value)
             change = interaction.output(attended.flatten(2))
-            pixels = pixels + interaction.gamma * change
-            enhanced.append(pixels.transpose(1, 2).view_as(feature_map))
+            if interaction.gamma is not None:
+                change = interaction.gamma * change
+            if interaction.residual == 'normalized':
+                change = normed + change
+            elif interaction.residual:
+                change = pixels + change
+            enhanced.append(change.transpose(1, 2).view_as(feature_map))
         return [x[:, None] for x in enhanced]
 
 
@@ -196,10 +209,11 @@ class ReleasedFlow:
             head.context_interaction = StepwiseInteraction(
                 head.context_interaction
             )
-        if model.mask_classifier is not None:
+        classifier = model.mask_classifier
+        if classifier is not None and not classifier.takes_full_size:
             # half a probability, where crops do not say more
             self.model.mask_classifier = CropEveryMask(
-                getattr(model.mask_classifier, 'threshold_logit', 0.0)
+                getattr(classifier, 'threshold_logit', 0.0)
             )
         self.text_tower = FullContextTower(model.clip.text)
 
@@ -252,12 +266,15 @@ class ReleasedFlow:
         # what post-processing leaves out; the release encodes it, too
         options = model.predict_options.override(tasks=task)
         kept = fusion_head.is_relevant(object_probs(class_logits), options)
-        clip_logits = None
+        clip_logits = is_empty = None
         if options.mode != 'query':
             embeds, valid = model.encode_masks(
-                batch_inputs, blank_padding(mask_logits, metas)
+                batch_inputs, model.masks_to_show(mask_logits, metas, options)
             )
-            kept = kept & valid
+            if options.empty_masks == 'ones':
+                is_empty = ~valid
+            else:
+                kept = kept & valid
             text = self.encode_text(
                 model.clip_prompt or model.prompt_learner, vocabulary, task
             )
@@ -271,6 +288,7 @@ class ReleasedFlow:
             mode=options.mode,
             seen_weight=options.seen_weight,
             unseen_weight=options.unseen_weight,
+            is_empty=is_empty,
         )
         return fusion_head.predict(
             kept[..., None] * class_probs,

@@ -1,13 +1,13 @@
 """Costs as tables for people and as ratios."""
 
-import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
+
+from freeseg_mm.utils.text_table import render_table
 
 from .meter import OTHER
 from .options import KINDS, BenchOptions
@@ -95,10 +95,7 @@ def cost_table(kind: str, contenders: Sequence[Contender]) -> str:
     ):
         if any(value is not None for value in values):
             table.add_row(title, *map(_number, values))
-    console = Console(file=io.StringIO(), width=1000, color_system=None)
-    with console.capture() as text:
-        console.print(table)
-    return '\n'.join(line.rstrip() for line in text.get().splitlines())
+    return render_table(table)
 
 
 def ratios(this: Contender, against: Contender) -> dict[str, Any]:

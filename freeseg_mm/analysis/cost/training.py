@@ -64,6 +64,14 @@ def generated_batch(
     return {'inputs': list(images), 'data_samples': samples}
 
 
+def with_task(batch: dict[str, Any], task: Task) -> dict[str, Any]:
+    """Copy a batch, for another task."""
+    samples = [sample.clone() for sample in batch['data_samples']]
+    for sample in samples:
+        sample.set_metainfo({'task': task})
+    return {**batch, 'data_samples': samples}
+
+
 def loaded_batch(
     config: Config, batch: int, task: Task, seed: int
 ) -> dict[str, Any]:
@@ -78,10 +86,7 @@ def loaded_batch(
     settings = config.train_dataloader.copy()
     settings.update(batch_size=batch, num_workers=0, persistent_workers=False)
     loader = Runner.build_dataloader(settings, seed=seed)
-    loaded = next(iter(loader))
-    for sample in loaded['data_samples']:
-        sample.set_metainfo({'task': task})
-    return loaded
+    return with_task(next(iter(loader)), task)
 
 
 def mask2former_batch(batch: dict[str, Any]) -> dict[str, Any]:

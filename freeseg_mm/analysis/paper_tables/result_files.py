@@ -1,10 +1,11 @@
 """Result files that a report is made from."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from freeseg_mm.utils.files import parse_json
 
 from .row_configs import row_name
 
@@ -72,7 +73,7 @@ def read_results(path: Path) -> list[Result]:
     if not path.is_file():
         raise FileNotFoundError(f'no result file {path}')
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except ValueError as error:
         raise ValueError(f'{path}: not readable as JSON: {error}') from None
     if not isinstance(content, dict) or not content:

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from freeseg_mm.evaluation.splits import class_mean
+from freeseg_mm.visualization.fonts import font_families
 
 from .figures import BLACK, BLUE, ORANGE, class_text, new_figure, plain_text
 from .result_file import ClassScore
@@ -89,6 +90,7 @@ def _draw(axes: Axes, scores: Sequence[ClassScore], rows: int) -> None:
         range(len(scores)),
         [class_text(score.name, is_seen=score.is_seen) for score in scores],
         fontsize=8,
+        fontfamily=font_families(score.name for score in scores),
     )
     axes.set_ylim(rows - 0.4, -0.6)  # the same height in every column
     axes.set_xlim(0, 108)

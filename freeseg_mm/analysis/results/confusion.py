@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from freeseg_mm.evaluation.semantic_iou import counted_classes
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.visualization.fonts import font_families
 
 from .figures import class_text, new_figure
 
@@ -204,8 +206,12 @@ def confusion_figure(
         axes.add_patch(
             Rectangle((place - 0.5, place - 0.5), 1, 1, fill=False, lw=0.8)
         )
-    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
+    look: dict[str, Any] = {
+        'fontsize': 8,
+        'fontfamily': font_families(names),
+    }
+    axes.set_xticks(range(len(columns)), columns, rotation=90, **look)
+    axes.set_yticks(range(len(names)), names, **look)
     axes.set_xlabel('predicted')
     axes.set_ylabel('true')
     axes.set_title(

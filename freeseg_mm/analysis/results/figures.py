@@ -5,6 +5,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from freeseg_mm.utils.files import atomic_path
+
 # Okabe and Ito: told apart by readers with any colour vision.
 BLUE, ORANGE, GREEN = '#0072B2', '#E69F00', '#009E73'
 VERMILION, SKY, PURPLE, BLACK = '#D55E00', '#56B4E9', '#CC79A7', '#000000'
@@ -36,7 +38,8 @@ def check_format(path: Path) -> None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format its name asks for; makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=_DOTS_PER_INCH)
+    with atomic_path(path) as name:
+        figure.savefig(name, dpi=_DOTS_PER_INCH)
 
 
 def class_text(name: str, *, is_seen: bool) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from PIL import Image
 from tqdm import tqdm
 
 from freeseg_mm.analysis.tables import (
@@ -18,6 +17,8 @@ from freeseg_mm.analysis.tables import (
 )
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.files import write_text
+from freeseg_mm.utils.image_files import write_picture
 from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.visualization import gt_regions, panel
 
@@ -138,7 +139,7 @@ def analyse(
         ]
     page = out / 'index.md'
     parts = [*_head_part(result), *_classes_part(result, out), *parts]
-    page.write_text('\n\n'.join(parts) + '\n', 'utf-8')
+    write_text('\n\n'.join(parts) + '\n', page)
     return page
 
 
@@ -309,7 +310,7 @@ def _gallery_part(
             for number, (score, specimen) in enumerate(specimens, start=1):
                 path = f'gallery/{task.value}_{number:02d}.png'
                 drawn = _draw(task, score, specimen, collector.vocabulary)
-                Image.fromarray(drawn).save(out / path)
+                write_picture(drawn, out / path)
                 name = markdown_text(specimen.name)
                 parts += [f'{name}: {score:.1f} %', f'![{name}]({path})']
                 bar.update()

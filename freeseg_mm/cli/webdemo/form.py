@@ -9,6 +9,7 @@ from PIL import Image
 
 from freeseg_mm.apis.vocabulary import SYNONYM_MARK
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.names import normal_name
 from freeseg_mm.utils.open_image import open_image
 from freeseg_mm.utils.resampling import fitting
 
@@ -221,4 +222,4 @@ def _read_things(text: str, classes: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _class_name(entry: str) -> str:
-    return entry.split(SYNONYM_MARK)[0].strip()
+    return normal_name(entry.split(SYNONYM_MARK)[0])

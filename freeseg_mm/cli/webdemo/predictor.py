@@ -13,6 +13,7 @@ from freeseg_mm.apis.inputs import read_image
 from freeseg_mm.apis.results import ImageResult
 from freeseg_mm.structures import Task
 from freeseg_mm.utils.files import write_json
+from freeseg_mm.utils.image_files import write_picture
 
 from .form import Form, Limits, Request, read_form
 from .views import TaskView, task_views
@@ -46,7 +47,7 @@ class PagePrediction:
             The PNG and the JSON file.
         """
         png = folder / f'{self.name}_prediction.png'
-        self.picture.save(png)
+        write_picture(self.picture, png)
         text = png.with_suffix('.json')
         write_json(self.content, text)
         return png, text

@@ -13,7 +13,6 @@ import numpy as np
 
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import (
-    atomic_path,
     bytes_to_copy,
     file_sizes,
     naming_errors,
@@ -274,8 +273,7 @@ def _prepare_image(
         ids, segments = merge_coco_stuff(
             panoptic_ids, image.content['segments'], stuff_things
         )
-    with atomic_path(target.panoptic_pngs / image.png_name) as name:
-        encode_panoptic_png(ids, name)
+    encode_panoptic_png(ids, target.panoptic_pngs / image.png_name)
     write_label_map(semantic, target.semantic_pngs / image.png_name)
     labelled = stuff_things != UNLABELLED
     return {

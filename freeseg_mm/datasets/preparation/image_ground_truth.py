@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from freeseg_mm.utils.files import atomic_path
 from freeseg_mm.utils.image_files import IGNORE_INDEX, write_label_map
 from freeseg_mm.utils.mask_boxes import encode_mask, segment_box
 from freeseg_mm.utils.panoptic_png import (
@@ -96,8 +95,7 @@ def write_gt(
         position in the vocabulary plus 1. A segment without pixel is left
         out.
     """
-    with atomic_path(layout.panoptic_pngs / png_name) as name:
-        encode_panoptic_png(gt.ids, name)
+    encode_panoptic_png(gt.ids, layout.panoptic_pngs / png_name)
     if gt.classes is not None:
         write_label_map(gt.classes, layout.semantic_pngs / png_name)
     return [

@@ -9,6 +9,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.coco_masks import run_length_code
 from freeseg_mm.utils.coco_types import require_unique
 from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.image_files import require_size
@@ -19,12 +20,12 @@ from .image_ground_truth import (
     classes_of_segments,
     describe_object,
 )
-from .own_data import ImportOptions, require_upright, run_import
-from .split_preparation import PreparedSplit, SourceImage
+from .own_data import ImportOptions, run_import
+from .split_preparation import PreparedSplit, Say, SourceImage
 from .target_vocabulary import settle_vocabulary
 
 _LISTS = ('images', 'annotations', 'categories')
-_CORNERS = 3  # of the smallest polygon
+_SHOWN = 5
 
 
 def import_panoptic(
@@ -71,7 +72,7 @@ def import_panoptic(
         options,
         source_images,
         image_folder=images,
-        read_gt=PanopticReader(images, len(vocabulary)),
+        read_gt=PanopticReader(len(vocabulary)),
         vocabulary=vocabulary,
         source={'dataset': 'own panoptic'},
         tasks=list(Task),
@@ -97,7 +98,8 @@ def import_instances(
         images: Folder that the JSON's image file names start from.
         json_path: The JSON.
         rest: Name of the class of the rest; ``None`` where not all objects
-            are annotated, so that the rest has to be ignored.
+            are annotated, or not all have a mask, so that the rest has to
+            be ignored.
 
     Raises:
         FileNotFoundError: If a file or folder is missing.
@@ -106,13 +108,15 @@ def import_instances(
     """
     content = read_json(json_path, _LISTS)
     with naming_errors(json_path):
-        names = _names_by_id(content['categories'])
+        names = _names_by_id(_without_root(content, options.say))
         _require_own_ids(content['images'])
         objects: dict[int, list] = {
             image['id']: [] for image in content['images']
         }
         for entry in content['annotations']:
             _require_known(entry, objects, names)
+        sizes = {i['id']: (i['height'], i['width']) for i in content['images']}
+        for entry in _with_codes(content, sizes, bool(rest), options.say):
             objects[entry['image_id']].append(entry)
         things = list(names.values())
         vocabulary = _settle(
@@ -124,14 +128,13 @@ def import_instances(
                 image['id'],
                 image['file_name'],
                 content={
-                    'size': (image['height'], image['width']),
+                    'size': sizes[image['id']],
                     'objects': [
                         {
-                            'id': entry['id'],
                             'number': number,
                             'label': label_of[entry['category_id']],
                             'iscrowd': entry.get('iscrowd', 0),
-                            'segmentation': entry['segmentation'],
+                            'code': entry['code'],
                         }
                         for number, entry in enumerate(objects[image['id']], 1)
                     ],
@@ -144,7 +147,7 @@ def import_instances(
         source_images,
         image_folder=images,
         read_gt=InstancesReader(
-            images, len(vocabulary), vocabulary.index(rest) if rest else None
+            len(vocabulary), vocabulary.index(rest) if rest else None
         ),
         vocabulary=vocabulary,
         source={'dataset': 'own instances', 'rest': rest},
@@ -179,6 +182,80 @@ def _names_by_id(categories: Sequence[Mapping[str, Any]]) -> dict[int, str]:
             f'with {len(names)} ids'
         )
     return dict(sorted(names.items()))
+
+
+def _without_root(
+    content: Mapping[str, Any], say: Say
+) -> list[dict[str, Any]]:
+    """Categories without one that only groups the others, and has no object.
+
+    Roboflow writes such a one, with id 0.
+    """
+    used = {entry['category_id'] for entry in content['annotations']}
+    groups = {c.get('supercategory') for c in content['categories']}
+    kept = []
+    for category in content['categories']:
+        if (
+            category['id'] not in used
+            and category.get('supercategory') == 'none'
+            and category['name'] in groups
+        ):
+            say(
+                f'left out: category {category["name"]!r} (id '
+                f'{category["id"]}), which groups others and has no object'
+            )
+        else:
+            kept.append(category)
+    return kept
+
+
+def _with_codes(
+    content: Mapping[str, Any],
+    sizes: Mapping[int, tuple[int, int]],
+    has_rest: bool,
+    say: Say,
+) -> list[dict[str, Any]]:
+    """Annotations with the run-length code of their mask under ``code``.
+
+    Those without a pixel are left out, as by COCO's own tools. Those without
+    a segmentation are objects somewhere in the rest.
+
+    Raises:
+        ValueError: If a segmentation is damaged, or there is none and the
+            rest would be taught as showing no object.
+    """
+    kept, flat, bare = [], [], []
+    for entry in content['annotations']:
+        if not entry.get('segmentation'):
+            bare.append(entry['id'])
+            continue
+        try:
+            code = run_length_code(
+                entry['segmentation'], sizes[entry['image_id']]
+            )
+        except ValueError as error:
+            raise ValueError(
+                f'annotation {entry["id"]}: its segmentation is unusable: '
+                f'{error}'
+            ) from error
+        if coco_mask.area(code):
+            kept.append({**entry, 'code': code})
+        else:
+            flat.append(entry['id'])
+    if bare and has_rest:
+        raise ValueError(
+            f'annotations {bare[:_SHOWN]} ({len(bare)} in all) have no '
+            'segmentation, so that the class of the rest would cover their '
+            'objects; give their masks, or let the rest be ignored '
+            '(--ignore-rest), which leaves these annotations out'
+        )
+    for ids, why in ((flat, 'no pixel'), (bare, 'no segmentation')):
+        if ids:
+            say(
+                f'left out: {len(ids)} annotations with {why}, as '
+                f'{ids[:_SHOWN]}'
+            )
+    return kept
 
 
 def _require_own_ids(images: Sequence[Mapping[str, Any]]) -> None:
@@ -246,16 +323,13 @@ class PanopticReader:
     """Reads the ground truth of one image.
 
     Attributes:
-        image_folder: Folder of the images.
         num_classes: Size of the vocabulary.
     """
 
-    image_folder: Path
     num_classes: int
 
     def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """Read the segments as they are."""
-        require_upright(self.image_folder / image.file_name)
         (path,) = image.labels
         ids = decode_panoptic_png(path)
         require_size(path, ids.shape, image.content['size'])
@@ -281,29 +355,21 @@ class InstancesReader:
     """Paints the objects of one image.
 
     Attributes:
-        image_folder: Folder of the images.
         num_classes: Size of the vocabulary.
         rest: Position in the vocabulary of the pixels that no object
             covers; ``None`` leaves them unlabelled.
     """
 
-    image_folder: Path
     num_classes: int
     rest: int | None
 
     def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """Paint small objects over large ones, those over crowds."""
-        require_upright(self.image_folder / image.file_name)
         size = image.content['size']
         masks = {}
         for entry in image.content['objects']:
-            mask = decode_segmentation(entry['segmentation'], size)
-            if mask is None or not mask.any():
-                raise ValueError(
-                    f'annotation {entry["id"]}: its segmentation is no '
-                    'polygon or run-length code of a pixel or more'
-                )
-            masks[entry['number']] = mask
+            mask = coco_mask.decode(entry['code'])
+            masks[entry['number']] = mask.astype(bool)
         painted = sorted(
             image.content['objects'],
             key=lambda entry: (
@@ -338,46 +404,3 @@ class InstancesReader:
                 for entry in image.content['objects']
             ],
         )
-
-
-def decode_segmentation(
-    segmentation: Any, size: tuple[int, int]
-) -> np.ndarray | None:
-    """Mask of COCO's polygons or run-length code.
-
-    Args:
-        segmentation: List of polygons, each x, y, x, y ..., or an object
-            with ``counts`` and ``size``.
-        size: Of the image, (H, W).
-
-    Returns:
-        (H, W) bool; ``None`` if it is neither.
-    """
-    if _are_polygons(segmentation):
-        code = coco_mask.merge(coco_mask.frPyObjects(segmentation, *size))
-    elif not isinstance(segmentation, dict) or segmentation.get(
-        'size'
-    ) != list(size):
-        return None
-    elif isinstance(segmentation.get('counts'), list):
-        code = coco_mask.frPyObjects(segmentation, *size)
-    elif isinstance(segmentation.get('counts'), str):
-        code = segmentation
-    else:
-        return None
-    return coco_mask.decode(code).astype(bool)
-
-
-def _are_polygons(segmentation: Any) -> bool:
-    """Tell a list of polygons, each of three corners or more."""
-    return (
-        isinstance(segmentation, list)
-        and bool(segmentation)
-        and all(
-            isinstance(polygon, list)
-            and len(polygon) >= _CORNERS * 2
-            and len(polygon) % 2 == 0
-            and all(isinstance(number, int | float) for number in polygon)
-            for polygon in segmentation
-        )
-    )

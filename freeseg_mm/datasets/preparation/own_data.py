@@ -14,7 +14,7 @@ import numpy as np
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import file_sizes, require_file, require_files
 from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
-from freeseg_mm.utils.open_image import open_image
+from freeseg_mm.utils.names import normal_name, require_visible
 
 from .image_ground_truth import ImageGroundTruth, gt_of_labels
 from .labelled_split import LabelledSplit
@@ -28,8 +28,6 @@ from .split_preparation import (
 from .target_vocabulary import settle_vocabulary, write_vocabulary
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-_EXIF_ORIENTATION = 0x0112
-_UPRIGHT = 1
 
 
 @dataclass(frozen=True)
@@ -110,28 +108,6 @@ def run_import(
     return split.run(options.workers, options.say)
 
 
-def require_upright(path: Path) -> None:
-    """Refuse an image that a viewer turns.
-
-    Training turns it too, and nothing says whether its labels were drawn
-    before or after.
-
-    Raises:
-        ValueError: If its EXIF data has an orientation.
-    """
-    try:
-        with open_image(path) as image:
-            orientation = image.getexif().get(_EXIF_ORIENTATION, _UPRIGHT)
-    except (OSError, ValueError):
-        return  # the check of the image itself reports it
-    if orientation != _UPRIGHT:
-        raise ValueError(
-            f'image {path} has EXIF orientation {orientation}, so programs '
-            'disagree about which side is up; turn it for good (for example '
-            'with PIL.ImageOps.exif_transpose) so that it fits its labels'
-        )
-
-
 def _require_apart(
     layout: DatasetLayout,
     images: Sequence[SourceImage],
@@ -158,6 +134,7 @@ def _require_apart(
 def _require_own_names(images: Sequence[SourceImage]) -> None:
     first: dict[str, str] = {}
     for image in images:
+        require_visible(image.file_name)
         if first.get(image.png_name) == image.file_name:
             raise ValueError(f'image {image.file_name} is listed twice')
         other = first.setdefault(image.png_name, image.file_name)
@@ -173,20 +150,17 @@ class SemanticReader:
     """Reads the ground truth of one image.
 
     Attributes:
-        image_folder: Folder of the images.
         is_thing: Whether each class of the vocabulary is countable.
         first_label: Value of the first class; smaller ones are ignored.
         ignore_label: Value that is ignored.
     """
 
-    image_folder: Path
     is_thing: tuple[bool, ...]
     first_label: int
     ignore_label: int
 
     def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """One region a class."""
-        require_upright(self.image_folder / image.file_name)
         (path,) = image.labels
         labels = read_label_map(path).astype(int)
         positions = labels - self.first_label
@@ -242,9 +216,7 @@ def import_semantic(
         options,
         content,
         image_folder=images,
-        read_gt=SemanticReader(
-            images, vocabulary.is_thing, first_label, ignore_label
-        ),
+        read_gt=SemanticReader(vocabulary.is_thing, first_label, ignore_label),
         vocabulary=vocabulary,
         source={
             'dataset': 'own semantic',
@@ -280,7 +252,7 @@ def read_classes(
         vocabulary = Vocabulary.load(path)
     else:
         try:
-            lines = path.read_text('utf-8-sig').splitlines()
+            lines = path.read_text('utf-8-sig').split('\n')
             names = [line.strip() for line in lines if line.strip()]
             vocabulary = Vocabulary.from_names(names, (), (), name=name)
         except ValueError as error:  # UnicodeDecodeError is one
@@ -289,6 +261,7 @@ def read_classes(
             ) from error
     if things is None:
         return vocabulary
+    things = [normal_name(thing) for thing in things]
     unknown = [thing for thing in things if thing not in vocabulary.names]
     if unknown:
         raise ValueError(f'{path}: things {unknown} are none of its classes')

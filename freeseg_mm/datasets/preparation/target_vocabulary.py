@@ -8,6 +8,7 @@ from typing import Any
 
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.files import atomic_path, write_json
+from freeseg_mm.utils.names import normal_name
 
 _MAX_SHOWN = 8
 
@@ -90,6 +91,7 @@ def write_vocabulary(root: Path, vocabulary: Vocabulary) -> None:
 
 
 def _with_unseen(wanted: Vocabulary, unseen: Sequence[str]) -> Vocabulary:
+    unseen = [normal_name(name) for name in unseen]
     unknown = [name for name in unseen if name not in wanted.names]
     if unknown:
         raise ValueError(

@@ -24,13 +24,23 @@ class CropMaskClassifier(MaskClassifier):
     Args:
         mask_thr: Mask probability from which a pixel belongs to the mask.
         max_crops: Crops made and encoded at once, a bound on memory.
+        full_size: Whether masks come at the size of the images and blank
+            them pixel by pixel before their boxes are stretched,
+            bicubically and with aligned corners (as released). Each crop is
+            then made by itself.
 
     Raises:
         ValueError: If ``mask_thr`` is not inside (0, 1) or ``max_crops``
             is not positive.
     """
 
-    def __init__(self, *, mask_thr: float = 0.5, max_crops: int = 64) -> None:
+    def __init__(
+        self,
+        *,
+        mask_thr: float = 0.5,
+        max_crops: int = 64,
+        full_size: bool = False,
+    ) -> None:
         super().__init__()
         if not 0 < mask_thr < 1:
             raise ValueError(f'expected 0 < mask_thr < 1, got {mask_thr}')
@@ -39,6 +49,7 @@ class CropMaskClassifier(MaskClassifier):
         threshold = torch.tensor(mask_thr)
         self.threshold_logit = float(threshold.logit())
         self.max_crops = max_crops
+        self.takes_full_size = full_size
 
     @torch.no_grad()
     def forward(
@@ -50,6 +61,11 @@ class CropMaskClassifier(MaskClassifier):
         embeds = images.new_zeros((*valid.shape, clip.embed_dim))
         image_index, mask_index = valid.nonzero(as_tuple=True)
         if len(image_index) == 0:
+            return embeds, valid
+        if self.takes_full_size:
+            embeds[valid] = self._embed_full_size(
+                clip, clip.normalize(images), image_index, inside[valid]
+            ).to(embeds.dtype)
             return embeds, valid
         boxes = unit_boxes(inside[image_index, mask_index])
         crop_masks = torch.cat(
@@ -73,6 +89,47 @@ class CropMaskClassifier(MaskClassifier):
         ]
         embeds[valid] = torch.cat(crop_embeds)[crop_of_mask].to(embeds.dtype)
         return embeds, valid
+
+    def _embed_full_size(
+        self,
+        clip: FrozenCLIP,
+        images: Tensor,
+        image_index: Tensor,
+        masks: Tensor,
+    ) -> Tensor:
+        """Embed boxes of masks, cut out whole and then stretched, (K, D).
+
+        Args:
+            clip: The frozen CLIP.
+            images: Normalized, (B, 3, H, W).
+            image_index: Image of each mask, (K,).
+            masks: Not empty, (K, H, W), bool.
+
+        Raises:
+            ValueError: If masks have another size than the images.
+        """
+        if masks.shape[-2:] != images.shape[-2:]:
+            raise ValueError(
+                'full_size=True: expected masks of the size of the images, '
+                f'{tuple(images.shape[-2:])}, got {tuple(masks.shape[-2:])}'
+            )
+        boxes = mask_boxes(masks).tolist()
+        of_image = image_index.tolist()
+        embeds = []
+        for part in self._chunks(len(boxes)):
+            crops = [
+                F.interpolate(
+                    (images[b] * mask)[None, :, top:bottom, left:right],
+                    clip.image_size,
+                    mode='bicubic',
+                    align_corners=True,
+                )
+                for b, mask, (left, top, right, bottom) in zip(
+                    of_image[part], masks[part], boxes[part], strict=True
+                )
+            ]
+            embeds.append(clip.encode_images(torch.cat(crops)))
+        return torch.cat(embeds)
 
     def _chunks(self, length: int) -> list[slice]:
         size = self.max_crops

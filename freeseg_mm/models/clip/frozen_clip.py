@@ -6,7 +6,6 @@ released them; open_clip's model cards name it.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from freeseg_mm.registry import MODELS
+from freeseg_mm.utils.files import parse_json
 from freeseg_mm.utils.package_files import find_path
 
 from .hidden_module import HiddenModule
@@ -170,7 +170,7 @@ def _resolve_model(model: str) -> str:
 def _check_model_config(path: Path) -> None:
     """Refuse what open_clip would skip, or trip over from then on."""
     try:
-        content = json.loads(path.read_text('utf-8'))
+        content = parse_json(path.read_bytes())
     except ValueError as error:
         raise ValueError(f'{path}: not readable as JSON: {error}') from None
     needed = ('embed_dim', 'vision_cfg', 'text_cfg')

@@ -19,10 +19,12 @@ class MaskClassifier(BaseModule, metaclass=ABCMeta):
             :class:`CLIPBackbone` in the place of images.
         masks_reach_padding: Whether it takes masks as they are where a batch
             pads an image, instead of ``PADDING_LOGIT`` there.
+        takes_full_size: Whether masks have to have the images' size.
     """
 
     uses_backbone_map: bool = False
     masks_reach_padding: bool = False
+    takes_full_size: bool = False
 
     def check(self, clip: FrozenCLIP) -> None:  # noqa: B027
         """Refuse a CLIP whose image tower this cannot use.

@@ -15,6 +15,7 @@ def ensemble_scores(
     seen_weight: float,
     unseen_weight: float,
     clip_trust: float = 0.0,
+    is_empty: Tensor | None = None,
 ) -> Tensor:
     """Combine both views of a mask into class probabilities.
 
@@ -32,10 +33,13 @@ def ensemble_scores(
         mode: One of :data:`ENSEMBLE_MODES`.
         seen_weight: Weight w of the query on seen classes.
         unseen_weight: Weight w of the query on unseen classes.
-        clip_trust: t; of no effect in mode ``query``.
+        clip_trust: t; of no effect in modes ``query`` and ``released``.
+        is_empty: Masks for which CLIP's probability is 1 for every class,
+            (B, T, N), bool; ``None`` for none.
 
     Returns:
-        Probabilities, (B, T, N, C); what is missing to 1 is no-object.
+        Probabilities, (B, T, N, C); what is missing to 1 is no-object. In
+        mode ``released`` and of empty masks, their sum may be over 1.
 
     Raises:
         ValueError: If ``mode`` is unknown or lacks CLIP's scores.
@@ -52,12 +56,17 @@ def ensemble_scores(
             "the mode to 'query'"
         )
     clip = clip_logits.log_softmax(-1)
+    if is_empty is not None:
+        clip = clip.masked_fill(is_empty[..., None], 0.0)
+    weight = torch.where(is_seen, seen_weight, unseen_weight)
+    if mode == 'released':
+        query = query_logits.log_softmax(-1)[..., :-1]
+        return (weight * query + (1 - weight) * clip).exp()
     if clip_trust:
         doubt = 1 - clip_trust * clip.exp().amax(-1, keepdim=True)
         objectness = 1 - (1 - objectness) * doubt
     if mode == 'clip':
         return clip.exp() * objectness
-    weight = torch.where(is_seen, seen_weight, unseen_weight)
     if mode == 'geometric':
         classes = (weight * query + (1 - weight) * clip).softmax(-1)
     else:

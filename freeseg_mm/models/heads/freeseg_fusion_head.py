@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import torch
-import torch.nn.functional as F
 from mmdet.models.seg_heads.panoptic_fusion_heads import (
     BasePanopticFusionHead,
 )
@@ -21,7 +20,11 @@ from .mask_results import (
     Instances,
     PanopticSegments,
     best_instances,
+    enlarge_masks,
     panoptic_segments,
+    released_instances,
+    released_panoptic,
+    resize_results,
     semantic_labels,
 )
 
@@ -86,6 +89,8 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         dropping masks whose largest is not over that threshold. By the
         ``no_object`` rule it drops those, too, whose largest is not over
         1 - o. What CLIP may yet add to o by ``clip_trust`` is reckoned in.
+        In mode ``released`` class probabilities may exceed o, so that this
+        leaves ``min_object_prob`` alone.
 
         Args:
             object_probs: (B, T, N).
@@ -94,6 +99,8 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         Returns:
             (B, T, N), bool.
         """
+        if options.mode == 'released':
+            return object_probs > options.min_object_prob
         needs_half = options.panoptic_rule == 'no_object'
         least = [
             max(
@@ -143,18 +150,29 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         tasks = options.tasks
         order, counts = _survivors(class_probs, is_thing, options)
         mask_logits = mask_logits.expand(-1, len(tasks), -1, -1, -1)
-        on_device = [
-            _result(
-                task,
-                class_probs[b, t, chosen],
-                full_resolution(mask_logits[b, t, chosen], meta, rescale),
-                is_thing,
-                options,
-            )
-            for b, meta in enumerate(batch_img_metas)
-            for t, task in enumerate(tasks)
-            for chosen in [order[b, t, : counts[b][t]]]
-        ]
+        on_device = []
+        for b, meta in enumerate(batch_img_metas):
+            size = meta['ori_shape' if rescale else 'img_shape'][:2]
+            for t, task in enumerate(tasks):
+                chosen = order[b, t, : counts[b][t]]
+                if _is_released(task, options):  # in the queries' order
+                    chosen = chosen.sort().values
+                masks = full_resolution(
+                    mask_logits[b, t, chosen],
+                    meta,
+                    rescale and options.resized == 'masks',
+                    options.aligned_corners,
+                )
+                on_device.append(
+                    _result(
+                        task,
+                        class_probs[b, t, chosen],
+                        masks,
+                        is_thing,
+                        options,
+                        size,
+                    )
+                )
         known = fetch(
             [_known(result, options.score_thr) for result in on_device]
         )
@@ -168,7 +186,17 @@ class FreeSegFusionHead(BasePanopticFusionHead):
 
 def _least(task: Task, options: PredictOptions) -> float:
     """Probability that the best class of a mask has to exceed."""
-    return options.object_score_thr if task is Task.PANOPTIC else 0.0
+    if task is not Task.PANOPTIC or _is_released(task, options):
+        return 0.0
+    return options.object_score_thr
+
+
+def _is_released(task: Task, options: PredictOptions) -> bool:
+    """Tell whether a task's result follows the rule of the authors' code."""
+    return {
+        Task.INSTANCE: options.instance_ranking,
+        Task.PANOPTIC: options.panoptic_rule,
+    }.get(task) == 'released'
 
 
 def _survivors(
@@ -222,20 +250,38 @@ def _result(
     masks: Tensor,
     is_thing: Tensor,
     options: PredictOptions,
+    size: Sequence[int],
 ) -> OnDevice:
+    """One task's result of one image, at the result's size."""
     if task is Task.SEMANTIC:
-        return semantic_labels(probs, masks)
-    if task is Task.INSTANCE:
-        return best_instances(
+        return semantic_labels(probs, masks, size)
+    result: OnDevice
+    if _is_released(task, options):
+        by_rule = (
+            released_instances if task is Task.INSTANCE else released_panoptic
+        )
+        result = by_rule(
+            probs,
+            masks,
+            is_thing,
+            options.object_score_thr,
+            options.overlap_thr,
+        )
+    elif task is Task.INSTANCE:
+        result = best_instances(
             probs,
             masks,
             is_thing,
             options.max_per_image,
             options.instance_ranking,
         )
-    return panoptic_segments(
-        probs, masks, is_thing, options.overlap_thr, options.overlap_pixels
-    )
+    else:
+        result = panoptic_segments(
+            probs, masks, is_thing, options.overlap_thr, options.overlap_pixels
+        )
+    if tuple(masks.shape[-2:]) == tuple(size):
+        return result
+    return resize_results(result, size)
 
 
 def _known(result: OnDevice, score_thr: float) -> Tensor:
@@ -282,13 +328,16 @@ def _to_data(result: OnDevice, known: Tensor) -> Result:
     return PixelData(sem_seg=result, data=result)
 
 
-def full_resolution(logits: Tensor, meta: dict, rescale: bool) -> Tensor:
-    """Upsample mask logits, cut the padding, go to the result's size.
+def full_resolution(
+    logits: Tensor, meta: dict, rescale: bool, aligned_corners: bool = False
+) -> Tensor:
+    """Upsample mask logits, cut the padding, go to the original's size.
 
     Args:
         logits: (n, h, w), of the padded image.
         meta: ``batch_input_shape``, ``img_shape``, ``ori_shape``.
-        rescale: Whether that is the original image's size.
+        rescale: Whether to go on to the original image's size.
+        aligned_corners: See :func:`enlarge_masks`, of the first step.
 
     Returns:
         (n, H, W), float32.
@@ -297,10 +346,7 @@ def full_resolution(logits: Tensor, meta: dict, rescale: bool) -> Tensor:
     size = tuple(meta['ori_shape'][:2]) if rescale else (height, width)
     if len(logits) == 0:
         return logits.new_zeros((0, *size), dtype=torch.float32)
-    full = _resize(logits.float(), meta['batch_input_shape'])
-    full = full[:, :height, :width]
-    return full if size == (height, width) else _resize(full, size)
-
-
-def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(maps[None], size, mode='bilinear')[0]
+    full = enlarge_masks(
+        logits.float(), meta['batch_input_shape'], aligned_corners
+    )
+    return enlarge_masks(full[:, :height, :width], size)

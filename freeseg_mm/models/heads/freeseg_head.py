@@ -1,6 +1,7 @@
 """Mask proposals and their text-driven class scores (Sec. 3.1, 3.3)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -69,10 +70,19 @@ class FreeSegHead(Mask2FormerHead):
         loss_mask: Config of L_F, on points.
         loss_dice: Config of L_D, on points.
         train_cfg: ``assigner`` (matching costs), ``num_points``,
-            ``oversample_ratio``, ``importance_sample_ratio`` as in mmdet,
-            and ``ignore_query_overlap``: an unmatched query with more than
+            ``oversample_ratio``, ``importance_sample_ratio`` as in mmdet;
+            ``all_pixels``: whether mask losses are on all pixels of the
+            labels and matching on all of the masks (as released), not on
+            points;
+            ``ignore_query_overlap``: an unmatched query with more than
             this share of its mask on unlabelled pixels is not pushed
-            towards no-object (``None``: all are, as released).
+            towards no-object (``None``: all are, as released);
+            ``unlabelled_is_negative``: whether unlabelled pixels are
+            outside of every mask (as released) rather than in no loss;
+            ``class_mean_per_process``: whether L_cla is averaged over the
+            queries of a process (as released) rather than of all; and
+            ``supervise_last_but_one``: whether the decoder layer before the
+            last has losses (as released it has none).
         test_cfg: Not used here; mmdet passes it to every head.
         init_cfg: See mmengine's ``BaseModule``.
 
@@ -161,6 +171,16 @@ class FreeSegHead(Mask2FormerHead):
             self.oversample_ratio = train_cfg['oversample_ratio']
             self.importance_sample_ratio = train_cfg['importance_sample_ratio']
             self.ignore_query_overlap = train_cfg['ignore_query_overlap']
+            self.all_pixels = train_cfg.get('all_pixels', False)
+            self.unlabelled_is_negative = train_cfg.get(
+                'unlabelled_is_negative', False
+            )
+            self.class_mean_per_process = train_cfg.get(
+                'class_mean_per_process', False
+            )
+            self.supervise_last_but_one = train_cfg.get(
+                'supervise_last_but_one', True
+            )
 
     def forward(
         self,
@@ -229,9 +249,14 @@ class FreeSegHead(Mask2FormerHead):
         batch, tasks = len(pixel_maps[-1]), 1
         if self.context_interaction is not None:
             tasks = len(text_embeds)
+            no_object = None
+            if isinstance(self.cls_embed, CosineClassifier):
+                no_object = self.cls_embed.unit_no_object
             pixel_maps = [
                 x.flatten(0, 1)  # (B * T, c, h, w)
-                for x in self.context_interaction(pixel_maps, text_embeds)
+                for x in self.context_interaction(
+                    pixel_maps, text_embeds, no_object
+                )
             ]
         *maps, mask_features = pixel_maps
         query_feats, mask_logits = self._decode(maps, mask_features)
@@ -328,6 +353,13 @@ class FreeSegHead(Mask2FormerHead):
             ``d{i}.loss_*`` of the others, as mmdet names them.
         """
         class_logits, mask_logits = self(feats, text_embeds, vocabulary)
+        if not self.supervise_last_but_one:
+            del class_logits[-2], mask_logits[-2]
+        if self.unlabelled_is_negative:
+            batch_targets = [
+                replace(targets, valid=torch.ones_like(targets.valid))
+                for targets in batch_targets
+            ]
         return self.loss_by_feat(
             [x.squeeze(1).float() for x in class_logits],
             [x.squeeze(1).float() for x in mask_logits],
@@ -367,11 +399,14 @@ class FreeSegHead(Mask2FormerHead):
             matched_masks.append(targets.masks[objects])
             matched_valid.append(targets.valid.expand(len(queries), -1, -1))
 
+        total_weight = weights.sum()
+        if not self.class_mean_per_process:
+            total_weight = reduce_mean(total_weight)
         loss_cls = self.loss_cls(
             cls_scores.flatten(0, 1),
             labels.flatten(),
             weights.flatten(),
-            avg_factor=reduce_mean(weights.sum()).clamp(min=1e-6),
+            avg_factor=total_weight.clamp(min=1e-6),
         )
         loss_mask, loss_dice = self._mask_losses(
             torch.cat(matched_logits),
@@ -383,7 +418,7 @@ class FreeSegHead(Mask2FormerHead):
     def _mask_losses(
         self, logits: Tensor, masks: Tensor, valid: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """L_F and L_D (Eq. 1) of G matched masks on sampled points.
+        """L_F and L_D (Eq. 1) of G matched masks, on points or all pixels.
 
         Where not one point of a mask is labelled, as on specks and strips,
         new ones are drawn from the labelled pixels' centres.
@@ -399,6 +434,14 @@ class FreeSegHead(Mask2FormerHead):
             # keeps every parameter in the graph, as DDP demands
             nothing = logits.sum()
             return nothing, nothing
+        if self.num_points is None:
+            full = F.interpolate(
+                logits[None], masks.shape[-2:], mode='bilinear'
+            )
+            excluded = ~valid.flatten(1)
+            return self._mask_terms(
+                full[0].flatten(1), masks.flatten(1), excluded, num_masks
+            )
         with torch.no_grad():
             points = get_uncertain_point_coords_with_randomness(
                 logits[:, None],
@@ -414,17 +457,33 @@ class FreeSegHead(Mask2FormerHead):
                     valid[index], points.shape[1]
                 )
                 excluded[index] = False
-            point_masks = _sample(masks, points).masked_fill(excluded, 0.0)
-        point_logits = _sample(logits, points).masked_fill(
-            excluded, EXCLUDED_LOGIT
+            point_masks = _sample(masks, points)
+        return self._mask_terms(
+            _sample(logits, points), point_masks, excluded, num_masks
         )
-        loss_dice = self.loss_dice(
-            point_logits, point_masks, avg_factor=num_masks
-        )
+
+    def _mask_terms(
+        self,
+        logits: Tensor,
+        masks: Tensor,
+        excluded: Tensor,
+        num_masks: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """L_F and L_D at given places.
+
+        Args:
+            logits: (G, K).
+            masks: (G, K), bool or in [0, 1].
+            excluded: Places that take no part, (G, K), bool.
+            num_masks: Divisor of both sums, a scalar.
+        """
+        masks = masks.float().masked_fill(excluded, 0.0)
+        logits = logits.masked_fill(excluded, EXCLUDED_LOGIT)
+        loss_dice = self.loss_dice(logits, masks, avg_factor=num_masks)
         loss_mask = self.loss_mask(
-            point_logits.flatten(),
-            point_masks.flatten(),
-            avg_factor=num_masks * self.num_points,
+            logits.flatten(),
+            masks.flatten(),
+            avg_factor=num_masks * logits.shape[1],
         )
         return loss_mask, loss_dice
 
@@ -432,7 +491,7 @@ class FreeSegHead(Mask2FormerHead):
     def _match(
         self, class_logits: Tensor, mask_logits: Tensor, targets: TaskTargets
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Assign queries to masks on labelled points of one image.
+        """Assign queries to masks on labelled places of one image.
 
         Where not one point is labelled, as on specks and strips, the masks
         are compared at centres of labelled pixels; without any, the classes
@@ -445,11 +504,20 @@ class FreeSegHead(Mask2FormerHead):
         Raises:
             DivergedError: If the costs are not finite.
         """
-        points = torch.rand(1, self.num_points, 2, device=mask_logits.device)
-        labelled = _labelled_points(targets.valid[None], points)[0]
-        predicted = _sample(mask_logits, points)  # (N, points)
+        if self.all_pixels:
+            size = mask_logits.shape[-2:]
+            predicted = mask_logits.flatten(1)
+            at_places = _nearest(targets.masks, size).flatten(1)
+            labelled = _nearest(targets.valid[None], size).flatten() > 0
+        else:
+            points = torch.rand(
+                1, self.num_points, 2, device=mask_logits.device
+            )
+            predicted = _sample(mask_logits, points)  # (N, points)
+            at_places = _sample(targets.masks, points)
+            labelled = _labelled_points(targets.valid[None], points)[0]
         compared = predicted[:, labelled]
-        masks = _sample(targets.masks, points)[:, labelled]
+        masks = at_places[:, labelled]
         if compared.shape[1] == 0:
             centres = _labelled_centres(targets.valid, self.num_points)[None]
             compared = _sample(mask_logits, centres)
@@ -514,6 +582,11 @@ def _sample(maps: Tensor, points: Tensor) -> Tensor:
     """Bilinear values of (M, h, w) maps at (1 or M, K, 2) points, (M, K)."""
     points = points.expand(len(maps), -1, -1)
     return point_sample(maps[:, None].float(), points).squeeze(1)
+
+
+def _nearest(masks: Tensor, size: torch.Size) -> Tensor:
+    """(M, H, W) masks at another size, by the nearest pixel, float."""
+    return F.interpolate(masks[None].float(), size, mode='nearest')[0]
 
 
 def _labelled_centres(valid: Tensor, count: int) -> Tensor:

@@ -85,7 +85,7 @@ class CosineClassifier(nn.Module):
         queries = self.embed(query_feats)
         scale = self.scale
         classes = scale * queries @ text_embeds.transpose(-1, -2)
-        nothing = scale * queries @ F.normalize(self.no_object, dim=0)
+        nothing = scale * queries @ self.unit_no_object
         nothing = nothing.unsqueeze(-1).expand(*classes.shape[:-1], 1)
         best = max_over_synonyms(classes, vocabulary.prompt_to_class)
         return torch.cat([best, nothing], dim=-1)
@@ -94,6 +94,11 @@ class CosineClassifier(nn.Module):
     def scale(self) -> Tensor:
         """Factor of the cosine, a scalar."""
         return self.log_temperature.exp().clamp(max=self.max_temperature)
+
+    @property
+    def unit_no_object(self) -> Tensor:
+        """Embedding that stands for no object, unit-norm, (D,)."""
+        return F.normalize(self.no_object, dim=0)
 
     def is_seen(self, vocabulary: Vocabulary) -> tuple[bool, ...]:
         """Classes whose scores training has shaped, C of them."""

@@ -10,6 +10,8 @@ from freeseg_mm.registry import MODELS
 SCORE_BUDGET = 2**25
 """Most attention scores held at once: 128 MiB in float32."""
 
+RESIDUALS = (True, False, 'normalized')
+
 
 @MODELS.register_module()
 class SemanticContextInteraction(BaseModule):
@@ -17,8 +19,7 @@ class SemanticContextInteraction(BaseModule):
 
     Computes ``x + gamma * H(Attn(LN(x), LN(F_t), LN(F_t)))``. One module
     serves the decoder's three maps and the mask features; the text is
-    normalised once for all (the authors' release normalises it anew for
-    each map, see ``docs/reproduction.md``).
+    normalised once for all.
 
     With P prompts, c channels, and heads of d channels, projecting all
     pixels costs 2 d (c + P) multiplications a pixel and head; a query's and
@@ -34,13 +35,19 @@ class SemanticContextInteraction(BaseModule):
         dropout: Drop probability of attention weights in training.
         layer_scale: Initial value of the learned factor gamma; ``None`` for
             none.
-        residual: Whether to add to the pixels what they attended to, or, as
-            Eq. 9 is written, put it in their place.
+        residual: Terms beside what pixels attended to: the pixels
+            (``True``), the ``'normalized'`` pixels (as released) or, as Eq.
+            9 is written, none (``False``).
         norms: Whether pixels and text are normalized first; Eq. 7 and 8 have
             no norm.
+        cumulative_text_norm: Whether each map normalizes the text once more,
+            on top of the maps before it (as released).
+        no_object_key: Whether pixels attend to the no-object embedding, too
+            (as released).
 
     Raises:
-        ValueError: If the heads do not divide the attention's width.
+        ValueError: If the heads do not divide the attention's width,
+            ``residual`` is unknown, or a norm is asked for without norms.
     """
 
     def __init__(
@@ -52,10 +59,20 @@ class SemanticContextInteraction(BaseModule):
         num_heads: int = 8,
         dropout: float = 0.1,
         layer_scale: float | None = 0.1,
-        residual: bool = True,
+        residual: bool | str = True,
         norms: bool = True,
+        cumulative_text_norm: bool = False,
+        no_object_key: bool = False,
     ) -> None:
         super().__init__()
+        if residual not in RESIDUALS:
+            raise ValueError(f'residual {residual!r} is none of {RESIDUALS}')
+        if not norms and (residual == 'normalized' or cumulative_text_norm):
+            raise ValueError(
+                f'residual={residual!r} and cumulative_text_norm='
+                f'{cumulative_text_norm} ask for a norm that norms=False '
+                'takes away; set norms=True'
+            )
         if attention_channels % num_heads:
             raise ValueError(
                 f'attention_channels={attention_channels} is not a multiple '
@@ -64,6 +81,8 @@ class SemanticContextInteraction(BaseModule):
         self.num_heads = num_heads
         self.dropout = dropout
         self.residual = residual
+        self.cumulative_text_norm = cumulative_text_norm
+        self.no_object_key = no_object_key
         self.visual_norm = (
             nn.LayerNorm(feat_channels) if norms else nn.Identity()
         )
@@ -82,23 +101,45 @@ class SemanticContextInteraction(BaseModule):
             nn.init.zeros_(layer.bias)
 
     def forward(
-        self, feature_maps: list[Tensor], text_embeds: Tensor
+        self,
+        feature_maps: list[Tensor],
+        text_embeds: Tensor,
+        no_object: Tensor | None = None,
     ) -> list[Tensor]:
         """Give every map its view of every task's text.
 
         Args:
             feature_maps: Maps F_v^z, each (B, feat_channels, h, w).
             text_embeds: Unit-norm F_t of T tasks, (T, P, D).
+            no_object: Unit-norm embedding of no object, (D,), a further key
+                with ``no_object_key``, else of no effect.
 
         Returns:
             Enhanced maps, each (B, T, feat_channels, h, w).
+
+        Raises:
+            ValueError: If ``no_object`` is missing where it is a key.
         """
-        text = self.text_norm(text_embeds)
-        key, value = self._split(self.key(text)), self._split(self.value(text))
-        if self._folding_pays(text.shape[1]):
-            folded = self._fold(key, value)
-            return [self._attend_folded(x, *folded) for x in feature_maps]
-        return [self._attend(x, key, value) for x in feature_maps]
+        text = text_embeds
+        if self.no_object_key:
+            if no_object is None:
+                raise ValueError('no_object_key=True needs no_object')
+            row = no_object.expand(len(text), 1, -1)
+            text = torch.cat([text, row], dim=1)
+        enhanced: list[Tensor] = []
+        for feature_map in feature_maps:
+            if not enhanced or self.cumulative_text_norm:
+                text = self.text_norm(text)
+                key = self._split(self.key(text))
+                value = self._split(self.value(text))
+                folded = None
+                if self._folding_pays(text.shape[1]):
+                    folded = self._fold(key, value)
+            if folded is None:
+                enhanced.append(self._attend(feature_map, key, value))
+            else:
+                enhanced.append(self._attend_folded(feature_map, *folded))
+        return enhanced
 
     def _folding_pays(self, prompts: int) -> bool:
         channels = self.query.in_features
@@ -108,8 +149,8 @@ class SemanticContextInteraction(BaseModule):
     def _attend(
         self, feature_map: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        pixels = feature_map.flatten(2).mT  # (B, hw, c)
-        query = self._split(self.query(self.visual_norm(pixels)))
+        normed = self.visual_norm(feature_map.flatten(2).mT)  # (B, hw, c)
+        query = self._split(self.query(normed))
         batch, tasks = len(query), len(key)
         # every image with every task: (B, T, heads, hw or P, c / heads)
         attended = F.scaled_dot_product_attention(
@@ -119,7 +160,7 @@ class SemanticContextInteraction(BaseModule):
             dropout_p=self.dropout if self.training else 0.0,
         )
         attended = attended.transpose(2, 3).flatten(3)  # (B, T, hw, heads*c)
-        return self._add(feature_map, self.output(attended))
+        return self._add(feature_map, normed, self.output(attended))
 
     def _fold(
         self, key: Tensor, value: Tensor
@@ -162,7 +203,9 @@ class SemanticContextInteraction(BaseModule):
             for key, bias, value in zip(keys, biases, values, strict=True)
         ]
         return self._add(
-            feature_map, torch.stack(attended, dim=1) + self.output.bias
+            feature_map,
+            pixels,
+            torch.stack(attended, dim=1) + self.output.bias,
         )
 
     def _weigh(self, scores: Tensor) -> Tensor:
@@ -170,12 +213,27 @@ class SemanticContextInteraction(BaseModule):
         weights = scores.unflatten(-1, (self.num_heads, -1)).softmax(-1)
         return F.dropout(weights, self.dropout, self.training).flatten(-2)
 
-    def _add(self, feature_map: Tensor, attended: Tensor) -> Tensor:
-        """Add what (B, T, hw, c) pixels attended to to a (B, c, h, w) map."""
+    def _add(
+        self, feature_map: Tensor, normed: Tensor, attended: Tensor
+    ) -> Tensor:
+        """Add what pixels attended to to a map.
+
+        Args:
+            feature_map: (B, c, h, w).
+            normed: Its normalized pixels, (B, hw, c).
+            attended: (B, T, hw, c).
+
+        Returns:
+            (B, T, c, h, w).
+        """
         if self.gamma is not None:
             attended = self.gamma * attended
+        if self.residual == 'normalized':
+            attended = normed[:, None] + attended
         attended = attended.mT.unflatten(-1, feature_map.shape[-2:])
-        return feature_map[:, None] + attended if self.residual else attended
+        if self.residual is True:
+            attended = feature_map[:, None] + attended
+        return attended
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, L, heads * c) to (B, heads, L, c)."""

@@ -47,6 +47,10 @@ class AdaptivePromptLearner(PromptLearner):
         fusion: How task and class are joined, one of ``task_first``,
             ``start_first``, ``embed``, ``concat``.
         placement: Where the vectors stand, ``before`` or ``around``.
+        period_apart: Whether the period behind a class name is a token of
+            its own, as released and as with ``around``; otherwise name and
+            period are read as one text, in which a name that ends in
+            punctuation gives other tokens.
         frozen: Whether training leaves all of it as it is; names are then
             read once, not in each step.
         pretrained: File of ``freeseg-mm prompts pretrain`` whose prompts are
@@ -73,6 +77,7 @@ class AdaptivePromptLearner(PromptLearner):
         use_task_prompt: bool = True,
         fusion: str = 'task_first',
         placement: str = 'before',
+        period_apart: bool = False,
         frozen: bool = False,
         pretrained: str | None = None,
         init_cfg: OptMultiConfig = None,
@@ -100,6 +105,7 @@ class AdaptivePromptLearner(PromptLearner):
         self.use_task_prompt = use_task_prompt
         self.fusion = fusion
         self.placement = placement
+        self.period_apart = period_apart
         self.class_prompt = nn.Parameter(
             0.02 * torch.randn(num_class_tokens, text_width)
         )
@@ -184,7 +190,7 @@ class AdaptivePromptLearner(PromptLearner):
 
     def _suffix(self, text_tower: TextTower, prompt: str) -> tuple[int, ...]:
         _, behind = self._placed(self.class_prompt)
-        if not behind:
+        if not behind and not self.period_apart:
             name = text_tower.token_ids(f'{prompt}.')
         else:
             name = (

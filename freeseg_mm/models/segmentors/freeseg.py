@@ -12,6 +12,7 @@ from torch import Tensor
 from freeseg_mm.models.clip import CLIPBackbone, FrozenCLIP, MaskClassifier
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
 from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
+from freeseg_mm.models.heads.mask_results import enlarge_masks
 from freeseg_mm.models.layers import CosineClassifier, max_over_synonyms
 from freeseg_mm.models.predict_options import (
     PredictOptions,
@@ -52,6 +53,10 @@ TRAIN_KEYS = (
     'oversample_ratio',
     'importance_sample_ratio',
     'ignore_query_overlap',
+    'all_pixels',
+    'unlabelled_is_negative',
+    'class_mean_per_process',
+    'supervise_last_but_one',
     'num_negative_classes',
 )
 RESULT_FIELDS = {
@@ -360,11 +365,11 @@ class FreeSeg(MaskFormer):
         source = 'query' if tuner is None else tuner.settings.source
         if options.mode != 'query' or source != 'query':
             assert self.mask_classifier is not None  # checked above
-            masks = mask_logits
-            if not self.mask_classifier.masks_reach_padding:
-                masks = blank_padding(masks, metas)
             embeds, is_shown = self.encode_masks(
-                batch_inputs, masks, is_relevant, feats[-1]
+                batch_inputs,
+                self.masks_to_show(mask_logits, metas, options),
+                is_relevant,
+                feats[-1],
             )
         if tuner is not None:
             scored = []
@@ -401,13 +406,15 @@ class FreeSeg(MaskFormer):
                 query_logits = self._query_logits(
                     query_feats, text, vocabulary
                 )
-        clip_logits = None
+        clip_logits = is_empty = None
         if options.mode != 'query':
             if self.clip_prompt is not None:
                 text = self._text(self.clip_prompt, vocabulary, options.tasks)
             clip_logits = self._clip_logits(embeds, text, vocabulary)
             if options.empty_masks == 'drop':
                 is_relevant = is_relevant & is_shown
+            elif options.empty_masks == 'ones':
+                is_empty = ~is_shown
             else:
                 clip_logits = clip_logits.where(
                     is_shown[..., None], query_logits[..., :-1]
@@ -423,6 +430,7 @@ class FreeSeg(MaskFormer):
             seen_weight=options.seen_weight,
             unseen_weight=options.unseen_weight,
             clip_trust=options.clip_trust,
+            is_empty=is_empty,
         )
         results = self.panoptic_fusion_head.predict(
             class_probs, mask_logits, metas, vocabulary, options, rescale
@@ -485,6 +493,34 @@ class FreeSeg(MaskFormer):
             self.predict_options.tasks,
         )
         return self._clip_logits(embeds, text, vocabulary), valid
+
+    def masks_to_show(
+        self,
+        mask_logits: Tensor,
+        metas: Sequence[dict],
+        options: PredictOptions,
+    ) -> Tensor:
+        """Bring masks to what the mask classifier takes.
+
+        Args:
+            mask_logits: At stride 4 of the padded batch, (B, T or 1, N, h,
+                w).
+            metas: ``batch_input_shape`` and ``img_shape`` of each image.
+            options: How masks are enlarged.
+
+        Returns:
+            Masks for :meth:`encode_masks`.
+        """
+        assert self.mask_classifier is not None  # see check_options
+        if self.mask_classifier.takes_full_size:
+            mask_logits = enlarge_masks(
+                mask_logits,
+                metas[0]['batch_input_shape'],
+                options.aligned_corners,
+            )
+        if self.mask_classifier.masks_reach_padding:
+            return mask_logits
+        return blank_padding(mask_logits, metas)
 
     def encode_masks(
         self,

@@ -12,7 +12,6 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -23,8 +22,8 @@ from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.recipes.run_stamp import RunStamp, StampState, json_digest
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
-from freeseg_mm.utils.files import atomic_path, write_json
-from freeseg_mm.utils.image_files import check_image_file
+from freeseg_mm.utils.files import write_json, write_text
+from freeseg_mm.utils.image_files import check_image_file, write_picture
 from freeseg_mm.utils.journal import Journal
 from freeseg_mm.utils.mask_boxes import segment_box
 from freeseg_mm.utils.open_image import read_rgb
@@ -126,7 +125,7 @@ class Labelling:
                 'annotations': annotations,
                 'categories': _unseen_categories(dataset.vocabulary),
             }
-            files.summary.write_text(summarize(content) + '\n', 'utf-8')
+            write_text(summarize(content) + '\n', files.summary)
             _draw_pictures(files, dataset, content, self.num_pictures)
             write_json(content, files.json)
 
@@ -167,8 +166,7 @@ class Labelling:
                 segment['category_id'] = dataset.vocabulary.index(name) + 1
             path = pngs / image['png']
             path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as partial_path:
-                encode_panoptic_png(ids, partial_path)
+            encode_panoptic_png(ids, path)
             yield {
                 'image_id': image['image']['id'],
                 'file_name': image['png'],
@@ -455,5 +453,4 @@ def _draw_pictures(
         view = {Task.PANOPTIC: TaskRegions(regions, ids == 0)}
         picture = panel(image, {'pseudo labels': view}, dataset.vocabulary)
         name = str(record['img_id']).replace('/', '_')
-        files.pictures.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(files.pictures / f'{name}.png')
+        write_picture(picture, files.pictures / f'{name}.png')

@@ -451,6 +451,15 @@ class TestAgain:
 
 
 class TestRefusals:
+    def test_image_that_viewers_turn(self, coco_tree, tmp_path):
+        path = coco_tree.root / 'val2017' / f'{0:012}.jpg'
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        with Image.open(path) as image:
+            image.save(path, exif=exif)
+        with pytest.raises(ValueError, match=f'{path} has EXIF orientation 3'):
+            prepare(coco_tree.root, tmp_path / 'prepared')
+
     def test_source_as_target(self, coco_tree, tmp_path):
         (tmp_path / 'alias').symlink_to(coco_tree.root)
         before = read_tree(coco_tree.root)

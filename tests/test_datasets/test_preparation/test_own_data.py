@@ -10,14 +10,12 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from freeseg_mm.datasets.preparation.own_coco import (
-    decode_segmentation,
     import_instances,
     import_panoptic,
 )
 from freeseg_mm.datasets.preparation.own_data import (
     ImportOptions,
     import_semantic,
-    require_upright,
 )
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.panoptic_png import (
@@ -232,14 +230,18 @@ class TestEveryKind:
         flags = zip(words.names, words.is_seen, strict=True)
         assert [name for name, seen in flags if not seen] == ['cat']
 
-    def test_turned_image_is_refused(self, run, own):
+    @pytest.mark.parametrize('orientation', range(2, 9))
+    def test_turned_image_is_refused(self, run, own, orientation):
         exif = Image.Exif()
-        exif[0x0112] = 6
+        exif[0x0112] = orientation
         path = own.images / 'a.jpg'
         with Image.open(path) as image:
             image.save(path, exif=exif)
         with pytest.raises(
-            ValueError, match=re.escape(f'image {path} has EXIF orientation 6')
+            ValueError,
+            match=re.escape(
+                f'image {path} has EXIF orientation {orientation}'
+            ),
         ):
             run()
 
@@ -514,15 +516,19 @@ class TestInstances:
         [
             (
                 {'segmentation': []},
-                'image a.jpg: annotation 0: its segmentation is no polygon',
+                'annotations [0] (1 in all) have no segmentation',
+            ),
+            (
+                {'segmentation': None},
+                'ignored (--ignore-rest), which leaves these annotations out',
             ),
             (
                 {'segmentation': {'size': [4, 5], 'counts': [20]}},
-                'image a.jpg: annotation 0: its segmentation is no polygon',
+                'labels.json: annotation 0: its segmentation is unusable',
             ),
             (
-                {'segmentation': box(50, 50, 2, 2)},
-                'image a.jpg: annotation 0: its segmentation is no polygon',
+                {'segmentation': [[0, 0, 1e9, 0, 1e9, 1e9]]},
+                'annotation 0: its segmentation is unusable: it is no polygon',
             ),
             (
                 {'image_id': 3},
@@ -539,12 +545,56 @@ class TestInstances:
         with pytest.raises(ValueError, match=re.escape(message)):
             own.import_instances(options)
 
-    def test_missing_key(self, own, options):
+    def test_missing_segmentation(self, own, options, prepared):
+        """Only where the rest is ignored no pixel is taught wrongly."""
         del own.instances['annotations'][0]['segmentation']
         with pytest.raises(
-            ValueError, match="labels.json: an entry lacks the key 'segment"
+            ValueError, match=r'labels.json: annotations \[0\] .*--ignore-rest'
         ):
             own.import_instances(options)
+        said = []
+        own.import_instances(replace(options, say=said.append), rest=None)
+        assert said[0] == (
+            'left out: 1 annotations with no segmentation, as [0]'
+        )
+        assert prepared.ids('a.png')[0].tolist() == [1, 1, 1, 1, 0, 0]
+
+    @pytest.mark.parametrize(
+        'flat',
+        [
+            [[1, 1, 3, 1, 2, 1]],
+            [[1, 1, 3, 1]],
+            box(50, 50, 2, 2),
+            {'size': [4, 6], 'counts': [24]},
+        ],
+    )
+    def test_mask_without_a_pixel(self, own, options, prepared, flat):
+        own.instances['annotations'][0]['segmentation'] = flat
+        said = []
+        own.import_instances(replace(options, say=said.append))
+        assert said[0] == 'left out: 1 annotations with no pixel, as [0]'
+        assert len(prepared.json('instances')['annotations']) == 2
+
+    def test_root_category_of_roboflow(self, own, options, prepared):
+        for category in own.instances['categories']:
+            category['supercategory'] = 'pets'
+        root = {'id': 0, 'name': 'pets', 'supercategory': 'none'}
+        own.instances['categories'].insert(0, root)
+        said = []
+        own.import_instances(replace(options, say=said.append))
+        assert said[0].startswith("left out: category 'pets' (id 0), which")
+        assert prepared.vocabulary().names == ('dog', 'cat', 'background')
+
+    def test_root_category_with_an_object_is_a_class(
+        self, own, options, prepared
+    ):
+        for category in own.instances['categories']:
+            category['supercategory'] = 'pets'
+        root = {'id': 0, 'name': 'pets', 'supercategory': 'none'}
+        own.instances['categories'].insert(0, root)
+        own.instances['annotations'][0]['category_id'] = 0
+        own.import_instances(options)
+        assert 'pets' in prepared.vocabulary().names
 
     def test_real_objects(self, samples_dir, options, prepared):
         folder = samples_dir / 'coco_stuff200'
@@ -568,51 +618,3 @@ class TestInstances:
             errors += list(abs(np.divide(first, second) - 1))
         assert np.median(errors) < 0.01
         assert np.quantile(errors, 0.95) < 0.1
-
-
-@pytest.mark.parametrize(
-    'segmentation',
-    [
-        box(1, 1, 2, 2),
-        {'size': [4, 6], 'counts': [5, 2, 2, 2, 13]},
-        {
-            'size': [4, 6],
-            'counts': coco_mask.frPyObjects(
-                {'size': [4, 6], 'counts': [5, 2, 2, 2, 13]}, 4, 6
-            )['counts'].decode(),
-        },
-    ],
-)
-def test_each_code_of_a_mask(segmentation):
-    # columns first: 5 pixels, then rows 1 and 2 of column 1, and of column 2
-    expected = np.zeros(SIZE, bool)
-    expected[1:3, 1:3] = True
-    np.testing.assert_array_equal(
-        decode_segmentation(segmentation, SIZE), expected
-    )
-
-
-@pytest.mark.parametrize(
-    'segmentation',
-    [
-        None,
-        5,
-        'text',
-        [],
-        [[1, 2, 3]],
-        [[1, 2, 3, 4, 5, 6, 7]],
-        [['1', '2', '3', '4', '5', '6']],
-        {},
-        {'counts': [24]},
-        {'counts': [20], 'size': [4, 5]},
-        {'counts': None, 'size': [4, 6]},
-    ],
-)
-def test_what_is_no_mask(segmentation):
-    assert decode_segmentation(segmentation, SIZE) is None
-
-
-def test_damaged_image_is_left_to_its_own_check(tmp_path):
-    path = tmp_path / 'a.jpg'
-    path.write_bytes(b'no image')
-    require_upright(path)

@@ -127,3 +127,12 @@ def test_real_images(samples_dir, target):
     assert [part.num_written for part in parts] == [10, 6]
     assert '10 of 20' in parts[0].summary[1]
     assert '7 of 20' in parts[1].summary[1]
+
+
+def test_image_that_viewers_turn(voc_tree, target):
+    exif = Image.Exif()
+    exif[0x0112] = 4
+    with Image.open(voc_tree.image(1)) as image:
+        image.save(voc_tree.image(1), exif=exif)
+    with pytest.raises(ValueError, match='has EXIF orientation 4'):
+        prepare(voc_tree.root, target)

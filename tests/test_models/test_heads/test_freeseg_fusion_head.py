@@ -444,13 +444,13 @@ def test_only_masks_that_count_are_enlarged(vocabulary, monkeypatch):
     probs[0, 1, 4, 0] = 0.1
     probs[0, 2, :, 2] = torch.tensor([0.9, 0.5, 0.7, 0.2, 0.6])  # over 0.5
     enlarged = []
-    resize = head_module._resize
+    enlarge = head_module.full_resolution
 
-    def watched(maps, size):
-        enlarged.append(len(maps))
-        return resize(maps, size)
+    def watched(logits, *arguments):
+        enlarged.append(len(logits))
+        return enlarge(logits, *arguments)
 
-    monkeypatch.setattr(head_module, '_resize', watched)
+    monkeypatch.setattr(head_module, 'full_resolution', watched)
     build().predict(
         probs,
         torch.randn(1, 3, 5, 4, 4),
