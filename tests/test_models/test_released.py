@@ -11,6 +11,7 @@ from small_sizes import shrink
 from torch.testing import assert_close
 from zoo_fixtures import as_released
 
+from freeseg_mm.analysis.cost.released import ReleasedFlow
 from freeseg_mm.apis import FreeSegInferencer
 from freeseg_mm.cli.main import main
 from freeseg_mm.registry import MODELS
@@ -330,3 +331,19 @@ def test_names_and_number_of_parameters_at_full_size(repo):
         f'{reference.PREDICTOR}transformer_ffn_layers.9.norm.bias': (256,),
     }
     assert {k: tuple(released[k].shape) for k in shapes} == shapes
+
+
+def test_yardstick_of_benchmarks_gives_the_same(model, inputs):
+    """The slow flow of ``bench infer`` reads the options, too."""
+    samples = inputs['data_samples']
+    found = []
+    for network in (model, ReleasedFlow(model)):
+        (sample,) = network.predict(inputs['inputs'], samples)
+        found.append(
+            [
+                sample.pred_sem_seg.sem_seg.clone(),
+                sample.pred_panoptic_seg.sem_seg.clone(),
+                sample.pred_instances.masks.clone(),
+            ]
+        )
+    assert all(map(torch.equal, *found))
