@@ -107,15 +107,55 @@ def config_keys(text):
 
 
 def test_config_keys_exist():
-    config = Config.fromfile(REPO / 'configs/freeseg/coco.py')
+    # it inherits all keys of coco.py
+    config = Config.fromfile(REPO / 'configs/freeseg/coco_released.py')
     keys = list(config_keys(text_of('docs/reproduction.md')))
     assert len(keys) > 30
-    # what a component takes, but the config leaves at its default
-    optional = {'model.panoptic_head.classifier.temperature'}
     for key in keys:
         check_options(config, {key: None})
         parent, _, last = key.rpartition('.')
         node = config
         for part in parent.split('.') if parent else []:
             node = node[part]
-        assert last in node or key in optional, key
+        assert last in node, key
+
+
+def test_bold_keys_are_those_that_the_preset_of_the_release_changes():
+    coco, released = (
+        dict(entries_of(Config.fromfile(REPO / f'configs/freeseg/{name}.py')))
+        for name in ('coco', 'coco_released')
+    )
+    changed = {
+        key
+        for key in coco.keys() | released.keys()
+        if coco.get(key) != released.get(key)
+    }
+    text = text_of('docs/reproduction.md')
+    plain = re.sub(r'\*\*`([^`]*)`\*\*', r'`bold:\1`', text)
+    named, parent = set(), ''
+    for token in re.findall(r'`((?:bold:)?[\w.]+)`', plain):
+        key = token.removeprefix('bold:')
+        if key.startswith('.'):
+            key = parent + key
+        elif not key.startswith(ROOTS):
+            continue
+        parent = key.rpartition('.')[0]
+        if token.startswith('bold:'):
+            named.add(key)
+    assert len(named) > 20
+    for key in named:
+        assert any(f'{x}.'.startswith(f'{key}.') for x in changed), key
+    for key in changed:
+        assert any(f'{key}.'.startswith(f'{x}.') for x in named), key
+
+
+def entries_of(node, name=''):
+    """Dotted names and values of the parts that documents speak of."""
+    for key, value in node.items():
+        full = f'{name}{key}'
+        if not f'{full}.'.startswith(ROOTS) or full.startswith('val_'):
+            continue
+        if isinstance(value, dict):
+            yield from entries_of(value, f'{full}.')
+        else:
+            yield full, value

@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -146,15 +147,17 @@ def test_installed_metadata():
 
 
 def test_version_stands_in_one_place(repo):
-    files = subprocess.run(
-        ['git', 'grep', '-lF', freeseg_mm.__version__],
-        cwd=repo,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
-    if not files:
-        pytest.skip('no checkout of git')
-    assert files == ['freeseg_mm/version.py']
+    found = [
+        path.relative_to(repo).as_posix()
+        for pattern in ('*.*', 'freeseg_mm/**/*.py', 'docs/**/*.md')
+        for path in repo.glob(pattern)
+        if path.suffix in {'.py', '.md', '.cff', '.cfg', '.toml', '.yml'}
+        and re.search(
+            rf'\b{re.escape(freeseg_mm.__version__)}\b',
+            path.read_text('utf-8'),
+        )
+    ]
+    assert found == ['freeseg_mm/version.py']
 
 
 @pytest.fixture(scope='module')

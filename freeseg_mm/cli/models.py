@@ -41,7 +41,7 @@ parameter of the config's model be given: names that differ are listed.
 
 example, the release of FreeSeg's authors:
   freeseg-mm models convert release.pth --layout released \\
-      --config configs/freeseg/coco.py --out work_dirs/released.pth
+      --config configs/freeseg/coco_released.py --out work_dirs/released.pth
 """
 _DATASETS = ('ade20k', 'coco')
 _METRICS = ('PQ', 'AP', 'mIoU')

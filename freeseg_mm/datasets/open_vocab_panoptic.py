@@ -164,10 +164,6 @@ class OpenVocabPanopticDataset(BaseDataset):
                     "'images'"
                 )
             records.append(self._record(image, annotation, label_of))
-        if not records:
-            raise ValueError(
-                "'annotations' is empty: there is nothing to read"
-            )
         without = len(images) - len({record['img_id'] for record in records})
         if without:
             print_log(
@@ -266,6 +262,8 @@ class OpenVocabPanopticDataset(BaseDataset):
     def filter_data(self) -> list[dict]:
         """Leave out training images on which no label remains."""
         if self.test_mode:
+            if not self.data_list:
+                raise ValueError(f'{self.ann_file}: no image is annotated')
             return self.data_list
 
         def is_usable(segment: Segment) -> bool:

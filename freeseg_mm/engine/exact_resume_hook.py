@@ -49,8 +49,9 @@ class ExactResumeHook(Hook):
         if self._resumed is None:
             return
         loop = runner.train_loop
+        skips = not getattr(loop, 'fast_forward_on_resume', False)
         loop.dataloader_iterator = _RestoringIterator(
-            loop.dataloader_iterator, loop.iter, self._resumed
+            loop.dataloader_iterator, loop.iter if skips else 0, self._resumed
         )
         self._resumed = None
 
@@ -87,6 +88,15 @@ class _RestoringIterator:
             restore_random_states(self._states)
         self._to_skip -= 1
         return next(self._batches)
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Skip batches by reading them, for a loop of mmengine 0.10.12.
+
+        Its own iterator would leave out the reading, and make the loader's
+        iterator, which draws a number, after the states are restored.
+        """
+        for _ in range(num_iters):
+            next(self)
 
 
 def random_states() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from freeseg_mm.utils.names import normal_name
+from freeseg_mm.utils.names import normal_name, shown
 
 from .vocabulary_file import parse_vocabulary_file
 
@@ -192,7 +192,30 @@ class Vocabulary:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> 'Vocabulary':
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            TypeError: If it, or a value in it, is of another type.
+            KeyError: If a key is missing.
+            ValueError: See the class.
+        """
+        kinds = {
+            'names': (list, str),
+            'is_thing': (list, bool),
+            'is_seen': (list, bool),
+            'synonyms': (list, list | tuple),
+            'name': (str, str),
+        }
+        if not isinstance(content, dict):
+            raise TypeError(f'expected a dictionary, got {shown(content)}')
+        for key, (outer, inner) in kinds.items():
+            value = content[key]
+            if isinstance(value, tuple):
+                value = list(value)
+            if not isinstance(value, outer) or not all(
+                isinstance(each, inner) for each in value
+            ):
+                raise TypeError(f'its {key!r} are {shown(content[key])}')
         return cls(
             names=tuple(content['names']),
             is_thing=tuple(content['is_thing']),

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from .coco_types import entry_problems
 
 
@@ -248,6 +246,9 @@ def copy_folder(
             f'{target} exists and is no folder to copy into; remove it'
         )
     target.mkdir(parents=True, exist_ok=True)
+    # the command line reads this module before it knows what it does
+    from tqdm import tqdm
+
     names = sorted(file_sizes(source)) if names is None else names
     for name in tqdm(names, f'copying {target.name}', unit='file'):
         (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -123,3 +123,16 @@ def test_an_unknown_mark_is_refused():
         read_classes(['cat'], things=['cow'])
     with pytest.raises(ValueError, match=r"'unseen' names unknown .*'cow'"):
         read_classes(['cat'], unseen=['cow'])
+
+
+def test_what_is_no_list_is_shown():
+    with pytest.raises(TypeError, match='strings as class names, got 7'):
+        read_classes(7)
+    with pytest.raises(TypeError, match='strings as things, got True'):
+        read_classes(['cat'], things=True)
+
+
+def test_long_words_are_cut_in_messages():
+    with pytest.raises(ValueError, match='the name') as caught:
+        read_classes(['cat' + '\u200b' * 5000])
+    assert len(str(caught.value)) < 300

@@ -122,9 +122,52 @@ SWITCHES = {
         {'panoptic_head.context_interaction.norms': False},
         'parameters losses results',
     ),
+    'residual of normalized pixels': (
+        {'panoptic_head.context_interaction.residual': 'normalized'},
+        'losses results',
+    ),
+    'text normalized for each map': (
+        {'panoptic_head.context_interaction.cumulative_text_norm': True},
+        'losses results',
+    ),
+    'no-object key': (
+        {'panoptic_head.context_interaction.no_object_key': True},
+        'losses results',
+    ),
+    'more decoder layers': (
+        {'panoptic_head.transformer_decoder.num_layers': 3},
+        'parameters losses results',
+    ),
+    'deep stem': (
+        {'backbone.type': 'mmseg.ResNetV1c', 'backbone.stem_channels': 16},
+        'parameters losses results',
+    ),
     'no layer scale': (
         {'panoptic_head.context_interaction.layer_scale': None},
         'parameters losses results',
+    ),
+    'losses on all pixels': ({'train_cfg.all_pixels': True}, 'losses'),
+    'unlabelled pixels as negatives': (
+        {'train_cfg.unlabelled_is_negative': True},
+        'losses',
+    ),
+    'last but one layer without losses': (
+        {'train_cfg.supervise_last_but_one': False},
+        'losses',
+    ),
+    'crops of full-size masks': (
+        {'mask_classifier.full_size': True},
+        'results',
+    ),
+    'released scores': ({'test_cfg.ensemble.mode': 'released'}, 'results'),
+    'aligned corners': ({'test_cfg.aligned_corners': True}, 'results'),
+    'released segments': (
+        {'test_cfg.panoptic_rule': 'released'},
+        'results',
+    ),
+    'released instances': (
+        {'test_cfg.instance_ranking': 'released'},
+        'results',
     ),
     'fewer instances': ({'test_cfg.max_per_image': 2}, 'results'),
     'unlikely objects': ({'test_cfg.min_object_prob': 0.6}, 'results'),

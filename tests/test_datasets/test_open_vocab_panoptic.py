@@ -403,5 +403,5 @@ def test_image_that_only_its_decoder_refuses_is_named(pets):
 def test_json_without_annotations_is_named(pets):
     pets.content['annotations'] = []
     pets.write_json()
-    with pytest.raises(ValueError, match=r"train\.json: 'annotations' is em"):
-        pets.dataset()
+    with pytest.raises(ValueError, match=r'train\.json: no image is annot'):
+        pets.dataset(split='all', test_mode=True)

@@ -200,9 +200,12 @@ def test_config_of_another_kind_is_named(tmp_path, meta, words):
         FreeSegInferencer(path)
 
 
-def test_damaged_vocabulary_names_the_file(tmp_path):
+@pytest.mark.parametrize(
+    'vocabulary', [{'names': 3}, torch.ones(2, 3), [], 'cat', None]
+)
+def test_damaged_vocabulary_names_the_file(tmp_path, vocabulary):
     path = tmp_path / 'odd.pth'
-    meta = {'dataset_meta': {'vocabulary': {'names': 3}}}
+    meta = {'dataset_meta': {'vocabulary': vocabulary}}
     torch.save({'state_dict': {}, 'meta': meta}, path)
     with pytest.raises(ValueError, match=r'odd\.pth: its vocabulary is'):
         _ = WeightsInfo.read(path).vocabulary

@@ -2,6 +2,7 @@
 
 import random
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -120,3 +121,21 @@ def test_several_processes_keep_nothing(monkeypatch):
     checkpoint = {}
     ExactResumeHook().before_save_checkpoint(FakeRunner(False), checkpoint)
     assert checkpoint == {}
+
+
+@pytest.mark.parametrize('fast_forward', [False, True])
+def test_loop_of_a_newer_mmengine_skips_by_itself_or_not_at_all(fast_forward):
+    hook = ExactResumeHook()
+    loop = SimpleNamespace(
+        dataloader_iterator=(draws() for _ in range(9)),
+        iter=3,
+        fast_forward_on_resume=fast_forward,
+    )
+    runner = SimpleNamespace(_resume=True, train_loop=loop)
+    states = random_states()
+    expected = draws()
+    hook.after_load_checkpoint(runner, {KEY: states})
+    hook.before_train(runner)
+    if not fast_forward:
+        loop.dataloader_iterator.skip_iter(3)
+    assert next(loop.dataloader_iterator) == expected

@@ -11,6 +11,9 @@ from small_sizes import shrink
 from torch.testing import assert_close
 from zoo_fixtures import as_released
 
+from freeseg_mm.analysis.cost.released import ReleasedFlow
+from freeseg_mm.apis import FreeSegInferencer
+from freeseg_mm.cli.main import main
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.zoo.layouts import convert
@@ -270,3 +273,77 @@ def test_rules_on_random_scenes(model, vocabulary, make_sample, seed):
     assert_same_results(
         sample, list(probs[0].double().numpy()), full, vocabulary, (3, 3, 2)
     )
+
+
+def test_command_converts_and_the_result_predicts(
+    config, weights, model, inputs, vocabulary, rgb, tmp_path
+):
+    released = tmp_path / 'release.pth'
+    file, out = tmp_path / 'coco_released.py', tmp_path / 'ours.pth'
+    torch.save({'model': weights}, released)
+    config.dump(file)
+    words = ['--layout', 'released', '--config', file, '--out', out]
+
+    assert main(['models', 'convert', *map(str, [released, *words])]) == 0
+
+    inferencer = FreeSegInferencer(str(file), str(out), device='cpu')
+    state = inferencer.model.state_dict()
+    assert all(
+        torch.equal(value, state[name])
+        for name, value in model.state_dict().items()
+    )
+    segments = [
+        network.predict(inputs['inputs'], inputs['data_samples'])[
+            0
+        ].pred_panoptic_seg.sem_seg.clone()
+        for network in (model, inferencer.model)
+    ]
+    assert torch.equal(*segments)
+    image = rgb.permute(1, 2, 0).byte().numpy()
+    (result,) = inferencer(image, vocabulary)
+    assert result.label_map.shape == IMAGE
+    assert len(result.segments) > 0
+
+
+def test_names_and_number_of_parameters_at_full_size(repo):
+    """Of the 1,167 entries of their checkpoint, 858 have a place."""
+    init_default_scope('mmdet')
+    full = Config.fromfile(repo / 'configs/freeseg/coco_released.py').model
+    full.panoptic_head.update(embed_dim=512)
+    state = {
+        'prompt_learner.class_prompt': torch.empty(16, 512, device='meta'),
+        'prompt_learner.task_prompt': torch.empty(8, 512, device='meta'),
+    }
+    for part in ('backbone', 'panoptic_head'):
+        with torch.device('meta'):
+            built = MODELS.build(full[part])
+        for name, value in built.state_dict().items():
+            state[f'{part}.{name}'] = value
+    released = as_released(state)
+    assert len(released) - 4 == 858  # and four that have none
+    converted = convert(released, 'released', state)
+    assert {k: v.shape for k, v in converted.items()} == {
+        k: v.shape for k, v in state.items()
+    }
+    shapes = {
+        'backbone.stem.conv3.weight': (128, 64, 3, 3),
+        'sem_seg_head.interaction.attn.q_proj.weight': (2048, 256),
+        f'{reference.PREDICTOR}transformer_ffn_layers.9.norm.bias': (256,),
+    }
+    assert {k: tuple(released[k].shape) for k in shapes} == shapes
+
+
+def test_yardstick_of_benchmarks_gives_the_same(model, inputs):
+    """The slow flow of ``bench infer`` reads the options, too."""
+    samples = inputs['data_samples']
+    found = []
+    for network in (model, ReleasedFlow(model)):
+        (sample,) = network.predict(inputs['inputs'], samples)
+        found.append(
+            [
+                sample.pred_sem_seg.sem_seg.clone(),
+                sample.pred_panoptic_seg.sem_seg.clone(),
+                sample.pred_instances.masks.clone(),
+            ]
+        )
+    assert all(map(torch.equal, *found))

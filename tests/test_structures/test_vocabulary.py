@@ -424,3 +424,10 @@ def test_draws_differ_and_follow_the_seed():
 def test_no_negatives_are_refused():
     with pytest.raises(ValueError, match=r'num_negative_classes >= 1.*got 0'):
         with_negatives(FIVE, [1], 0)
+
+
+def test_deep_nesting_of_a_file_is_an_error_of_it(tmp_path):
+    path = tmp_path / 'deep.json'
+    path.write_text('[' * 100_000)
+    with pytest.raises(ValueError, match=r'deep\.json: it is nested too deep'):
+        Vocabulary.load(path)

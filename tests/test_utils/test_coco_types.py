@@ -103,7 +103,9 @@ def test_segments_are_a_list_of_objects(read, key, value):
 def test_deep_nesting(tmp_path):
     path = tmp_path / 'deep.json'
     path.write_text('[' * 100_000)
-    with pytest.raises(ValueError, match=r'deep\.json: .*nested too deeply'):
+    with pytest.raises(
+        ValueError, match=r'deep\.json is not.*nested too deeply'
+    ):
         read_json(path)
 
 

@@ -63,6 +63,7 @@ def test_nothing_is_executed(suffix, tmp_path):
         b'cnumpy.core.multiarray\nfromstring\n.',
         b'',
         b'\x80',
+        b'\x80\x04\x95' + b'\xff' * 8,
     ],
 )
 def test_odd_pickles_are_refused(code, tmp_path):

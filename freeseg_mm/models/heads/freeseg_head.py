@@ -434,13 +434,12 @@ class FreeSegHead(Mask2FormerHead):
             # keeps every parameter in the graph, as DDP demands
             nothing = logits.sum()
             return nothing, nothing
-        if self.num_points is None:
-            full = F.interpolate(
-                logits[None], masks.shape[-2:], mode='bilinear'
-            )
+        if self.all_pixels:
+            size = masks.shape[-2:]
+            full = F.interpolate(logits[None], size, mode='bilinear')[0]
             excluded = ~valid.flatten(1)
             return self._mask_terms(
-                full[0].flatten(1), masks.flatten(1), excluded, num_masks
+                full.flatten(1), masks.flatten(1), excluded, num_masks
             )
         with torch.no_grad():
             points = get_uncertain_point_coords_with_randomness(

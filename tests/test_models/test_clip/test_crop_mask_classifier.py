@@ -61,6 +61,48 @@ def test_unit_boxes_by_hand():
     assert_close(boxes, torch.tensor(expected))
 
 
+def test_full_size_crop_is_blanked_pixel_by_pixel():
+    logits = mask_logits(
+        '00000000 00000000 00001110 00001110 00001111 00000001 00000000 '
+        '00000000',
+        '00000000 ' * 8,
+        '11000000 01000000 ' + '00000000 ' * 6,
+    )
+    camera = Camera()
+
+    embeds, valid = CropMaskClassifier(full_size=True)(camera, CHECKER, logits)
+
+    assert valid.tolist() == [[True, False, True]]
+    # a box of 4 x 4 is the crop itself, corners being aligned
+    inside = torch.tensor(
+        [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 1]]
+    )
+    expected = CHECKER[:, :, 2:6, 4:8] * inside
+    assert_close(camera.crops[:1], expected)
+    assert_close(embeds[0, 0], expected[0].mean((1, 2)))
+    # that of 2 x 2 is stretched: its corners are in the corners
+    corners = camera.crops[1, :, ::3, ::3]
+    assert_close(corners[:, 0], CHECKER[0, :, 0, :2])
+    assert_close(corners[:, 1, 0], torch.zeros(3), rtol=0, atol=1e-4)
+    assert_close(corners[:, 1, 1], CHECKER[0, :, 1, 1])
+    # a third of the way, by the cubic of a = -0.75: taps are a, a, b, b
+    x = 1 / 3
+    taps = [-0.75 * (y**3 - 5 * y**2 + 8 * y - 4) for y in (1 + x, 2 - x)]
+    near, far = (1.25 * y**3 - 2.25 * y**2 + 1 for y in (x, 1 - x))
+    first, second = CHECKER[0, :, 0, 0], CHECKER[0, :, 0, 1]
+    assert_close(
+        camera.crops[1, :, 0, 1],
+        (taps[0] + near) * first + (far + taps[1]) * second,
+    )
+
+
+def test_full_size_needs_masks_of_the_images_size():
+    with pytest.raises(ValueError, match=r'size of the images, \(8, 8\), got'):
+        CropMaskClassifier(full_size=True)(
+            Camera(), CHECKER, torch.ones(1, 1, 2, 2)
+        )
+
+
 def test_crop_is_the_box_with_the_outside_blanked():
     logits = mask_logits(
         '00000000 00000000 00001110 00001110 00001111 00000001 00000000 '

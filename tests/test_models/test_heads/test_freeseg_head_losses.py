@@ -613,3 +613,102 @@ def test_wholly_unlabelled_image_trains_no_query_that_shows_something(
     assert all(loss == 0 for loss in losses)
     assert (class_logits.grad == 0).all()
     assert (mask_logits.grad == 0).all()
+
+
+# ---- as released ------------------------------------------------------------
+
+
+def test_mask_losses_on_all_pixels_by_hand(build_head):
+    head = build_head(train_cfg={'all_pixels': True})
+    masks = torch.tensor([[[True, True], [False, False]]])
+    # one logit that is enlarged to four pixels
+    logits = torch.full((1, 1, 1), math.log(3))  # probability 3 / 4
+
+    loss_mask, loss_dice = head._mask_losses(
+        logits, masks, torch.ones_like(masks)
+    )
+
+    inside = 0.25 * (1 / 4) ** 2 * -math.log(3 / 4)
+    outside = 0.75 * (3 / 4) ** 2 * -math.log(1 / 4)
+    assert loss_mask == pytest.approx(20 * (inside + outside) / 2)
+    dice = 1 - (2 * 2 * 0.75 + 1) / (4 * 0.75 + 2 + 1)
+    assert loss_dice == pytest.approx(5 * dice)
+    # an unlabelled row takes no part
+    valid = torch.tensor([[[True, True], [False, False]]])
+    loss_mask, _ = head._mask_losses(logits, masks, valid)
+    assert loss_mask == pytest.approx(20 * inside / 2)
+
+
+def test_matching_on_all_pixels_takes_the_nearest(build_head):
+    head = build_head(train_cfg={'all_pixels': True})
+    # the mask holds pixels that no cell of 2 x 2 comes from, and one that does
+    masks = torch.zeros(1, 4, 4, dtype=torch.bool)
+    masks[0, 1, :] = masks[0, 2, 2] = True
+    mask_logits = torch.full((6, 2, 2), -5.0)
+    mask_logits[4, 1, 1] = 5.0
+    mask_logits[2, 0, :] = 5.0
+
+    queries, objects, _ = head._match(
+        torch.zeros(6, 5), mask_logits, targets([0], masks)
+    )
+
+    assert (queries.tolist(), objects.tolist()) == ([4], [0])
+
+
+def head_loss(build_head, feats, texts, vocabulary, train_cfg):
+    """Losses of two images, half of them unlabelled."""
+    torch.manual_seed(0)
+    head = build_head(train_cfg={'all_pixels': True, **train_cfg})
+    valid = torch.zeros(16, 16, dtype=torch.bool)
+    valid[:8] = True
+    masks = halves() & valid
+    batch = [targets([0, 3], masks, valid)] * 2
+    return head.loss(feats, texts[:1], vocabulary, batch)
+
+
+def test_unlabelled_pixels_are_negatives_if_asked_for(
+    build_head, feats, texts, vocabulary
+):
+    usual, released = (
+        head_loss(
+            build_head, feats, texts, vocabulary,
+            {'unlabelled_is_negative': choice, 'ignore_query_overlap': None},
+        )
+        for choice in (False, True)
+    )  # fmt: skip
+    assert released['loss_mask'] != usual['loss_mask']
+    assert released['loss_dice'] > usual['loss_dice']
+
+
+def test_last_but_one_layer_has_no_losses_if_asked_for(
+    build_head, feats, texts, vocabulary
+):
+    usual, released = (
+        head_loss(
+            build_head, feats, texts, vocabulary,
+            {'supervise_last_but_one': choice},
+        )
+        for choice in (True, False)
+    )  # fmt: skip
+    # two layers: before the first, after it, after the last
+    assert len(usual) - len(released) == 3
+    for name in ('loss_mask', 'd0.loss_mask', 'loss_cls', 'd0.loss_cls'):
+        assert_close(released[name], usual[name])
+    assert 'd1.loss_cls' in usual
+    assert 'd1.loss_cls' not in released
+
+
+@pytest.mark.parametrize('alone', [False, True])
+def test_class_loss_is_averaged_in_the_process_if_asked_for(
+    build_head, monkeypatch, alone
+):
+    # another process has as many queries again, of three times the weight
+    monkeypatch.setattr(module, 'reduce_mean', lambda x: 2 * x)
+    head = build_head(train_cfg={'class_mean_per_process': alone})
+    loss, *_ = head._loss_by_feat_single(
+        torch.zeros(1, 6, 5),
+        torch.zeros(1, 6, 4, 4),
+        [targets([0], torch.ones(1, 4, 4))],
+        [{}],
+    )
+    assert loss == pytest.approx(math.log(5) / (1 if alone else 2))

@@ -269,3 +269,79 @@ def test_as_the_equations_are_written(maps, count):
         ]
         expected = module.output(torch.cat(heads, dim=1)).T
         assert_close(result[0, 0].flatten(1), expected, rtol=1e-4, atol=1e-5)
+
+
+def two_by_two(**options):
+    """A module of identities with one map of two pixels of two channels."""
+    module = SemanticContextInteraction(
+        feat_channels=2,
+        embed_dim=2,
+        attention_channels=2,
+        num_heads=1,
+        layer_scale=0.5,
+        **options,
+    ).eval()
+    for layer in (module.query, module.key, module.value, module.output):
+        torch.nn.init.eye_(layer.weight)
+    if options.get('norms', True):
+        # a norm of two numbers is a sign; this makes it 3 and -3
+        module.text_norm.weight.data.fill_(3.0)
+    # pixels (4, 0) and (1, 5), which a norm makes (1, -1) and (-1, 1)
+    return module, torch.tensor([[[[4.0, 1.0]], [[0.0, 5.0]]]])
+
+
+@torch.no_grad()
+def test_released_options_by_hand():
+    text = torch.tensor([[[1.0, 0.0]]])  # one key, so it is all that is seen
+    # the text's norm is (3, -3), half of it is added
+    for residual, expected in (
+        (True, [[5.5, 2.5], [-1.5, 3.5]]),
+        ('normalized', [[2.5, 0.5], [-2.5, -0.5]]),
+        (False, [[1.5, 1.5], [-1.5, -1.5]]),
+    ):
+        module, pixels = two_by_two(residual=residual)
+        (found,) = module([pixels], text)
+        assert_close(
+            found[0, 0, :, 0], torch.tensor(expected), rtol=0, atol=1e-4
+        )
+
+
+@torch.no_grad()
+def test_no_object_is_a_further_key():
+    text, nothing = torch.tensor([[[1.0, 0.0]]]), torch.tensor([0.0, 1.0])
+    module, pixels = two_by_two(residual=False, no_object_key=True)
+    (found,) = module([pixels], text, nothing)
+    # keys (3, -3) and (-3, 3): scores 6 and -6, over the root of 2
+    share = 1 / (1 + np.exp(-12 / 2**0.5))
+    assert_close(
+        found[0, 0, :, 0],
+        torch.tensor([[1.5, -1.5], [-1.5, 1.5]]) * (2 * share - 1),
+        rtol=0,
+        atol=1e-4,
+    )
+    with pytest.raises(ValueError, match='needs no_object'):
+        module([pixels], text)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('folds', [True, False])
+@pytest.mark.parametrize('again', [True, False])
+def test_each_map_normalizes_the_text_once_more(folds, again, monkeypatch):
+    module, pixels = two_by_two(residual=False, cumulative_text_norm=again)
+    monkeypatch.setattr(module, '_folding_pays', lambda _: folds)
+    # this norm turns a sign each time: (0, 1), (1, -1), (-1, 1), (1, -1)
+    module.text_norm.weight.data.fill_(-1.0)
+    found = module([pixels] * 3, torch.tensor([[[0.0, 1.0]]]))
+    for index, x in enumerate(found):
+        half = -0.5 if again and index == 1 else 0.5
+        expected = torch.tensor([half, -half])
+        assert_close(x[0, 0, :, 0, 0], expected, rtol=0, atol=1e-4)
+
+
+def test_options_that_contradict_each_other():
+    sizes = {'feat_channels': 2, 'embed_dim': 2}
+    with pytest.raises(ValueError, match="residual 'none' is none of"):
+        SemanticContextInteraction(**sizes, residual='none')
+    for option in ({'residual': 'normalized'}, {'cumulative_text_norm': True}):
+        with pytest.raises(ValueError, match='set norms=True'):
+            SemanticContextInteraction(**sizes, norms=False, **option)

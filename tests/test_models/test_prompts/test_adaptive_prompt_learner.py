@@ -351,3 +351,20 @@ def test_pretrained_is_short_for_frozen_prompts_of_a_file():
         build(pretrained='a.pth', init_cfg={'type': 'Pretrained'})
     with pytest.raises(ValueError, match="'behind' is none of"):
         build(placement='behind')
+
+
+def test_period_apart_is_a_token_of_its_own(tiny_clip):
+    """Read together with a name's last mark, it is another token."""
+    for name, differs in (('toy (small)', True), ('toy', False)):
+        together, apart = (
+            [
+                int(token)
+                for token in build(period_apart=choice)._suffix(
+                    tiny_clip.text, name
+                )
+            ]
+            for choice in (False, True)
+        )
+        period = tiny_clip.text.token_ids('.')
+        assert apart[-2:] == [*period, tiny_clip.text.end_id]
+        assert (together != apart) is differs

@@ -70,6 +70,7 @@ def test_notes_stand_where_those_of_runs_do(learned, tiny_vocabulary):
         'use_task_prompt': True,
         'fusion': 'task_first',
         'placement': 'before',
+        'period_apart': False,
     }
 
 

@@ -109,6 +109,7 @@ def test_settings_are_the_public_attributes():
         'use_task_prompt': True,
         'fusion': 'embed',
         'placement': 'before',
+        'period_apart': False,
     }
     assert FixedPrompt(task_template=None).settings == {
         'class_template': 'A photo of {}.',
