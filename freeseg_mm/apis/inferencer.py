@@ -24,8 +24,9 @@ from freeseg_mm.models.predict_options import (
 )
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.errors import require_whole
 from freeseg_mm.utils.resampling import fitting
-from freeseg_mm.utils.run_config import check_options
+from freeseg_mm.utils.run_config import apply_options
 
 from .inputs import (
     Images,
@@ -96,14 +97,13 @@ class FreeSegInferencer:
         progress: bool | None = None,
         prompt_tuning: TuningChoice | None = None,
     ) -> None:
-        if max_side is not None and max_side < 1:
-            raise ValueError(f'max_side: expected at least 1, got {max_side}')
+        if max_side is not None:
+            require_whole('max_side', max_side, 1)
         is_random = checkpoint == RANDOM
         config, weights = find_config(model, None if is_random else checkpoint)
         config = deepcopy(config)
         if cfg_options:
-            check_options(config, dict(cfg_options))
-            config.merge_from_dict(dict(cfg_options))
+            apply_options(config, cfg_options)
         if weights is None and not is_random:
             raise ValueError(
                 f'no weights for {model}: give a checkpoint, as work_dirs/'
@@ -248,8 +248,7 @@ class FreeSegInferencer:
             ('batch_size', batch_size),
             ('frame_stride', frame_stride),
         ):
-            if number < 1:
-                raise ValueError(f'{name}: expected at least 1, got {number}')
+            require_whole(name, number, 1)
         check_channel_order(channel_order)
         chosen = self.options.override(**options)
         self.model.check_options(chosen)

@@ -1,9 +1,10 @@
 """The command ``freeseg-mm``, and the end of every command that fails."""
 
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+from freeseg_mm.utils.errors import raised_here
 
 from . import (
     bench,
@@ -44,7 +45,7 @@ def user_errors(name: str, *, goes_on: bool = False) -> Iterator[None]:
     try:
         yield
     except (*USER_ERRORS, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _is_ours(error):
+        if isinstance(error, RuntimeError) and not raised_here(error):
             raise
         # str() of a KeyError is its message in quotes
         message = error.args[0] if isinstance(error, KeyError) else error
@@ -54,12 +55,6 @@ def user_errors(name: str, *, goes_on: bool = False) -> Iterator[None]:
         hint = '; run it again to go on' if goes_on else ''
         print(f'{name}: interrupted{hint}', file=sys.stderr)
         raise SystemExit(_INTERRUPTED) from error
-
-
-def _is_ours(error: Exception) -> bool:
-    """Tell an error that a module of this package raised."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return str(frame.f_globals.get('__name__')).startswith('freeseg_mm.')
 
 
 def build_parser() -> CommandParser:

@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.errors import building
 
 from .compatibility_hook import KEY
 from .config_data import parse_config
@@ -199,12 +200,8 @@ def build_model(
     init_default_scope(config.get('default_scope', 'mmdet'))
     if weights is not None:  # they hold the backbone's
         config.model.backbone.init_cfg = None
-    try:
+    with building('model'):
         model = MODELS.build(config.model)
-    except (AttributeError, AssertionError, IndexError) as error:
-        raise ValueError(
-            f'the config builds no model ({type(error).__name__}: {error})'
-        ) from error
     if not isinstance(model, FreeSeg):
         raise ValueError(
             f'the config builds a {type(model).__name__}, not a '

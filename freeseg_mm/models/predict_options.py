@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 from typing_extensions import TypedDict
 
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.errors import require_share, require_whole
+from freeseg_mm.utils.names import shown
 
 from .prompt_tuning import PromptTuner, PromptTuning
 
@@ -166,15 +168,8 @@ class PredictOptions:
                     f'{name} {getattr(self, name)!r} is none of {known}'
                 )
         for name in _SHARES:
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(
-                    f'{name}: expected a number in [0, 1], got {value}'
-                )
-        if self.max_per_image < 1:
-            raise ValueError(
-                f'max_per_image: expected at least 1, got {self.max_per_image}'
-            )
+            require_share(name, getattr(self, name))
+        require_whole('max_per_image', self.max_per_image, 1)
         tuning = self.prompt_tuning
         tuner = PromptTuner(tuning) if tuning.steps else None
         object.__setattr__(self, 'tuner', tuner)
@@ -193,11 +188,20 @@ class PredictOptions:
             ValueError: See the class.
         """
         given = dict(test_cfg)
-        ensemble = dict(given.pop('ensemble', None) or {})
+        tuning = given.pop('prompt_tuning', None) or {'steps': 0}
+        ensemble = given.pop('ensemble', None) or {}
+        for name, settings in (
+            ('ensemble', ensemble),
+            ('prompt_tuning', tuning),
+        ):
+            if not isinstance(settings, Mapping):
+                raise TypeError(
+                    f'model.test_cfg.{name}: expected a dictionary, got '
+                    f'{shown(settings)}'
+                )
         known = [name for name in _names() if name not in _OF_ENSEMBLE]
         refuse_unknown('model.test_cfg', given, [*known, 'ensemble'])
         refuse_unknown('model.test_cfg.ensemble', ensemble, _OF_ENSEMBLE)
-        tuning = given.pop('prompt_tuning', None) or {'steps': 0}
         refuse_unknown(
             'model.test_cfg.prompt_tuning', tuning, _names(PromptTuning)
         )

@@ -60,8 +60,11 @@ class Task(str, Enum):
         """Turn task names into members, order kept.
 
         Raises:
+            TypeError: If it is neither a name nor a list of them.
             ValueError: If a name is unknown, given twice, or none is given.
         """
+        if not isinstance(tasks, Iterable):
+            raise TypeError(f'expected names of tasks, got {tasks!r}')
         given = [tasks] if isinstance(tasks, str) else list(tasks)
         known = [task.value for task in cls]
         unknown = [str(task) for task in given if task not in known]

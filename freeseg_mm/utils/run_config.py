@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import reason_of
 from .openmmlab import register_configs
 from .package_files import find_path
 
@@ -36,7 +37,10 @@ class KeyValues(argparse.Action):
         wrong = [value for value in values if '=' not in value]
         if wrong:
             parser.error(f'{option_string}: expected KEY=VALUE, got {wrong}')
-        action(parser, namespace, values, option_string)
+        try:
+            action(parser, namespace, values, option_string)
+        except (AssertionError, IndexError, RecursionError) as error:
+            parser.error(f'{option_string}: {error} in {values}')
 
 
 def add_options(parser: argparse.ArgumentParser, name: str, what: str) -> None:
@@ -89,8 +93,8 @@ def read_config(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        KeyError: If an option could have no effect; see
-            :func:`check_options`.
+        KeyError: If an option could have no effect.
+        ValueError: If the file cannot be read, or an option not be set.
     """
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
@@ -99,12 +103,47 @@ def read_config(
     if not found.is_file():
         raise FileNotFoundError(f'no config file {str(path)!r}')
     register_configs()
-    config = Config.fromfile(found)
+    try:
+        config = Config.fromfile(found)
+    except RecursionError as error:
+        raise ValueError(
+            f'config file {found}: nested too deeply; does a _base_ lead '
+            'back to the file?'
+        ) from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'config file {found}: {error}') from error
+    except Exception as error:  # it is a program, which may raise anything
+        raise ValueError(f'config file {found}: {reason_of(error)}') from error
     if options:
-        check_options(config, options)
-        config.merge_from_dict(dict(options))
-    init_default_scope(config.get('default_scope', 'mmdet'))
+        apply_options(config, options)
+    scope = config.get('default_scope', 'mmdet')
+    if not isinstance(scope, str) or not scope:
+        raise ValueError(
+            f'config file {found}: default_scope is {scope!r}, expected text'
+        )
+    init_default_scope(scope)
     return config
+
+
+def apply_options(config: 'Config', options: Mapping[str, Any]) -> None:
+    """Override entries of a config, in place.
+
+    Args:
+        config: The config.
+        options: Values by dotted key.
+
+    Raises:
+        KeyError: If an option could have no effect; see
+            :func:`check_options`.
+        ValueError: If a value cannot stand where it is to.
+    """
+    check_options(config, options)
+    try:
+        config.merge_from_dict(dict(options))
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'--cfg-options {", ".join(options)}: {reason_of(error)}'
+        ) from error
 
 
 def read_run_config(args: argparse.Namespace) -> 'Config':

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from freeseg_mm.cli.main import USER_ERRORS, build_parser
+from freeseg_mm.utils.errors import raised_here
 
 SHOWN = 4
 NESTED = 20_000
@@ -123,7 +124,7 @@ def fault(error: Exception, names: Iterable[str]) -> str | None:
     input, and is not a bare word of a library.
     """
     text = str(error)
-    ours = _is_ours(error)
+    ours = raised_here(error)
     if isinstance(error, RecursionError | NotImplementedError):
         wrong = 'raw'
     elif isinstance(error, KeyError):
@@ -148,10 +149,6 @@ def _frames(error: Exception) -> list[tuple[str, int]]:
         (str(frame.f_globals.get('__name__')), line)
         for frame, line in traceback.walk_tb(error.__traceback__)
     ]
-
-
-def _is_ours(error: Exception) -> bool:
-    return _frames(error)[-1][0].startswith('freeseg_mm.')
 
 
 def _place(error: Exception) -> str:

@@ -6,9 +6,12 @@ dimensions of samples: images, tasks, queries.
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
+
+from freeseg_mm.utils.errors import is_number
 
 SOURCES = ('query', 'clip', 'both')
 
@@ -46,9 +49,23 @@ class PromptTuning:
     def __post_init__(self) -> None:
         for name, fits, expected in (
             ('source', self.source in SOURCES, f'one of {SOURCES}'),
-            ('steps', self.steps >= 0, 'at least 0'),
-            ('learning_rate', self.learning_rate > 0, 'more than 0'),
-            ('threshold', 0 < self.threshold <= 1, 'a number in (0, 1]'),
+            (
+                'steps',
+                isinstance(self.steps, Integral)
+                and not isinstance(self.steps, bool)
+                and self.steps >= 0,
+                'at least 0, a whole number',
+            ),
+            (
+                'learning_rate',
+                is_number(self.learning_rate) and self.learning_rate > 0,
+                'more than 0, a number',
+            ),
+            (
+                'threshold',
+                is_number(self.threshold) and 0 < self.threshold <= 1,
+                'a number in (0, 1]',
+            ),
         ):
             if not fits:
                 raise ValueError(
