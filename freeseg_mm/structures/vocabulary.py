@@ -66,7 +66,9 @@ class Vocabulary:
             )
         names = _normal_names(self.names, self.name)
         object.__setattr__(self, 'names', names)
-        synonyms = tuple(_normal_names(t, self.name) for t in self.synonyms)
+        synonyms = tuple(
+            _normal_names(t, self.name, 'synonyms') for t in self.synonyms
+        )
         object.__setattr__(self, 'synonyms', synonyms)
         prompts = Counter(text.lower() for text in self.prompts)
         twice = sorted(text for text, count in prompts.items() if count > 1)
@@ -116,7 +118,7 @@ class Vocabulary:
             'unseen': names if unseen is None else unseen,
             'synonyms': synonyms,
         }
-        marked = {k: _normal_names(v, name) for k, v in marked.items()}
+        marked = {k: _normal_names(v, name, k) for k, v in marked.items()}
         also = dict(zip(marked['synonyms'], synonyms.values(), strict=True))
         for field, members in marked.items():
             unknown = [member for member in members if member not in known]
@@ -360,7 +362,9 @@ def check_num_negatives(num_negatives: int) -> None:
         )
 
 
-def _normal_names(names: Iterable[Any], vocabulary: str) -> tuple[str, ...]:
+def _normal_names(
+    names: Iterable[Any], vocabulary: str, field: str = 'names'
+) -> tuple[str, ...]:
     names = tuple(names)
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
@@ -370,7 +374,8 @@ def _normal_names(names: Iterable[Any], vocabulary: str) -> tuple[str, ...]:
         )
     if not all(name.strip() for name in names):
         raise ValueError(
-            f'vocabulary {vocabulary!r} has an empty name or synonym'
+            f'vocabulary {vocabulary!r} has an empty name or synonym in its '
+            f'{field}, {shown(list(names))}'
         )
     try:
         return tuple(normal_name(name) for name in names)

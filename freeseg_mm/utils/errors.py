@@ -1,5 +1,6 @@
 """Errors of what a user wrote: whose they are, and numbers out of range."""
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,11 +59,11 @@ def require_whole(name: str, value: Any, least: int) -> None:
     if (
         not isinstance(value, Integral)
         or isinstance(value, bool)
-        or value < least
+        or not least <= value <= sys.maxsize
     ):
         raise ValueError(
-            f'{name}: expected at least {least}, a whole number, got '
-            f'{shown(value)}'
+            f'{name}: expected at least {least}, a whole number below 2**63, '
+            f'got {shown(value)}'
         )
 
 

@@ -4,6 +4,7 @@ import http.client
 import ipaddress
 import os
 import socket
+import textwrap
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -37,6 +38,7 @@ _HOLD_IPV4 = tuple(
 _DEFAULT_BYTES = 256 << 20
 _CHUNK = 1 << 20
 _MAX_REDIRECTS = 5
+_LONGEST_REASON = 500
 _HEADERS = {'User-Agent': 'freeseg_mm', 'Accept-Encoding': 'identity'}
 _SAFE = "/:?#[]@!$&'()*+,;=%~"
 
@@ -97,6 +99,8 @@ def fetch(
     if expired.is_set():
         reason = f'it took longer than {seconds:g} s'
     if reason:
+        # reasons may quote the URL, or what a server sent
+        reason = textwrap.shorten(reason, _LONGEST_REASON, placeholder=' ...')
         raise ValueError(f'cannot read {url}: {reason}')
 
 

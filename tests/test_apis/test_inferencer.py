@@ -289,6 +289,7 @@ def test_calls_are_checked_before_images(
         ({'score_thr': 1.5}, r'score_thr: expected a number in \[0, 1\]'),
         ({'overlap_thr': -1}, 'overlap_thr: expected'),
         ({'max_per_image': 0}, 'max_per_image: expected at least 1, .* got 0'),
+        ({'max_per_image': 2**63}, 'max_per_image: expected .* below 2'),
     ],
 )
 def test_thresholds_are_checked(arguments, message):

@@ -180,3 +180,10 @@ def test_public_addresses():
 def test_other_urls_are_refused(url):
     with pytest.raises(ValueError, match='cannot read'):
         fetched(url)
+
+
+def test_a_long_url_is_said_once():
+    url = 's3://127.0.0.1/' + 3000 * '\u200d'
+    with pytest.raises(ValueError, match='cannot read s3://') as caught:
+        fetch(url, BytesIO())
+    assert len(str(caught.value)) < len(url) + 600
