@@ -59,7 +59,7 @@ def require_whole(name: str, value: Any, least: int) -> None:
     if (
         not isinstance(value, Integral)
         or isinstance(value, bool)
-        or not least <= value <= sys.maxsize
+        or not least <= int(value) <= sys.maxsize
     ):
         raise ValueError(
             f'{name}: expected at least {least}, a whole number below 2**63, '
