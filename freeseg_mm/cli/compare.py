@@ -66,11 +66,10 @@ def run(args: argparse.Namespace) -> None:
         ValueError: If the output is no name of a PNG, the input is not one
             image, or the model has no CLIP to predict alone.
     """
-    from PIL import Image
-
     from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.inputs import list_images, local_path
     from freeseg_mm.apis.video import is_video
+    from freeseg_mm.utils.image_files import write_picture
     from freeseg_mm.visualization import comparison
 
     classes, marks = classes_of(args), marks_of(args)
@@ -106,6 +105,5 @@ def run(args: argparse.Namespace) -> None:
         {name: found[name].regions() for name in ('FreeSeg', 'CLIP alone')},
         ours.vocabulary,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(figure).save(out, dpi=(300, 300))
+    write_picture(figure, out)
     print(f'wrote {out}')

@@ -11,7 +11,7 @@ from mmdet.evaluation import CocoMetric
 from mmengine.logging import print_log
 
 from freeseg_mm.registry import METRICS
-from freeseg_mm.utils.coco_masks import run_length_code
+from freeseg_mm.utils.coco_masks import annotation_code
 from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.names import normal_name
 
@@ -110,18 +110,11 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
             }
             for ann in content['annotations']:
                 ann.setdefault('iscrowd', 0)  # pycocotools wants it said
-                if ann['image_id'] not in sizes:
-                    continue
-                try:
+                if ann['image_id'] in sizes:
                     # C code reads it later, and trusts it
-                    ann['segmentation'] = run_length_code(
-                        ann['segmentation'], sizes[ann['image_id']]
+                    ann['segmentation'] = annotation_code(
+                        ann, sizes[ann['image_id']]
                     )
-                except ValueError as error:
-                    raise ValueError(
-                        f'annotation {ann["id"]}: its segmentation is '
-                        f'unusable: {error}'
-                    ) from error
 
     def vocabulary_changed(self) -> None:
         """Find the category id of each class, by name.

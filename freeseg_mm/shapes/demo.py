@@ -18,6 +18,7 @@ from PIL import Image
 from freeseg_mm.recipes.processes import Slot
 from freeseg_mm.recipes.run_stamp import RunStamp, StampState, file_digest
 from freeseg_mm.utils.files import read_json, write_json
+from freeseg_mm.utils.image_files import write_picture
 
 from .clip_training import ClipTraining, train_shapes_clip
 from .mode_scores import choose_unseen, picture_modes, score_modes
@@ -187,13 +188,12 @@ class ShapesDemo:
         """Draw images of unseen classes, chosen by their ground truth."""
 
         def draw() -> None:
-            self.pictures[0].parent.mkdir(exist_ok=True)
             model = self._runner.model
             dataset = self._runner.test_loop.dataloader.dataset
             chosen = choose_unseen(dataset, len(self.pictures))
             for index, path in zip(chosen, self.pictures, strict=False):
                 picture = picture_modes(model, dataset, index, _PICTURE_MODES)
-                Image.fromarray(picture).save(path)
+                write_picture(picture, path)
             figure = picture_modes(
                 model,
                 dataset,
@@ -205,7 +205,7 @@ class ShapesDemo:
             few = Image.fromarray(figure).quantize(
                 method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
             )
-            few.save(self.figure, optimize=True)
+            write_picture(few, self.figure)
 
         outputs = [*self.pictures, self.figure]
         return self._run_on_checkpoint('pictures', outputs, draw)

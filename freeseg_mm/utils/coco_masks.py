@@ -65,6 +65,28 @@ def run_length_code(segmentation: Any, size: tuple[int, int]) -> dict:
     return coco_mask.frPyObjects({'size': list(size), 'counts': runs}, *size)
 
 
+def annotation_code(annotation: dict[str, Any], size: tuple[int, int]) -> dict:
+    """Run-length code of an annotation's mask.
+
+    Args:
+        annotation: Of COCO, with ``id`` and ``segmentation``.
+        size: Of the image, (H, W).
+
+    Returns:
+        See :func:`run_length_code`.
+
+    Raises:
+        ValueError: If it has no usable mask; its id is named.
+    """
+    try:
+        return run_length_code(annotation['segmentation'], size)
+    except ValueError as error:
+        raise ValueError(
+            f'annotation {annotation["id"]}: its segmentation is unusable: '
+            f'{error}'
+        ) from error
+
+
 def _polygon(polygon: Any, limit: float) -> list[float]:
     if (
         not isinstance(polygon, list)

@@ -168,18 +168,13 @@ def run_command(*argv: str) -> int:
         ValueError: For wrong usage, with what argparse says.
     """
 
-    class Usage(Exception):
-        pass
-
     def error(self, message):
-        raise Usage(message)
+        raise ValueError(message)
 
     usual = argparse.ArgumentParser.error
     argparse.ArgumentParser.error = error
     try:
         args = build_parser().parse_args(argv)
-    except Usage as wrong:
-        raise ValueError(str(wrong)) from wrong
     finally:
         argparse.ArgumentParser.error = usual
     return args.run(args) or 0

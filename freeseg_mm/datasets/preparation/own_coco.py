@@ -9,7 +9,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.coco_masks import run_length_code
+from freeseg_mm.utils.coco_masks import annotation_code
 from freeseg_mm.utils.coco_types import require_unique
 from freeseg_mm.utils.files import naming_errors, read_json
 from freeseg_mm.utils.image_files import require_size
@@ -229,15 +229,7 @@ def _with_codes(
         if not entry.get('segmentation'):
             bare.append(entry['id'])
             continue
-        try:
-            code = run_length_code(
-                entry['segmentation'], sizes[entry['image_id']]
-            )
-        except ValueError as error:
-            raise ValueError(
-                f'annotation {entry["id"]}: its segmentation is unusable: '
-                f'{error}'
-            ) from error
+        code = annotation_code(entry, sizes[entry['image_id']])
         if coco_mask.area(code):
             kept.append({**entry, 'code': code})
         else:
