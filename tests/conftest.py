@@ -236,7 +236,7 @@ def tiny_model_config(tiny_config):
 def build_tiny_model(tiny_model_config):
     """Build a FreeSeg, by default the tiny one, with seeded weights."""
     from freeseg_mm.registry import MODELS
-    from freeseg_mm.utils.quiet import quiet_logger
+    from freeseg_mm.utils.scopes import quiet_logger
 
     def build(config=tiny_model_config, seed=0):
         with torch.random.fork_rng(), quiet_logger('WARNING'):

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from freeseg_mm.cli.main import user_errors
 from freeseg_mm.engine.checkpoint import WeightsInfo, latest_checkpoint
 from freeseg_mm.engine.compatibility_hook import model_of
-from freeseg_mm.utils.divergence import DivergedError
+from freeseg_mm.utils.errors import DivergedError
 from freeseg_mm.utils.run_config import (
     add_run_arguments,
     init_distributed_on_cpu,

@@ -302,7 +302,7 @@ def inferencer_of(args: argparse.Namespace) -> 'FreeSegInferencer':
     """
     from freeseg_mm.apis import FreeSegInferencer
     from freeseg_mm.apis.model_names import default_model
-    from freeseg_mm.utils.quiet import quiet_logger
+    from freeseg_mm.utils.scopes import quiet_logger
 
     model = args.config or args.checkpoint
     if model is None:

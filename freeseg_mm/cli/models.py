@@ -192,7 +192,7 @@ def _lay_out_get(parser: CommandParser) -> None:
 
 def run_get(args: argparse.Namespace) -> None:
     """Fetch and convert a model, and say where it is."""
-    from freeseg_mm.utils.quiet import quiet_logger
+    from freeseg_mm.utils.scopes import quiet_logger
     from freeseg_mm.zoo.models import find_zoo_model
 
     model = find_zoo_model(args.name)
@@ -226,8 +226,8 @@ def _lay_out_convert(parser: CommandParser) -> None:
 
 def run_convert(args: argparse.Namespace) -> None:
     """Convert a file."""
-    from freeseg_mm.utils.quiet import quiet_logger
     from freeseg_mm.utils.run_config import read_config
+    from freeseg_mm.utils.scopes import quiet_logger
     from freeseg_mm.zoo.models import convert_file
 
     config = read_config(args.config, args.cfg_options)

@@ -30,7 +30,7 @@ from freeseg_mm.utils.names import shown
 from freeseg_mm.utils.open_image import open_image
 from freeseg_mm.utils.panoptic_png import NO_SEGMENT_IDS, decode_panoptic_png
 from freeseg_mm.utils.parallel import parallel_map
-from freeseg_mm.utils.seeded import seeded
+from freeseg_mm.utils.scopes import seeded
 
 from .checking_json import (
     Finding,

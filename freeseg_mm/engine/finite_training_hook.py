@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from freeseg_mm.registry import HOOKS
-from freeseg_mm.utils.divergence import DivergedError
+from freeseg_mm.utils.errors import DivergedError
 
 
 @HOOKS.register_module()

@@ -41,7 +41,7 @@ from freeseg_mm.structures import (
     teaches,
 )
 from freeseg_mm.utils.files import atomic_path
-from freeseg_mm.utils.full_precision import full_precision
+from freeseg_mm.utils.scopes import full_precision
 
 _LOADER = 'freeseg_mm.LoadPanopticSegments'
 _DEFAULT_CLASSIFIER = {'type': 'freeseg_mm.CropMaskClassifier'}

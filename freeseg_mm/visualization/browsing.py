@@ -12,7 +12,7 @@ from torch import Tensor
 
 from freeseg_mm.datasets import OpenVocabPanopticDataset
 from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.seeded import seeded
+from freeseg_mm.utils.scopes import seeded
 
 from .panel import panel
 from .regions import GROUND_TRUTH, TaskRegions, known_regions

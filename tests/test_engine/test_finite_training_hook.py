@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from freeseg_mm.utils.divergence import DivergedError
+from freeseg_mm.utils.errors import DivergedError
 
 
 def without_validation(config):

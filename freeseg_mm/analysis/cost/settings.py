@@ -16,7 +16,7 @@ from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.open_image import read_rgb
-from freeseg_mm.utils.quiet import quiet_logger
+from freeseg_mm.utils.scopes import quiet_logger
 from freeseg_mm.version import __version__
 
 from .options import BenchOptions

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from freeseg_mm.registry import MODELS
 
-from .frozen_clip import FrozenCLIP
-from .hidden_module import HiddenModule
+from .frozen_clip import FrozenCLIP, HiddenModule
 
 
 def pooled_map_problem(visual: nn.Module) -> str | None:

@@ -6,7 +6,7 @@ released them; open_clip's model cards name it.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,35 @@ from freeseg_mm.registry import MODELS
 from freeseg_mm.utils.files import parse_json
 from freeseg_mm.utils.package_files import find_path
 
-from .hidden_module import HiddenModule
 from .text_tower import TextTower
 
 RANDOM_WEIGHTS = 'random'
+
+
+class HiddenModule(nn.Module):
+    """Keep a frozen module out of state dict, optimizer, DDP and EMA.
+
+    The held module follows ``to``, ``cuda``, ``half`` and the like and
+    stays in eval mode.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self._holder = [module]
+
+    @property
+    def module(self) -> nn.Module:
+        """The held module."""
+        return self._holder[0]
+
+    def _apply(
+        self,
+        fn: Callable[[torch.Tensor], torch.Tensor],
+        *args: Any,
+        **kwargs: Any,
+    ) -> 'HiddenModule':
+        self.module._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
 
 
 @MODELS.register_module()

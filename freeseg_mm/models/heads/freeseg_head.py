@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from freeseg_mm.models.layers import CosineClassifier, LinearClassifier
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import TaskTargets, Vocabulary
-from freeseg_mm.utils.divergence import DivergedError
+from freeseg_mm.utils.errors import DivergedError
 
 EXCLUDED_LOGIT = -1e4
 """Mask logit of a point that takes no part in a loss.

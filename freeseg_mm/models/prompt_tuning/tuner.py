@@ -11,7 +11,7 @@ from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.models.layers import max_over_synonyms
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.full_precision import full_precision
+from freeseg_mm.utils.scopes import full_precision
 
 from .objective import (
     PromptTuning,

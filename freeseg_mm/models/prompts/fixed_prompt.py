@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from freeseg_mm.models.clip.prompt_templates import TEMPLATE_SETS
-from freeseg_mm.models.clip.text_tower import TextTower
+from freeseg_mm.models.clip.text_tower import TEMPLATE_SETS, TextTower
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task
 

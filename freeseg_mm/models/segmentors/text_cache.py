@@ -20,7 +20,7 @@ from torch import Tensor
 from freeseg_mm.models.clip import FrozenCLIP
 from freeseg_mm.models.prompts import PromptLearner
 from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.full_precision import full_precision
+from freeseg_mm.utils.scopes import full_precision
 from freeseg_mm.version import __version__
 
 

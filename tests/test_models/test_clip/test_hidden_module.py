@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from freeseg_mm.models.clip.hidden_module import HiddenModule
+from freeseg_mm.models.clip.frozen_clip import HiddenModule
 
 
 class Owner(nn.Module):

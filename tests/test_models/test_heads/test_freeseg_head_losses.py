@@ -16,7 +16,7 @@ from freeseg_mm.structures import (
     Vocabulary,
     task_targets,
 )
-from freeseg_mm.utils.divergence import DivergedError
+from freeseg_mm.utils.errors import DivergedError
 
 
 def centres(*pixels, size=4):
