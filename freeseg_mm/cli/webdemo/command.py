@@ -23,8 +23,8 @@ def add_parser(commands: Any) -> None:
     """Add ``webdemo`` to the subcommands."""
     parser = commands.add_parser(
         'webdemo',
-        help='try words on an image in the browser',
-        description='Serve a page: drop an image, write words, see segments.',
+        help='try class names on an image in the browser',
+        description='Serve a page: drop an image, name classes, see segments.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

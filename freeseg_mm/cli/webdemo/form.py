@@ -63,7 +63,7 @@ class Limits:
         names = re.split(rf'[,\n{re.escape(SYNONYM_MARK)}]', text)
         if len(names) > self.max_words:
             raise ValueError(
-                f'{len(names):,} words, this page takes up to '
+                f'{len(names):,} class names, this page takes up to '
                 f'{self.max_words:,}; leave some out'
             )
         longest = max((name.strip() for name in names), key=len)
@@ -114,7 +114,7 @@ class Limits:
             raise ValueError(
                 f'{columns} x {rows} pixels x {num_classes} classes x '
                 f'{num_tasks} tasks are {work:,}, this page takes up to '
-                f'{self.max_work:,}; make the image smaller, or leave words '
+                f'{self.max_work:,}; make the image smaller, or leave classes '
                 'or tasks out'
             )
 
@@ -179,7 +179,7 @@ def read_form(form: Form, limits: Limits) -> Request:
     classes = split_names(form.classes or '')
     if not classes:
         raise ValueError(
-            'no words: write what to look for, as cat|kitten, dog, grass'
+            'no classes: write what to look for, as cat|kitten, dog, grass'
         )
     things = _read_things(form.things or '', classes)
     if not form.tasks:
@@ -215,8 +215,8 @@ def _read_things(text: str, classes: Sequence[str]) -> tuple[str, ...] | None:
     unknown = [name for name in things if name not in names]
     if unknown:
         raise ValueError(
-            f'marked as things, but not among the words: '
-            f'{", ".join(unknown)}; the words are {", ".join(names)}'
+            f'marked as things, but not among the classes: '
+            f'{", ".join(unknown)}; the classes are {", ".join(names)}'
         )
     return tuple(dict.fromkeys(things))
 

@@ -20,12 +20,12 @@ from .form import NO_THINGS, Form
 from .predictor import PagePrediction, Predictor
 from .views import legend_table
 
-TITLE = 'FreeSeg: any words, any image'
+TITLE = 'FreeSeg: any class, any image'
 STYLE = Path(__file__).with_name('page.css')
 _INTRODUCTION = f"""# {TITLE}
 One set of weights cuts an image into panoptic, instance and semantic segments,
-for the words that you write."""
-_EMPTY = 'Drop an image, write words, press the button; or click an example.'
+for the classes that you name."""
+_EMPTY = 'Drop an image, name classes, press the button; or click an example.'
 # As a reader wants them: the whole first.
 _TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC)
 # One at the network, one reading or drawing.
@@ -147,7 +147,7 @@ def _fields(predictor: Predictor) -> list[Any]:
     return [
         image,
         gr.Textbox(
-            label='Words',
+            label='Classes',
             info='commas between classes, | between names of one class',
             placeholder='cat|kitten, dog, grass',
             lines=2,

@@ -94,7 +94,7 @@ class Predictor:
         height, width = result.size
         notes = [
             f'{result.source}: {width} x {height} pixels',
-            f'{len(request.classes)} words',
+            f'{len(request.classes)} classes',
             *result.notes,
             f'{seconds:.1f} s',
         ]

@@ -53,11 +53,11 @@ def test_things(photo, text, things):
     [
         ({'image': None}, 'no image: drop one into the field'),
         ({'image': '/no/such.png'}, '^such.png is no longer kept here'),
-        ({'classes': ' , '}, 'no words: write what to look for'),
-        ({'classes': None}, 'no words: write what to look for'),
+        ({'classes': ' , '}, 'no classes: write what to look for'),
+        ({'classes': None}, 'no classes: write what to look for'),
         (
             {'things': 'dog, cow'},
-            'not among the words: dog, cow; the words are cat, grass',
+            'not among the classes: dog, cow; the classes are cat, grass',
         ),
         ({'tasks': []}, 'no task: tick at least one'),
         ({'tasks': ['boxes']}, 'boxes'),
@@ -125,8 +125,11 @@ def test_impossible_limits(numbers, message):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        (', '.join(f'w{i}' for i in range(3000)), '3,000 words, .* 1,000'),
-        ('|'.join(['a'] * 1001), '1,001 words'),
+        (
+            ', '.join(f'w{i}' for i in range(3000)),
+            '3,000 class names, .* 1,000',
+        ),
+        ('|'.join(['a'] * 1001), '1,001 class names'),
         ('x' * 10**6, 'xxx.* has 1,000,000 letters, .* up to 1,000'),
         (f'cat, {"x" * 1001}', 'has 1,001 letters'),
     ],

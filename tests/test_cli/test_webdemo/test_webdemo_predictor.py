@@ -69,7 +69,7 @@ def test_what_was_done_to_the_image_is_said(halves, tmp_path):
     Image.new('RGB', (96, 64)).save(path, exif=exif)
     prediction = halves.predict(Form(str(path), 'cat, grass'))
     assert prediction.summary.startswith(
-        'turned.jpg: 64 x 96 pixels, 2 words, '
+        'turned.jpg: 64 x 96 pixels, 2 classes, '
     )
     assert 'EXIF orientation 6' in prediction.summary
     assert prediction.content['notes'] == [

@@ -26,7 +26,7 @@ def test_predictions_and_files(page, black):
     kind, data = page.segment(black, 'cat, grass', 'cat')
     assert kind == 'complete', data
     summary, *parts, png, text = data
-    assert summary.startswith('black.png: 96 x 64 pixels, 2 words, ')
+    assert summary.startswith('black.png: 96 x 64 pixels, 2 classes, ')
     tabs, pictures, legends = parts[::3], parts[1::3], parts[2::3]
     assert [tab['visible'] for tab in tabs] == [True] * 3
     for picture, legend in zip(pictures, legends, strict=True):
@@ -95,8 +95,8 @@ def test_twenty_users_get_their_own_words(
 @pytest.mark.parametrize(
     ('words', 'things', 'message'),
     [
-        ('', '', 'no words: write what to look for'),
-        ('cat', 'cow', 'not among the words: cow; the words are cat'),
+        ('', '', 'no classes: write what to look for'),
+        ('cat', 'cow', 'not among the classes: cow; the classes are cat'),
         ('<b>, <b>', '', '&lt;b&gt;'),
     ],
 )
