@@ -4,11 +4,17 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from freeseg_mm.registry import MODELS
 
 SCORE_BUDGET = 2**25
-"""Most attention scores held at once: 128 MiB in float32."""
+"""Most attention scores made at once: 128 MiB in float32."""
+
+KEPT_SCORES = 2**27
+"""Most attention scores of a map kept for its gradients: 512 MiB in float32,
+and as much again for softmax and dropout. Those of more are made again, a
+piece at a time, in the backward pass."""
 
 RESIDUALS = (True, False, 'normalized')
 
@@ -188,19 +194,23 @@ class SemanticContextInteraction(BaseModule):
         self, feature_map: Tensor, keys: Tensor, biases: Tensor, values: Tensor
     ) -> Tensor:
         pixels = self.visual_norm(feature_map.flatten(2).mT)
-        # without gradients the scores of few pixels have to exist at a time
-        chunk = pixels.shape[1]
-        if not torch.is_grad_enabled():
-            chunk = max(1, SCORE_BUDGET // (len(pixels) * keys.shape[1]))
+        at_once = chunk = pixels.shape[1]
+        scores = len(pixels) * keys.shape[1]  # of a pixel of each image
+        keep = torch.is_grad_enabled()
+        if not keep or scores * at_once > KEPT_SCORES:
+            chunk = max(1, SCORE_BUDGET // scores)
+
+        def read(*inputs: Tensor) -> Tensor:
+            if keep and chunk < at_once:
+                return checkpoint(self._read, *inputs, use_reentrant=False)
+            return self._read(*inputs)
+
         attended = [
             torch.cat(
-                [
-                    self._weigh(F.linear(part, key, bias)) @ value
-                    for part in pixels.split(chunk, dim=1)
-                ],
+                [read(part, *text) for part in pixels.split(chunk, dim=1)],
                 dim=1,
             )
-            for key, bias, value in zip(keys, biases, values, strict=True)
+            for text in zip(keys, biases, values, strict=True)
         ]
         return self._add(
             feature_map,
@@ -208,10 +218,24 @@ class SemanticContextInteraction(BaseModule):
             torch.stack(attended, dim=1) + self.output.bias,
         )
 
-    def _weigh(self, scores: Tensor) -> Tensor:
-        """Attention weights of (B, L, heads * P) scores."""
+    def _read(
+        self, pixels: Tensor, key: Tensor, bias: Tensor, value: Tensor
+    ) -> Tensor:
+        """Attend from pixels (B, L, c) to one task's folded text.
+
+        Args:
+            pixels: Normalized.
+            key: (heads * P, c).
+            bias: (heads * P).
+            value: (heads * P, c).
+
+        Returns:
+            (B, L, c), without the output's bias.
+        """
+        scores = F.linear(pixels, key, bias)  # (B, L, heads * P)
         weights = scores.unflatten(-1, (self.num_heads, -1)).softmax(-1)
-        return F.dropout(weights, self.dropout, self.training).flatten(-2)
+        weights = F.dropout(weights, self.dropout, self.training)
+        return weights.flatten(-2) @ value
 
     def _add(
         self, feature_map: Tensor, normed: Tensor, attended: Tensor

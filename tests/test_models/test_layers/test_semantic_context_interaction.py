@@ -134,12 +134,13 @@ def test_few_scores_at_a_time_change_nothing(
 ):
     whole = interaction(maps, texts)
     held = []
-    weigh = interaction._weigh
-    monkeypatch.setattr(
-        interaction,
-        '_weigh',
-        lambda scores: held.append(scores.numel()) or weigh(scores),
-    )
+    read = interaction._read
+
+    def counted(pixels, key, bias, value):
+        held.append(pixels[..., 0].numel() * len(key))
+        return read(pixels, key, bias, value)
+
+    monkeypatch.setattr(interaction, '_read', counted)
     monkeypatch.setattr(module_file, 'SCORE_BUDGET', 100)
 
     parts = interaction(maps, texts)
@@ -148,6 +149,57 @@ def test_few_scores_at_a_time_change_nothing(
     assert max(held) == 100
     for one, other in zip(whole, parts, strict=True):
         assert_close(one, other)
+
+
+def kept_scores(step):
+    """Elements kept for the backward pass, of tensors as wide as scores."""
+    kept = []
+
+    def keep(tensor):
+        if tensor.shape[-1] in (5, HEADS * 5):  # unflattened or not
+            kept.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        result = step()
+    return result, sum(kept)
+
+
+def test_scores_of_many_names_are_made_again_for_gradients(
+    interaction, maps, texts, monkeypatch
+):
+    """The same results and gradients; dropout draws alike both times."""
+    interaction.train().double()
+    maps = [feature_map.double() for feature_map in maps]
+    texts = texts.double().requires_grad_()
+
+    def step():
+        # one image at a time: pieces then draw as the whole does
+        results = [
+            result
+            for image in range(2)
+            for result in interaction(
+                [feature_map[image : image + 1] for feature_map in maps], texts
+            )
+        ]
+        loss = sum(result.square().sum() for result in results)
+        return loss, *torch.autograd.grad(loss, [texts, *weights])
+
+    weights = list(interaction.parameters())
+    torch.manual_seed(0)
+    whole, kept = kept_scores(step)
+    monkeypatch.setattr(module_file, 'SCORE_BUDGET', 40)
+    torch.manual_seed(0)
+    still_whole, _ = kept_scores(step)
+    monkeypatch.setattr(module_file, 'KEPT_SCORES', 40)
+    torch.manual_seed(0)
+    pieces, kept_in_pieces = kept_scores(step)
+
+    for one, same, other in zip(whole, still_whole, pieces, strict=True):
+        assert torch.equal(one, same)
+        assert_close(one, other)
+    # the large map of 12 pixels is made again, the small one of 2 is kept
+    assert kept_in_pieces < kept / 3
 
 
 def test_zero_output_projection_leaves_the_features(interaction, maps, texts):
