@@ -5,9 +5,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from mmcv.transforms import Compose
@@ -16,7 +17,11 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from tqdm import tqdm
 
-from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
+from freeseg_mm.engine.checkpoint import (
+    WeightsInfo,
+    build_model,
+    state_digest,
+)
 from freeseg_mm.models.predict_options import (
     PredictOptions,
     PredictOverrides,
@@ -25,6 +30,8 @@ from freeseg_mm.models.predict_options import (
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import require_whole
+from freeseg_mm.utils.journal import json_digest
+from freeseg_mm.utils.parallel import ordered_map
 from freeseg_mm.utils.resampling import fitting
 from freeseg_mm.utils.run_config import apply_options
 
@@ -37,12 +44,13 @@ from .inputs import (
 )
 from .model_names import fetching_hint, find_config, model_names
 from .results import ImageError, ImageResult, InferenceError, image_result
-from .video import count_inputs, is_video, read_inputs
+from .video import PendingImage, count_inputs, is_video, pending_images
 from .vocabulary import Classes, read_classes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+PackedImage: TypeAlias = tuple[InputImage, dict[str, Any]]
 RANDOM = 'random'
 SCORE_THR = 0.3
 """Least score of an instance unless a call says another."""
@@ -121,9 +129,27 @@ class FreeSegInferencer:
         self.model.check_options(options)
         self.options = options
         self._pipeline = _pipeline(config)
+        pipeline = get_test_pipeline_cfg(config)
+        self._config_digest = json_digest([config.model, pipeline])
         self._max_side = max_side
         self._progress = progress
         self._turn = threading.Lock()
+
+    def subject(self, **options: 'Unpack[PredictOverrides]') -> dict[str, Any]:
+        """All but images and classes that decides results, as JSON's types.
+
+        Calls of equal subjects predict the same. Reads all weights.
+
+        Args:
+            **options: Of the call, see :meth:`stream`.
+        """
+        return {
+            'model': self._config_digest,
+            'weights': state_digest(self.model.state_dict()),
+            'clip': self.model.clip.fingerprint,
+            'max_side': self._max_side,
+            'options': repr(self.options.override(**options)),
+        }
 
     @staticmethod
     def model_names() -> list[str]:
@@ -163,6 +189,7 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        num_workers: int = 0,
         **options: 'Unpack[PredictOverrides]',
     ) -> list[ImageResult]:
         """Predict images; arguments are those of :meth:`stream`.
@@ -186,6 +213,7 @@ class FreeSegInferencer:
                 batch_size=batch_size,
                 frame_stride=frame_stride,
                 channel_order=channel_order,
+                num_workers=num_workers,
                 **options,
             )
         )
@@ -205,9 +233,11 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        num_workers: int = 0,
+        skip: int = 0,
         **options: 'Unpack[PredictOverrides]',
     ) -> Iterator[ImageResult | ImageError]:
-        """Predict images one after the other, holding a batch at a time.
+        """Predict images one after the other, holding few at a time.
 
         Args:
             images: See :func:`freeseg_mm.apis.inputs.list_images`. The
@@ -223,6 +253,11 @@ class FreeSegInferencer:
                 frame 0; an image always is.
             channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
                 Results hold their image as RGB.
+            num_workers: Threads that read images ahead of the network, a
+                batch and an image each; 0 reads a batch when its turn comes.
+            skip: Number of first images and frames to leave out, which an
+                earlier call predicted. Of a multiple of ``batch_size`` all
+                others are as without.
             **options: Of this call: ``tasks``, ``score_thr`` (default 0.3),
                 ``object_score_thr``, ``overlap_thr``, ``min_object_prob``,
                 ``max_per_image``, ``mode``, ``seen_weight``,
@@ -244,25 +279,34 @@ class FreeSegInferencer:
             ValueError: If there are no images or names, a name, task or
                 number is unusable.
         """
-        for name, number in (
-            ('batch_size', batch_size),
-            ('frame_stride', frame_stride),
+        for name, number, least in (
+            ('batch_size', batch_size, 1),
+            ('frame_stride', frame_stride, 1),
+            ('num_workers', num_workers, 0),
+            ('skip', skip, 0),
         ):
-            require_whole(name, number, 1)
+            require_whole(name, number, least)
         check_channel_order(channel_order)
         chosen = self.options.override(**options)
         self.model.check_options(chosen)
         entries = list_images(images)
         vocabulary = self.vocabulary(classes, things, unseen)
-        inputs = read_inputs(entries, frame_stride, channel_order)
+        pending = pending_images(entries, frame_stride, channel_order)
+        inputs = ordered_map(
+            partial(self._load, vocabulary=vocabulary),
+            islice(pending, skip, None),
+            threads=num_workers,
+            ahead=batch_size + num_workers,
+        )
         outcomes = self._outcomes(inputs, batch_size, vocabulary, chosen)
-        return self._with_progress(outcomes, entries, frame_stride)
+        return self._with_progress(outcomes, entries, frame_stride, skip)
 
     def _with_progress(
         self,
         outcomes: Iterator[ImageResult | ImageError],
         entries: Sequence[OneImage],
         frame_stride: int,
+        skip: int,
     ) -> Iterator[ImageResult | ImageError]:
         shown = self._progress
         if shown is None:
@@ -270,17 +314,16 @@ class FreeSegInferencer:
         if not shown or (len(entries) == 1 and not is_video(entries[0])):
             return outcomes
         total = count_inputs(entries, frame_stride)
-        return iter(tqdm(outcomes, total=total, unit='image'))
+        return iter(tqdm(outcomes, total=total, initial=skip, unit='image'))
 
     def _outcomes(
         self,
-        inputs: Iterator[InputImage | ImageError],
+        inputs: Iterator[PackedImage | ImageError],
         batch_size: int,
         vocabulary: Vocabulary,
         options: PredictOptions,
     ) -> Iterator[ImageResult | ImageError]:
-        while batch := list(islice(inputs, batch_size)):
-            packed = [self._pack(image, vocabulary) for image in batch]
+        while packed := list(islice(inputs, batch_size)):
             ready = [x for x in packed if not isinstance(x, ImageError)]
             results = iter(self._predict(ready, vocabulary, options))
             for image in packed:
@@ -289,10 +332,11 @@ class FreeSegInferencer:
                 else:
                     yield next(results)
 
-    def _pack(
-        self, image: InputImage | ImageError, vocabulary: Vocabulary
-    ) -> tuple[InputImage, dict[str, Any]] | ImageError:
-        """Bring an image to the network's size, unless it defies that."""
+    def _load(
+        self, pending: PendingImage, vocabulary: Vocabulary
+    ) -> PackedImage | ImageError:
+        """Read an image and bring it to the network's size, if it can be."""
+        image = pending()
         if isinstance(image, ImageError):
             return image
         try:
@@ -305,6 +349,7 @@ class FreeSegInferencer:
                 image.source,
                 f'{image.source}: the test pipeline refuses an image of '
                 f'{width} x {height} ({reason})',
+                image.place,
             )
         sample = packed['data_samples']
         sample.set_metainfo({'vocabulary': vocabulary})
@@ -316,7 +361,7 @@ class FreeSegInferencer:
     @torch.no_grad()
     def _predict(
         self,
-        ready: Sequence[tuple[InputImage, dict[str, Any]]],
+        ready: Sequence[PackedImage],
         vocabulary: Vocabulary,
         options: PredictOptions,
     ) -> list[ImageResult]:

@@ -257,6 +257,12 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
         parser, '--frame-stride', 1, 'N', 'of a video, predict each N-th frame'
     )
     _add_number(parser, '--batch-size', 1, 'B', 'images at once')
+    _add_number(
+        *(parser, '--num-workers', 2, 'N'),
+        'threads that read images while the network works, and in predict as '
+        'many that write results; 0 for none',
+        least=0,
+    )
 
 
 def _add_number(
@@ -265,10 +271,11 @@ def _add_number(
     default: int,
     metavar: str,
     text: str,
+    least: int = 1,
 ) -> None:
     parser.add_argument(
         option,
-        type=partial(_whole, least=1),
+        type=partial(_whole, least=least),
         default=default,
         metavar=metavar,
         help=f'{text} (default: %(default)s)',

@@ -1,12 +1,17 @@
-"""Map a function over many files with processes and a progress bar."""
+"""Functions over many items: in processes with a bar, or in threads."""
 
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
@@ -85,6 +90,59 @@ def parallel_map(
                 ) from error
             yield result
             bar.update()
+
+
+def ordered_map(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int,
+    ahead: int,
+) -> Iterator[Result]:
+    """Call a function on items in threads, before the results are asked for.
+
+    Args:
+        function: The function.
+        items: Its arguments, any number of them. With threads they are
+            taken one after the other in a thread of their own.
+        threads: Number of threads; 0 works when a result is asked for.
+        ahead: Most results that are made at once or wait to be asked for.
+
+    Yields:
+        The results in the order of the items. What the function or the
+        iterator of items raises is raised in its place.
+    """
+    if not threads:
+        yield from map(function, items)
+        return
+    source = iter(items)
+    pending: deque[Future[Any]] = deque()
+    with (
+        ThreadPoolExecutor(1) as feeder,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+
+        def work(taken: 'Future[Any]') -> Any:
+            item = taken.result()
+            return _END if item is _END else function(item)
+
+        def fill() -> None:
+            while len(pending) < max(ahead, 1):
+                taken = feeder.submit(next, source, _END)
+                pending.append(pool.submit(work, taken))
+
+        try:
+            fill()
+            while (result := pending[0].result()) is not _END:
+                pending.popleft()
+                fill()
+                yield result
+        finally:
+            for threads_of in (feeder, pool):
+                threads_of.shutdown(wait=False, cancel_futures=True)
+
+
+_END = object()
 
 
 @contextmanager

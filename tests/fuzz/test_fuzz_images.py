@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from freeseg_mm.apis.inputs import EXTENSIONS, list_images, read_image
 from freeseg_mm.apis.results import ImageError, ImageResult
-from freeseg_mm.apis.video import read_inputs
+from freeseg_mm.apis.video import pending_images
 from freeseg_mm.cli.webdemo.form import Limits
 from freeseg_mm.datasets import OpenVocabPanopticDataset
 from freeseg_mm.utils.open_image import FORMATS, open_image, read_rgb
@@ -213,7 +213,9 @@ def of_list(rng, folder):
     images = [good, odd] if rng.random() < 0.7 else odd
 
     def call():
-        return list(read_inputs(list_images(images), 1, 'bgr'))
+        return [
+            read() for read in pending_images(list_images(images), 1, 'bgr')
+        ]
 
     def right(outcomes):
         assert outcomes
@@ -245,7 +247,7 @@ def of_video(rng, clip, path):
 
     return Case(
         f'video {how}',
-        lambda: list(read_inputs([str(path)], 1, 'bgr')),
+        lambda: [read() for read in pending_images([str(path)], 1, 'bgr')],
         right,
         (str(path),),
     )

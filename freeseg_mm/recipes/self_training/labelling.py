@@ -1,6 +1,5 @@
 """Predict the unseen classes on the training images (Sec. 4.2)."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -18,7 +17,11 @@ from tqdm import tqdm
 from freeseg_mm.datasets import LoadPanopticSegments, OpenVocabPanopticDataset
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
 from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
-from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
+from freeseg_mm.engine.checkpoint import (
+    WeightsInfo,
+    build_model,
+    state_digest,
+)
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
 from freeseg_mm.utils.files import write_json, write_text
@@ -90,7 +93,7 @@ class Labelling:
         count = min(len(dataset), self.limit or len(dataset))
         images = [_seen_content(dataset, index) for index in range(count)]
         info = {
-            'weights': _weights_digest(weights),
+            'weights': state_digest(weights.content['state_dict']),
             'model': json_digest(self.config.model.to_dict()),
             'data': json_digest(images),
             'vocabulary': dataset.vocabulary.content_hash,
@@ -384,15 +387,6 @@ def _unseen_categories(vocabulary: Vocabulary) -> list[dict[str, Any]]:
         for i, name in enumerate(vocabulary.names)
         if not vocabulary.is_seen[i]
     ]
-
-
-def _weights_digest(weights: WeightsInfo) -> str:
-    """Digest of the parameters: the file has the time of writing too."""
-    digest = hashlib.sha256()
-    for name, value in weights.content['state_dict'].items():
-        digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
 
 
 def summarize(content: Mapping[str, Any]) -> str:
