@@ -549,7 +549,7 @@ def test_thresholds_hold_for_a_call_and_a_class(tiny_inferencer, photo):
     names = {x.name for x in plain.instances}
     assert names == {'dragon', 'cat'}
     assert plain.void_share['semantic'] == 0.0
-    alone = found(score_thr={'dragon': 1.0})
+    alone = found(score_thr={'dragon': 1.0, '*': 0.0})
     assert {x.name for x in alone.instances} == {'cat'}
     first = plain.vocabulary.names[plain.label_map.flat[0]]
     void = found(pixel_score_thr={first: 1.0})

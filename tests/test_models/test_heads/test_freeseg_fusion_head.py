@@ -751,7 +751,7 @@ def test_the_least_threshold_of_a_class_decides_what_is_relevant():
 def test_released_rules_know_the_thresholds(task):
     # sharpened, e^3 / (e^3 + 3) = 0.87
     probs = 0.03 * torch.eye(4)[[0, 2]]
-    masks = logits('9900', '0099').view(2, 1, 4)
+    masks = logits('9990', '0009').view(2, 1, 4)
     things = torch.tensor([True, False, True, False])
     rules = {
         'instance_ranking': 'released',
