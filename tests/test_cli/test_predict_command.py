@@ -93,13 +93,15 @@ def test_thresholds_by_class(predict, photo):
         )
         assert status == 0
         content = json.loads(out)
-        return {x['name'] for x in content['instances']}, content['semantic']
+        area = sum(x['area'] for x in content['semantic'])
+        return {x['name'] for x in content['instances']}, area
 
     both = {'dragon', 'red cat'}
     assert found('--score-thr', '0')[0] == both
     assert found('--score-thr', '0, red cat=1')[0] == {'dragon'}
     assert found('--score-thr', 'dragon=0,red cat=1')[0] == {'dragon'}
-    assert found('--pixel-score-thr', '1')[1] == []
+    assert found()[1] == 48 * 64
+    assert found('--pixel-score-thr', '1')[1] < 48 * 64
 
 
 def test_prompts_are_tuned_on_demand(predict, photo):
