@@ -227,11 +227,13 @@ class FreeSegInferencer:
                 ``object_score_thr``, ``pixel_score_thr``, each also by
                 class, ``overlap_thr``, ``min_object_prob``,
                 ``max_per_image``, ``mode``, ``seen_weight``,
-                ``unseen_weight`` (see :class:`PredictOptions`) and
-                ``prompt_tuning``, which tunes the prompt on each batch, so
-                that queries become more certain which unseen class they show
-                (Sec. 3.4): ``True`` or ``False``, a number of steps, or
-                settings as of :class:`PromptTuning`.
+                ``unseen_weight``, ``negatives`` (words as of ``classes``
+                that compete and are not reported; see
+                :class:`PredictOptions`) and ``prompt_tuning``, which tunes
+                the prompt on each batch, so that queries become more certain
+                which unseen class they show (Sec. 3.4): ``True`` or
+                ``False``, a number of steps, or settings as of
+                :class:`PromptTuning`.
 
         Returns:
             An iterator over a result or an error an image, in order. All
@@ -251,11 +253,16 @@ class FreeSegInferencer:
         ):
             require_whole(name, number, 1)
         check_channel_order(channel_order)
+        negatives = options.get('negatives')
+        if negatives:
+            options['negatives'] = read_classes(
+                negatives, trained_on=self.trained_on
+            )
         chosen = self.options.override(**options)
         self.model.check_options(chosen)
         entries = list_images(images)
         vocabulary = self.vocabulary(classes, things, unseen)
-        chosen.check_classes(vocabulary)
+        self.model.check_vocabulary(chosen.competing(vocabulary))
         inputs = read_inputs(entries, frame_stride, channel_order)
         outcomes = self._outcomes(inputs, batch_size, vocabulary, chosen)
         return self._with_progress(outcomes, entries, frame_stride)

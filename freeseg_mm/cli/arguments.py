@@ -255,6 +255,14 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"{text}; by class as '0.4, cat=0.6'",
         )
     parser.add_argument(
+        '--not',
+        dest='negatives',
+        type=_names,
+        metavar='NAMES',
+        help='words that compete with the classes and are not reported, as '
+        "'person, hand'",
+    )
+    parser.add_argument(
         '--overlap-thr',
         type=float,
         metavar='X',
@@ -318,9 +326,12 @@ def prediction_options(args: argparse.Namespace) -> dict[str, Any]:
     from freeseg_mm.models.predict_options import PredictOptions
 
     vocabulary = read_classes(classes_of(args), **marks_of(args))
-    names = (*_CLASS_THRESHOLDS, 'overlap_thr')
+    names = (*_CLASS_THRESHOLDS, 'overlap_thr', 'negatives')
     given = {name: getattr(args, name) for name in names}
-    PredictOptions().override(**given).check_classes(vocabulary)
+    checked = {**given}
+    if args.negatives:
+        checked['negatives'] = read_classes(args.negatives)
+    PredictOptions().override(**checked).competing(vocabulary)
     return {name: x for name, x in given.items() if x is not None}
 
 

@@ -564,3 +564,32 @@ def test_thresholds_hold_for_a_call_and_a_class(tiny_inferencer, photo):
     same(found(), plain)
     with pytest.raises(ValueError, match=r"for \['cow'\].*'dragon', 'house'"):
         tiny_inferencer.stream(photo, WORDS, score_thr={'cow': 0.5})
+
+
+def test_negatives_compete_and_are_not_reported(tiny_inferencer, photo):
+    options = {'score_thr': 0.0, 'object_score_thr': 0.0}
+    (whole,) = tiny_inferencer(
+        *(photo, ['cat', 'house', 'dragon', 'lawn|turf']),
+        things=['cat'],
+        **options,
+    )
+    (part,) = tiny_inferencer(
+        *(photo, ['cat', 'house']),
+        negatives=['dragon', 'lawn|turf'],
+        **options,
+    )
+    assert part.vocabulary.names == ('cat', 'house')
+    expected = np.where(whole.label_map < 2, whole.label_map, 255)
+    np.testing.assert_array_equal(part.label_map, expected)
+    assert (expected == 255).any()
+    assert [(x.name, x.area, x.score) for x in part.segments] == [
+        (x.name, x.area, x.score) for x in whole.segments if x.label < 2
+    ]
+    # a mask that is a dragon first of all is no cat
+    assert len(part.instances) < len(whole.instances)
+    for call, message in (
+        ({'negatives': ['lawn', 'Dragon']}, r"negatives \['Dragon'\] are"),
+        ({'negatives': ['a ' * 90]}, 'takes .* tokens, CLIP reads 77'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tiny_inferencer.stream(photo, ['dragon', 'cat'], **call)

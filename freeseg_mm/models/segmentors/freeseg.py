@@ -348,8 +348,7 @@ class FreeSeg(MaskFormer):
         if options is None:
             options = self._options(batch_data_samples)
         self.check_options(options)
-        vocabulary = self._vocabulary(batch_data_samples)
-        options.check_classes(vocabulary)
+        vocabulary = options.competing(self._vocabulary(batch_data_samples))
         metas = [sample.metainfo for sample in batch_data_samples]
         text = self._text(self.prompt_learner, vocabulary, options.tasks)
         with self.acceleration.autocast(batch_inputs.device):
