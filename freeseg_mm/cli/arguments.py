@@ -262,6 +262,7 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
         help='words that compete with the classes and are not reported, as '
         "'person, hand'",
     )
+    add_templates(parser)
     parser.add_argument(
         '--overlap-thr',
         type=float,
@@ -328,6 +329,7 @@ def prediction_options(args: argparse.Namespace) -> dict[str, Any]:
     vocabulary = read_classes(classes_of(args), **marks_of(args))
     names = (*_CLASS_THRESHOLDS, 'overlap_thr', 'negatives')
     given = {name: getattr(args, name) for name in names}
+    given['templates'] = templates_of(args)
     checked = {**given}
     if args.negatives:
         checked['negatives'] = read_classes(args.negatives)
@@ -407,6 +409,24 @@ def add_class_arguments(parser: argparse.ArgumentParser) -> None:
         help='the classes that training had no labels of; without it, those '
         'that are not among the seen classes of the weights',
     )
+
+
+def add_templates(parser: argparse.ArgumentParser) -> None:
+    """Add ``--templates``."""
+    parser.add_argument(
+        '--templates',
+        nargs='+',
+        metavar='SENTENCE',
+        help="sentences in which CLIP reads names, as 'a photo of a {}.', or "
+        'a set of them: imagenet80, vild14; for weights whose prompts are '
+        'sentences, as public ones',
+    )
+
+
+def templates_of(args: argparse.Namespace) -> list[str] | str | None:
+    """Sentences of ``--templates``, or the name of their set."""
+    given = args.templates
+    return given[0] if given and len(given) == 1 else given
 
 
 def add_things(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.errors import require_share, require_whole
 from freeseg_mm.utils.names import normal_name, shown
 
+from .clip.text_tower import read_templates
 from .prompt_tuning import PromptTuner, PromptTuning
 
 ENSEMBLE_MODES = ('geometric', 'arithmetic', 'query', 'clip', 'released')
@@ -79,6 +80,8 @@ class PredictOverrides(TypedDict, total=False):
     object_score_thr: Threshold | None
     pixel_score_thr: Threshold | None
     negatives: Vocabulary | Iterable[str] | None
+    raw: bool | None
+    templates: str | Iterable[str] | None
     overlap_thr: float | None
     clip_trust: float | None
     panoptic_rule: str | None
@@ -122,6 +125,11 @@ class PredictOptions:
             where one wins a pixel or a segment, that is void; where one is
             the best of a mask, the mask is no instance. A list of names
             becomes a vocabulary, all of them unseen.
+        raw: Whether all scores behind the results are given, too, see
+            :class:`RawPrediction`; without it none is kept.
+        templates: Sentences in which CLIP reads names, each with one ``{}``,
+            or the name of a set of ``TEMPLATE_SETS``, in place of those of a
+            :class:`FixedPrompt`; ``None`` leaves the model its own.
         overlap_thr: Least share of its mask that a panoptic segment keeps.
         panoptic_rule: Masks that may become panoptic segments, beside
             ``object_score_thr``: ``score`` asks for nothing else;
@@ -165,6 +173,8 @@ class PredictOptions:
     object_score_thr: Threshold = 0.0
     pixel_score_thr: Threshold = 0.0
     negatives: Vocabulary | None = None
+    raw: bool = False
+    templates: tuple[str, ...] | None = None
     overlap_thr: float = 0.8
     clip_trust: float = 0.0
     panoptic_rule: str = 'no_object'
@@ -194,6 +204,9 @@ class PredictOptions:
         require_whole('max_per_image', self.max_per_image, 1)
         if self.negatives is not None:
             object.__setattr__(self, 'negatives', _negatives(self.negatives))
+        if self.templates is not None:
+            templates = read_templates(self.templates)
+            object.__setattr__(self, 'templates', templates)
         tuning = self.prompt_tuning
         tuner = PromptTuner(tuning) if tuning.steps else None
         object.__setattr__(self, 'tuner', tuner)
