@@ -139,15 +139,15 @@ def run(args: argparse.Namespace) -> int:
     from freeseg_mm.utils.parallel import ordered_map
 
     classes, marks = classes_of(args), marks_of(args)
-    vocabulary = read_classes(classes, **marks)
-    options = {'tasks': args.tasks, **prediction_options(args)}
+    options = {'tasks': args.tasks, **prediction_options(args), **marks}
     quiet_decoder()
     inputs = list_images(args.images)
     shard = _shard_of(args)
     writer = None
     if args.out:
+        words = read_classes(classes, **marks)
         writer = ResultWriter(
-            args.out, args.format, inputs, vocabulary, shard=shard
+            args.out, args.format, inputs, words, shard=shard
         )
     inferencer = inferencer_of(args)
     predict = partial(
@@ -157,7 +157,6 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         frame_stride=args.frame_stride,
         num_workers=args.num_workers,
-        **marks,
         **options,
     )
     if writer is None:
@@ -168,10 +167,8 @@ def run(args: argparse.Namespace) -> int:
             'test_cfg.prompt_tuning.online carries what it learned from '
             'image to image: predict all in one go, by one process'
         )
-    words = inferencer.vocabulary(classes, **marks)
     subject = {
-        'classes': words.content_hash,
-        **inferencer.subject(**options),
+        **inferencer.subject(classes, **options),
         'batch_size': args.batch_size,
         'frame_stride': args.frame_stride,
     }
