@@ -22,7 +22,7 @@ os.environ['FREESEG_MM_HOME'] = str(REPO / 'no_such_folder')
 
 
 def pytest_addoption(parser):
-    """Let ``--fuzz`` and ``--images`` lengthen tests."""
+    """Let options lengthen tests."""
     parser.addoption(
         '--fuzz',
         type=int,
@@ -35,6 +35,9 @@ def pytest_addoption(parser):
         type=int,
         metavar='N',
         help='images of tests/integration/test_killed_prediction.py (60)',
+    )
+    parser.addoption(
+        '--kills', type=int, metavar='N', help='kills of tests that kill (2)'
     )
 
 

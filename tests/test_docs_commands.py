@@ -116,6 +116,10 @@ def tool_of(words):
     if script == 'tools/dist_train.sh':
         config, _, *rest = arguments
         return 'tools/train.py', [config, *rest]
+    if script == 'tools/slurm_pseudo_labels.sh':
+        _, _, config, weights, out, *rest = arguments
+        made = ['pseudo-labels', 'make', config, weights, '--out', out]
+        return 'freeseg-mm', [*made, *rest]
     if script == 'tools/dist_test.sh':
         config, checkpoint, _, *rest = arguments
         return 'tools/test.py', [config, checkpoint, *rest]

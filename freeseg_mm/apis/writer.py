@@ -22,6 +22,7 @@ from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.files import atomic_path, read_json, write_json
 from freeseg_mm.utils.image_files import write_label_map, write_picture
 from freeseg_mm.utils.journal import Journal, json_digest
+from freeseg_mm.utils.parallel import Shard
 
 from .inputs import OneImage, is_remote, local_path, source_name
 from .results import ImageError, ImageResult, categories_of, file_stem
@@ -36,51 +37,6 @@ _STAMP = '.predicted.json'
 _FRAME = re.compile(r'(.+)_\d{6,}')
 # What a folder lacks for one image it lacks for all.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Share of the inputs of one of several processes.
-
-    Attributes:
-        number: Number of the process, from 1.
-        count: Number of processes.
-
-    Raises:
-        ValueError: If there is no such share.
-    """
-
-    number: int = 1
-    count: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.number <= self.count:
-            raise ValueError(
-                f'shard {self}: expected a number from 1 to {self.count}'
-            )
-
-    def __str__(self) -> str:
-        return f'{self.number}/{self.count}'
-
-    @classmethod
-    def parse(cls, text: str) -> 'Shard':
-        """Read ``3/8``, the third of eight.
-
-        Raises:
-            ValueError: If it is none.
-        """
-        if not (found := re.fullmatch(r'([0-9]{1,9})/([0-9]{1,9})', text)):
-            raise ValueError(f'expected a shard as 3/8, got {text!r}')
-        return cls(int(found[1]), int(found[2]))
-
-    @property
-    def suffix(self) -> str:
-        """End of the name of its journal."""
-        return f'{self.number}-of-{self.count}.jsonl'
-
-    def of(self, inputs: Sequence[Any]) -> Sequence[Any]:
-        """Every so many inputs, beginning with its number."""
-        return inputs[self.number - 1 :: self.count]
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,16 @@ def read_options(
     return kind(**{**read, **given})
 
 
+def add_shard(parser: argparse.ArgumentParser, what: str, after: str) -> None:
+    """Add ``--shard``, for :meth:`Shard.parse`."""
+    parser.add_argument(
+        '--shard',
+        metavar='I/N',
+        help=f'take a share of {what}, as process I of N that have the same '
+        f'other arguments; {after}',
+    )
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the number of processes that look at files."""
     from freeseg_mm.utils.parallel import available_cores

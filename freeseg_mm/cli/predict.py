@@ -15,6 +15,7 @@ from .arguments import (
     add_class_arguments,
     add_command,
     add_inferencer_arguments,
+    add_shard,
     classes_of,
     inferencer_of,
     marks_of,
@@ -24,7 +25,8 @@ from .arguments import (
 
 if TYPE_CHECKING:
     from freeseg_mm.apis.results import ImageError, ImageResult
-    from freeseg_mm.apis.writer import ResultWriter, Shard, Written
+    from freeseg_mm.apis.writer import ResultWriter, Written
+    from freeseg_mm.utils.parallel import Shard
 
     Reported: TypeAlias = tuple[ImageResult | ImageError, Sequence[Path]]
 
@@ -105,12 +107,7 @@ def add_parser(commands: Any) -> None:
         help='go on where a run that was killed stopped; the files are those '
         'of a run that was not',
     )
-    parser.add_argument(
-        '--shard',
-        metavar='I/N',
-        help='predict a share of the images, as process I of N, each with the '
-        'same other arguments; `freeseg-mm merge` comes after all',
-    )
+    add_shard(parser, 'the images', '`freeseg-mm merge` joins them')
     parser.set_defaults(run=run, goes_on=False)
     add_command(
         commands,
@@ -199,7 +196,7 @@ def run_merge(args: argparse.Namespace) -> int:
 
 
 def _shard_of(args: argparse.Namespace) -> 'Shard':
-    from freeseg_mm.apis.writer import Shard
+    from freeseg_mm.utils.parallel import Shard
 
     for option in ('shard', 'resume'):
         if getattr(args, option) and not args.out:

@@ -1,5 +1,6 @@
 """Predicted segments that stand in for the labels of unseen classes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment, Vocabulary
 from freeseg_mm.utils.files import read_json
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
+from freeseg_mm.utils.parallel import Shard
 
 COMMAND = 'freeseg-mm pseudo-labels make'
 
@@ -43,10 +45,13 @@ class PseudoLabelFiles:
         """Folder of a few pictures."""
         return self.root / 'pictures'
 
-    @property
-    def journal(self) -> Path:
-        """Records of an unfinished run."""
-        return self.root / '.unfinished.jsonl'
+    def journal(self, shard: Shard) -> Path:
+        """Records of an unfinished run, or of a process's share of it."""
+        return self.root / f'.unfinished-{shard.suffix}'
+
+    def journals(self) -> list[Path]:
+        """The journals that are there, of any shares."""
+        return sorted(self.root.glob('.unfinished-*.jsonl'))
 
     def read(self) -> dict[str, Any]:
         """Read the JSON.
@@ -228,3 +233,40 @@ _ANOTHER = (
     'they were made for another version of the data; make them anew with '
     f'{COMMAND}'
 )
+
+
+def summarize(content: Mapping[str, Any]) -> str:
+    """Tabulate segments, pixels and mean score of each class.
+
+    Args:
+        content: The JSON of the pseudo labels.
+    """
+    infos = [
+        info for a in content['annotations'] for info in a['segments_info']
+    ]
+    used = sum(bool(a['segments_info']) for a in content['annotations'])
+    share = sum(info['area'] for info in infos) / sum(
+        image['height'] * image['width'] for image in content['images']
+    )
+    width = max(len(category['name']) for category in content['categories'])
+    lines = [
+        f'{len(content["images"])} images, {used} of them with pseudo labels, '
+        f'which cover {share:.2%} of all pixels',
+        f'{"class":<{width}}  segments      pixels  mean score',
+    ]
+    absent = []
+    for category in content['categories']:
+        own = [x for x in infos if x['category_id'] == category['id']]
+        area = sum(info['area'] for info in own)
+        line = f'{category["name"]:<{width}}  {len(own):>8}  {area:>10}'
+        if own:
+            line += f'  {np.mean([info["score"] for info in own]):>10.3f}'
+        else:
+            absent.append(category['name'])
+        lines.append(line)
+    if absent:
+        lines.append(
+            'without any, so that training will not know their names: '
+            + ', '.join(absent)
+        )
+    return '\n'.join(lines)

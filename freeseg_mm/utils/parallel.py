@@ -1,8 +1,9 @@
-"""Functions over many items: in processes with a bar, or in threads."""
+"""Work on many items in processes or threads, and shares of it."""
 
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import threading
 from collections import deque
@@ -14,6 +15,7 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -28,6 +30,51 @@ def available_cores() -> int:
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Share of the work of one of several processes.
+
+    Attributes:
+        number: Number of the process, from 1.
+        count: Number of processes.
+
+    Raises:
+        ValueError: If there is no such share.
+    """
+
+    number: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(
+                f'shard {self}: expected a number from 1 to {self.count}'
+            )
+
+    def __str__(self) -> str:
+        return f'{self.number}/{self.count}'
+
+    @classmethod
+    def parse(cls, text: str) -> 'Shard':
+        """Read ``3/8``, the third of eight.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        if not (found := re.fullmatch(r'([0-9]{1,9})/([0-9]{1,9})', text)):
+            raise ValueError(f'expected a shard as 3/8, got {text!r}')
+        return cls(int(found[1]), int(found[2]))
+
+    @property
+    def suffix(self) -> str:
+        """End of the name of its journal."""
+        return f'{self.number}-of-{self.count}.jsonl'
+
+    def of(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Every so many items, beginning with its number."""
+        return items[self.number - 1 :: self.count]
 
 
 def parallel_map(

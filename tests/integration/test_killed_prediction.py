@@ -1,6 +1,6 @@
 """Many images predicted: killed on the way, in little memory, without waits.
 
-pytest tests/integration/test_killed_prediction.py --images 2000 -s
+pytest tests/integration/test_killed_prediction.py --images 2000 --kills 5 -s
 """
 
 import json
@@ -85,7 +85,8 @@ def test_killed_at_random_and_resumed_equals_one_run(
     predict, count, tmp_path, request
 ):
     moments = random.Random(count)
-    kills = sorted(moments.sample(range(count), 5 if count > 60 else 2))
+    number = request.config.getoption('--kills') or 2
+    kills = sorted(moments.sample(range(count), number))
     (whole,) = predict('whole', [])
     ends = predict('killed', kills)
     assert [end[0] for end in ends] == [*(-9 for _ in kills), 0]

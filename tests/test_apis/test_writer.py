@@ -12,8 +12,9 @@ from pycocotools.coco import COCO
 from test_export import CAT, WORDS, nothing, result  # noqa: F401 - fixtures
 
 from freeseg_mm.apis import ImageError, ImageResult
-from freeseg_mm.apis.writer import ResultWriter, Shard, merge
+from freeseg_mm.apis.writer import ResultWriter, merge
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.parallel import Shard
 
 # ruff: noqa: F811
 
