@@ -39,19 +39,53 @@ _STEM_BYTES = 180
 class Instance:
     """One object of the instance result.
 
+    Only the part of its mask inside of the box is kept, so that a thousand
+    small objects of a large image fit into memory.
+
     Attributes:
         label: Position of its class in the vocabulary.
         name: Of its class.
         score: In [0, 1].
-        mask: (H, W), bool.
         box: Left, top, right, bottom in pixels; right and bottom exclusive.
+        crop: Its pixels inside of the box, (bottom - top, right - left),
+            bool.
+        size: (H, W) of the image.
     """
 
     label: int
     name: str
     score: float
-    mask: np.ndarray
-    box: tuple[float, float, float, float]
+    box: tuple[int, int, int, int]
+    crop: np.ndarray
+    size: tuple[int, int]
+
+    @classmethod
+    def from_mask(
+        cls, label: int, name: str, score: float, mask: np.ndarray
+    ) -> 'Instance':
+        """Keep what lies inside of the box of a mask, (H, W) bool.
+
+        Raises:
+            ValueError: If no pixel is set.
+        """
+        left, top, width, height = segment_box(mask)
+        right, bottom = left + width, top + height
+        crop = mask[top:bottom, left:right].copy()
+        box = (left, top, right, bottom)
+        return cls(label, name, score, box, crop, mask.shape[:2])
+
+    @property
+    def mask(self) -> np.ndarray:
+        """All pixels of the image, (H, W) bool; made anew each time."""
+        mask = np.zeros(self.size, bool)
+        left, top, right, bottom = self.box
+        mask[top:bottom, left:right] = self.crop
+        return mask
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return int(self.crop.sum())
 
 
 @dataclass(frozen=True)
@@ -208,7 +242,7 @@ class ImageResult:
                 'category_id': found.label + 1,
                 'segmentation': encode_mask(found.mask),
                 'bbox': _xywh(found.box),
-                'area': int(found.mask.sum()),
+                'area': found.area,
                 'iscrowd': 0,
                 'score': found.score,
             }
@@ -500,12 +534,15 @@ def image_result(
         label_map = nearest(labels, size)
     if 'pred_instances' in sample:
         found = sample.pred_instances
-        masks = nearest(found.masks.numpy(), size)
-        boxes = mask_boxes(torch.from_numpy(masks)).float().tolist()
-        columns = (found.labels.tolist(), found.scores.tolist(), masks, boxes)
+        columns = (found.labels.tolist(), found.scores.tolist(), found.masks)
         instances = tuple(
-            Instance(label, vocabulary.names[label], score, mask, tuple(box))
-            for label, score, mask, box in zip(*columns, strict=True)
+            Instance.from_mask(
+                label,
+                vocabulary.names[label],
+                score,
+                nearest(mask.numpy(), size),
+            )
+            for label, score, mask in zip(*columns, strict=True)
         )
     if 'pred_panoptic_seg' in sample:
         segment_map, segments = _segments(sample, vocabulary, size)
