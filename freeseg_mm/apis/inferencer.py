@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
@@ -37,6 +38,7 @@ from .inputs import (
 )
 from .model_names import fetching_hint, find_config, model_names
 from .results import ImageError, ImageResult, InferenceError, image_result
+from .tiling import TileMerger, Tiling, cut
 from .video import count_inputs, is_video, read_inputs
 from .vocabulary import Classes, read_classes
 
@@ -163,6 +165,8 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        tile: int | None = None,
+        overlap: float = 0.2,
         **options: 'Unpack[PredictOverrides]',
     ) -> list[ImageResult]:
         """Predict images; arguments are those of :meth:`stream`.
@@ -186,6 +190,8 @@ class FreeSegInferencer:
                 batch_size=batch_size,
                 frame_stride=frame_stride,
                 channel_order=channel_order,
+                tile=tile,
+                overlap=overlap,
                 **options,
             )
         )
@@ -205,6 +211,8 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        tile: int | None = None,
+        overlap: float = 0.2,
         **options: 'Unpack[PredictOverrides]',
     ) -> Iterator[ImageResult | ImageError]:
         """Predict images one after the other, holding a batch at a time.
@@ -223,6 +231,13 @@ class FreeSegInferencer:
                 frame 0; an image always is.
             channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
                 Results hold their image as RGB.
+            tile: A larger image is predicted in tiles of this longest side
+                in pixels, each like an image, so that small things are seen
+                and memory is that of a tile; ``max_side`` has no effect
+                then. What crosses tiles is joined, see
+                :class:`freeseg_mm.apis.tiling.TileMerger`.
+            overlap: Least share of its side that a tile has in common with
+                the next, in [0, 0.5].
             **options: Of this call: ``tasks``, ``score_thr`` (default 0.3),
                 ``object_score_thr``, ``overlap_thr``, ``min_object_prob``,
                 ``max_per_image``, ``mode``, ``seen_weight``,
@@ -252,10 +267,21 @@ class FreeSegInferencer:
         check_channel_order(channel_order)
         chosen = self.options.override(**options)
         self.model.check_options(chosen)
+        tiling = None if tile is None else Tiling(tile, overlap)
         entries = list_images(images)
         vocabulary = self.vocabulary(classes, things, unseen)
         inputs = read_inputs(entries, frame_stride, channel_order)
-        outcomes = self._outcomes(inputs, batch_size, vocabulary, chosen)
+        if tiling is None:
+            outcomes = self._outcomes(
+                inputs, batch_size, vocabulary, chosen, self._max_side
+            )
+        else:
+            outcomes = (
+                image
+                if isinstance(image, ImageError)
+                else self._tiled(image, tiling, batch_size, vocabulary, chosen)
+                for image in inputs
+            )
         return self._with_progress(outcomes, entries, frame_stride)
 
     def _with_progress(
@@ -278,9 +304,10 @@ class FreeSegInferencer:
         batch_size: int,
         vocabulary: Vocabulary,
         options: PredictOptions,
+        max_side: int | None,
     ) -> Iterator[ImageResult | ImageError]:
         while batch := list(islice(inputs, batch_size)):
-            packed = [self._pack(image, vocabulary) for image in batch]
+            packed = [self._pack(x, vocabulary, max_side) for x in batch]
             ready = [x for x in packed if not isinstance(x, ImageError)]
             results = iter(self._predict(ready, vocabulary, options))
             for image in packed:
@@ -289,8 +316,34 @@ class FreeSegInferencer:
                 else:
                     yield next(results)
 
+    def _tiled(
+        self,
+        image: InputImage,
+        tiling: Tiling,
+        batch_size: int,
+        vocabulary: Vocabulary,
+        options: PredictOptions,
+    ) -> ImageResult | ImageError:
+        """Predict an image tile by tile; one that defies it fails it all."""
+        height, width = image.pixels.shape[:2]
+        tiles = tiling.tiles((height, width))
+        merger = TileMerger(tiles, (height, width), vocabulary)
+        parts = (
+            InputImage(image.source, np.ascontiguousarray(part))
+            for part in (cut(image.pixels, tile.box) for tile in tiles)
+        )
+        results = self._outcomes(parts, batch_size, vocabulary, options, None)
+        for number, result in enumerate(results):
+            if isinstance(result, ImageError):
+                return replace(result, source=image.source)
+            merger.add(number, result)
+        return merger.finish(image)
+
     def _pack(
-        self, image: InputImage | ImageError, vocabulary: Vocabulary
+        self,
+        image: InputImage | ImageError,
+        vocabulary: Vocabulary,
+        max_side: int | None,
     ) -> tuple[InputImage, dict[str, Any]] | ImageError:
         """Bring an image to the network's size, unless it defies that."""
         if isinstance(image, ImageError):
@@ -308,8 +361,8 @@ class FreeSegInferencer:
             )
         sample = packed['data_samples']
         sample.set_metainfo({'vocabulary': vocabulary})
-        if self._max_side is not None:
-            size = fitting(sample.ori_shape, self._max_side)
+        if max_side is not None:
+            size = fitting(sample.ori_shape, max_side)
             sample.set_metainfo({'ori_shape': size})
         return image, packed
 

@@ -18,7 +18,7 @@ from freeseg_mm.structures import Task, Vocabulary, void_label
 from freeseg_mm.utils.files import write_json
 from freeseg_mm.utils.mask_boxes import encode_mask, mask_boxes, segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
-from freeseg_mm.utils.resampling import nearest
+from freeseg_mm.utils.resampling import fitting, nearest
 from freeseg_mm.visualization import (
     Region,
     TaskRegions,
@@ -276,11 +276,12 @@ class ImageResult:
         if self.frame is not None:
             content.update(frame=self.frame, seconds=self.seconds)
         if self.label_map is not None:
+            # row by row and mask by mask: images may be very large
+            rows = [np.unique(row) for row in self.label_map]
             content['semantic'] = [
-                entry(region.label, region.mask)
-                for region in semantic_regions(
-                    self.label_map, void_label(len(self.vocabulary))
-                ).regions
+                entry(int(label), np.equal(self.label_map, label))
+                for label in np.unique(np.concatenate(rows))
+                if label < len(self.vocabulary)
             ]
         if self.instances is not None:
             content['instances'] = [
@@ -398,24 +399,36 @@ class ImageResult:
             data={'class_name': np.array([x.name for _, x in found])},
         )
 
-    def regions(self) -> dict[Task, TaskRegions]:
-        """Regions of each predicted task, for drawing."""
+    def regions(
+        self, size: tuple[int, int] | None = None
+    ) -> dict[Task, TaskRegions]:
+        """Regions of each predicted task, for drawing.
+
+        Args:
+            size: (H', W') that they are brought to, by the nearest pixel;
+                default the image's own.
+        """
+        size = size or self.size
         found = {}
         if self.label_map is not None:
             found[Task.SEMANTIC] = semantic_regions(
-                self.label_map, void_label(len(self.vocabulary))
+                nearest(self.label_map, size), void_label(len(self.vocabulary))
             )
         if self.instances is not None:
             found[Task.INSTANCE] = TaskRegions(
-                [Region(x.mask, x.label, x.score) for x in self.instances]
+                [
+                    Region(nearest(x.mask, size), x.label, x.score)
+                    for x in self.instances
+                ]
             )
         if self.segments is not None and self.segment_map is not None:
+            segment_map = nearest(self.segment_map, size)
             found[Task.PANOPTIC] = TaskRegions(
                 [
-                    Region(self.segment_mask(x), x.label, x.score)
+                    Region(np.equal(segment_map, x.id), x.label, x.score)
                     for x in self.segments
                 ],
-                np.equal(self.segment_map, 0),
+                np.equal(segment_map, 0),
             )
         return found
 
@@ -441,9 +454,12 @@ class ImageResult:
             ValueError: If the task is unknown or was not predicted, or
                 ``max_side`` is not positive.
         """
-        views, names = self.regions(), self.vocabulary.names
         if max_side is None:
             max_side = _PANEL_SIDE if task is None else max(self.size)
+        if max_side < 1:
+            raise ValueError(f'max_side: expected at least 1, got {max_side}')
+        views = self.regions(fitting(self.size, max_side))
+        names = self.vocabulary.names
         if task is None:
             image, views = shrink(self.image, views, max_side)
             title = Path(self.title).name
