@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
@@ -38,7 +37,7 @@ from .inputs import (
 )
 from .model_names import fetching_hint, find_config, model_names
 from .results import ImageError, ImageResult, InferenceError, image_result
-from .tiling import TileMerger, Tiling, cut
+from .tiling import TileMerger, Tiling
 from .video import count_inputs, is_video, read_inputs
 from .vocabulary import Classes, read_classes
 
@@ -276,11 +275,8 @@ class FreeSegInferencer:
                 inputs, batch_size, vocabulary, chosen, self._max_side
             )
         else:
-            outcomes = (
-                image
-                if isinstance(image, ImageError)
-                else self._tiled(image, tiling, batch_size, vocabulary, chosen)
-                for image in inputs
+            outcomes = self._tiled(
+                inputs, tiling, batch_size, vocabulary, chosen
             )
         return self._with_progress(outcomes, entries, frame_stride)
 
@@ -318,26 +314,29 @@ class FreeSegInferencer:
 
     def _tiled(
         self,
-        image: InputImage,
+        inputs: Iterator[InputImage | ImageError],
         tiling: Tiling,
         batch_size: int,
         vocabulary: Vocabulary,
         options: PredictOptions,
-    ) -> ImageResult | ImageError:
-        """Predict an image tile by tile; one that defies it fails it all."""
-        height, width = image.pixels.shape[:2]
-        tiles = tiling.tiles((height, width))
-        merger = TileMerger(tiles, (height, width), vocabulary)
-        parts = (
-            InputImage(image.source, np.ascontiguousarray(part))
-            for part in (cut(image.pixels, tile.box) for tile in tiles)
-        )
-        results = self._outcomes(parts, batch_size, vocabulary, options, None)
-        for number, result in enumerate(results):
-            if isinstance(result, ImageError):
-                return replace(result, source=image.source)
-            merger.add(number, result)
-        return merger.finish(image)
+    ) -> Iterator[ImageResult | ImageError]:
+        """Predict images tile by tile; one bad tile fails its image."""
+        for image in inputs:
+            if isinstance(image, ImageError):
+                yield image
+                continue
+            merger = TileMerger(tiling, image, vocabulary)
+            del image  # it may be large, and the merger has it as RGB
+            results = self._outcomes(
+                merger.parts(), batch_size, vocabulary, options, None
+            )
+            failed = None
+            for result in results:
+                if isinstance(result, ImageError):
+                    failed = result
+                    break
+                merger.add(result)
+            yield failed or merger.finish()
 
     def _pack(
         self,

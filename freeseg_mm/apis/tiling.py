@@ -258,25 +258,28 @@ def mean_score(pieces: list[_Piece]) -> float:
 
 
 class TileMerger:
-    """Join the results of an image's tiles, one at a time.
+    """Parts of an image, and their results joined.
 
     Every pixel of the label and segment maps comes from the tile that owns
     it. Pieces of a thing in two tiles are one where they agree (IoU of at
-    least 0.5) in what both show; a class of stuff is one segment.
+    least 0.5) in what both show; a class of stuff is one segment. Scores are
+    means by area.
 
     Args:
-        tiles: Of :meth:`Tiling.tiles`.
-        size: (H, W) of the image.
+        tiling: Size and overlap of the tiles.
+        image: The image; it is kept as RGB alone.
         vocabulary: Classes of the results.
     """
 
     def __init__(
-        self,
-        tiles: list[Tile],
-        size: tuple[int, int],
-        vocabulary: Vocabulary,
+        self, tiling: Tiling, image: InputImage, vocabulary: Vocabulary
     ) -> None:
-        self._tiles, self._size, self._vocabulary = tiles, size, vocabulary
+        pixels = np.ascontiguousarray(image.pixels[..., ::-1])
+        self._image = replace(image, pixels=pixels)
+        self._size = (pixels.shape[0], pixels.shape[1])
+        self._tiles = tiling.tiles(self._size)
+        self._vocabulary = vocabulary
+        self._added = 0
         self._instances: _Groups | None = None
         self._things: _Groups | None = None
         self._label_map: np.ndarray | None = None
@@ -284,13 +287,16 @@ class TileMerger:
         self._segment_map: np.ndarray | None = None
         self._stuff = np.zeros((len(vocabulary), 2))  # score * area, area
 
-    def add(self, number: int, result: ImageResult) -> None:
-        """Take the result of a tile.
+    def parts(self) -> Iterator[InputImage]:
+        """Cut the image, tile by tile, as the network takes it."""
+        for tile in self._tiles:
+            part = cut(self._image.pixels, tile.box)[..., ::-1]
+            yield InputImage(self._image.source, np.ascontiguousarray(part))
 
-        Args:
-            number: Of the tile; tiles come in their order.
-            result: Its prediction.
-        """
+    def add(self, result: ImageResult) -> None:
+        """Take the result of the next tile."""
+        number = self._added
+        self._added += 1
         tile = self._tiles[number]
         own = self._within(tile)
         if result.label_map is not None:
@@ -339,12 +345,8 @@ class TileMerger:
         a, b, c, d = tile.own
         return (a - left, b - top, c - left, d - top)
 
-    def finish(self, image: InputImage) -> ImageResult:
-        """Result of the whole image.
-
-        Args:
-            image: The image.
-        """
+    def finish(self) -> ImageResult:
+        """Result of the whole image."""
         names = self._vocabulary.names
         instances = None
         if self._instances is not None:
@@ -358,14 +360,15 @@ class TileMerger:
                     key=lambda found: -found.score,
                 )
             )
-        notes, segments = image.notes, None
+        image, segments = self._image, None
+        notes = image.notes
         if len(self._tiles) > 1:
             notes = (*notes, f'predicted in {len(self._tiles)} tiles')
         if self._segment_map is not None:
             segments = tuple(self._number_segments())
         return ImageResult(
             source=image.source,
-            image=np.ascontiguousarray(image.pixels[..., ::-1]),
+            image=image.pixels,
             vocabulary=self._vocabulary,
             label_map=self._label_map,
             instances=instances,

@@ -104,13 +104,12 @@ def _predict(scene, box, score=0.5):
 
 
 def _merge(scene, tiling, predict=_predict):
-    size = scene[0].shape
-    tiles = tiling.tiles(size)
-    merger = TileMerger(tiles, size, WORDS)
-    for number, tile in enumerate(tiles):
-        merger.add(number, predict(scene, tile.box))
-    pixels = np.zeros((*size, 3), np.uint8)
-    return merger.finish(InputImage('photo.jpg', pixels, ('a note',)))
+    pixels = np.zeros((*scene[0].shape, 3), np.uint8)
+    image = InputImage('photo.jpg', pixels, ('a note',))
+    merger = TileMerger(tiling, image, WORDS)
+    for tile in tiling.tiles(scene[0].shape):
+        merger.add(predict(scene, tile.box))
+    return merger.finish()
 
 
 @pytest.mark.parametrize('overlap', [0.1, 0.3])
