@@ -109,7 +109,7 @@ def shared_box(one: Box, other: Box) -> Box | None:
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """What one tile shows of a thing.
+    """Part of a thing that one tile shows.
 
     Attributes:
         tile: Number of the tile.
