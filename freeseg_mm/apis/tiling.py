@@ -340,7 +340,7 @@ class TileMerger:
 
     @staticmethod
     def _within(tile: Tile) -> Box:
-        """What a tile owns, in its own pixels."""
+        """Box that a tile owns, in the pixels of the tile."""
         left, top = tile.box[:2]
         a, b, c, d = tile.own
         return (a - left, b - top, c - left, d - top)
