@@ -102,14 +102,12 @@ def run(args: argparse.Namespace) -> int:
     """Predict all images; what can be refused is refused before weights."""
     from tqdm import tqdm
 
-    from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.inputs import list_images
     from freeseg_mm.apis.results import ImageError
     from freeseg_mm.apis.tiling import Tiling
     from freeseg_mm.apis.writer import ResultWriter
 
     classes, marks = classes_of(args), marks_of(args)
-    read_classes(classes, **marks)
     given = prediction_options(args)
     if args.tile is not None:
         Tiling(args.tile, args.overlap)  # refused before weights

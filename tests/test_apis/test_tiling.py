@@ -206,3 +206,5 @@ def test_the_inferencer_in_tiles(tiny_inferencer, noise):
     np.testing.assert_array_equal(parts.image, photo[..., ::-1])
     with pytest.raises(ValueError, match='tile: expected'):
         tiny_inferencer(photo, words, tile=1)
+    with pytest.raises(ValueError, match='raw=True gives the scores of one'):
+        tiny_inferencer(photo, words, tile=64, raw=True)

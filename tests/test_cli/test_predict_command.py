@@ -101,6 +101,36 @@ def test_tiles(predict, photo, tmp_path):
         assert picture.size == (64, 48)
 
 
+def test_thresholds_by_class(predict, photo):
+    def found(*options):
+        status, out, _ = predict(
+            *(photo, '--classes', 'dragon, red cat', '--json', *options),
+            *('--tasks', 'instance', 'semantic'),
+        )
+        assert status == 0
+        content = json.loads(out)
+        area = sum(x['area'] for x in content['semantic'])
+        return {x['name'] for x in content['instances']}, area
+
+    both = {'dragon', 'red cat'}
+    assert found('--score-thr', '0')[0] == both
+    assert found('--score-thr', '0, red cat=1')[0] == {'dragon'}
+    assert found('--score-thr', 'dragon=0,red cat=1')[0] == {'dragon'}
+    assert found()[1] == 48 * 64
+    assert found('--pixel-score-thr', '1')[1] < 48 * 64
+
+
+def test_negatives(predict, photo):
+    status, out, _ = predict(
+        *(photo, '--classes', 'dragon, cat', '--not', 'house, lawn|turf'),
+        *('--json', '--tasks', 'semantic'),
+    )
+    assert status == 0
+    content = json.loads(out)
+    assert [x['name'] for x in content['classes']] == ['dragon', 'cat']
+    assert sum(x['area'] for x in content['semantic']) < 48 * 64
+
+
 def test_prompts_are_tuned_on_demand(predict, photo):
     for steps, notes in (([], 1), (['2'], 1), (['0'], 0)):
         status, out, _ = predict(
@@ -181,6 +211,12 @@ def test_a_vocabulary_and_a_checkpoint_alone(
         (['PHOTO', '--vocab', 'lvis'], "no vocabulary 'lvis'"),
         (['PHOTO', '--classes', 'a', '--score-thr', '3'], 'score_thr: expec'),
         (['PHOTO', '--classes', 'a', '--tile', '9'], 'tile: expected at l'),
+        (
+            ['PHOTO', '--classes', 'a, b', '--score-thr', 'c=0.3'],
+            "score_thr is given for ['c'], which are not among the classes "
+            "['a', 'b']",
+        ),
+        (['PHOTO', '--classes', 'a', '--not', 'b,a'], "negatives ['a'] are"),
         (['PHOTO', '--classes', 'a', '--out', 'PHOTO'], 'is a file; give a f'),
         (['PHOTO', '--classes', 'a'], 'no model is here yet'),
     ],
