@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from mmdet.structures import SampleList
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseTTAModel
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from freeseg_mm.models.heads.mask_results import enlarge_masks
@@ -59,11 +57,13 @@ class _Pool:
         inside = mine.float() @ others.float().T
         areas = mine.sum(1)[:, None] + others.sum(1)
         iou = inside / (areas - inside).clamp(min=1)
-        iou = iou.masked_fill(iou < _SAME_IOU, 0.0)
-        pairs = np.array(linear_sum_assignment(iou.cpu(), maximize=True))
-        rows, columns = torch.from_numpy(pairs).to(logits.device)
-        same = iou[rows, columns] > 0
-        rows, columns = rows[same], columns[same]
+        if not iou.numel():
+            columns = rows = iou.new_zeros(0, dtype=torch.long)
+        else:  # pairs of which each is the other's best
+            rows = torch.arange(len(iou), device=iou.device)
+            best, columns = iou.max(1)
+            same = (iou.argmax(0)[columns] == rows) & (best >= _SAME_IOU)
+            rows, columns = rows[same], columns[same]
         self.logits[rows] += logits[columns]
         self.probs[rows] += probs[columns]
         self.counts[rows] += 1
@@ -79,7 +79,8 @@ class FreeSegTTAModel(BaseTTAModel):
     """A FreeSeg that predicts several views of each image.
 
     Masks of a view are brought back to the first view's frame and matched
-    with those of the views before by IoU (at least 0.5). What matches is
+    with those of the views before: two of which each overlaps the other
+    best, by an IoU of at least 0.5, are one. What matches is
     one mask with the mean logits; its class probabilities are the mean over
     all views, 0 where a view does not show it. All three results are then
     made as from a single view, by the same options.
