@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -53,6 +54,7 @@ from .results import (
     InferenceError,
     image_result,
 )
+from .tiling import TileMerger, Tiling
 from .video import count_inputs, is_video, pending_images
 from .vocabulary import Classes, read_classes
 
@@ -227,6 +229,8 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        tile: int | None = None,
+        overlap: float = 0.2,
         num_workers: int = 0,
         **options: 'Unpack[PredictOverrides]',
     ) -> list[ImageResult]:
@@ -251,6 +255,8 @@ class FreeSegInferencer:
                 batch_size=batch_size,
                 frame_stride=frame_stride,
                 channel_order=channel_order,
+                tile=tile,
+                overlap=overlap,
                 num_workers=num_workers,
                 **options,
             )
@@ -271,6 +277,8 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        tile: int | None = None,
+        overlap: float = 0.2,
         num_workers: int = 0,
         skip: int = 0,
         **options: 'Unpack[PredictOverrides]',
@@ -291,6 +299,13 @@ class FreeSegInferencer:
                 frame 0; an image always is.
             channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
                 Results hold their image as RGB.
+            tile: A larger image is predicted in tiles of this longest side
+                in pixels, each like an image, so that small things are seen
+                and memory is that of a tile; ``max_side`` has no effect
+                then. What crosses tiles is joined, see
+                :class:`freeseg_mm.apis.tiling.TileMerger`.
+            overlap: Least share of its side that a tile has in common with
+                the next, in [0, 0.5].
             num_workers: Threads that read images ahead of the network, a
                 batch and an image each; 0 reads a batch when its turn comes.
             skip: Number of first images and frames to leave out, which an
@@ -330,16 +345,35 @@ class FreeSegInferencer:
             require_whole(name, number, least)
         check_channel_order(channel_order)
         chosen = self._choose(options)
+        tiling = None if tile is None else Tiling(tile, overlap)
+        if tiling is not None and chosen.raw:
+            raise ValueError(
+                'raw=True gives the scores of one pass of the network; leave '
+                'tile out, or give it parts of the image'
+            )
         entries = list_images(images)
         vocabulary = self.vocabulary(classes, things, unseen, chosen)
-        pending = pending_images(entries, frame_stride, channel_order)
-        inputs = ordered_map(
-            lambda read: self._pack(read(), vocabulary),
-            islice(pending, skip, None),
+        pack = partial(
+            self._pack, vocabulary=vocabulary, max_side=self._max_side
+        )
+        ahead = partial(
+            ordered_map,
+            items=islice(
+                pending_images(entries, frame_stride, channel_order),
+                skip,
+                None,
+            ),
             threads=num_workers,
             ahead=batch_size + num_workers,
         )
-        outcomes = self._outcomes(inputs, batch_size, vocabulary, chosen)
+        if tiling is None:
+            packed = ahead(lambda read: pack(read()))
+            outcomes = self._outcomes(packed, batch_size, vocabulary, chosen)
+        else:
+            outcomes = self._tiled(
+                ahead(lambda read: read()),
+                *(tiling, batch_size, vocabulary, chosen),
+            )
         return self._with_progress(outcomes, entries, frame_stride, skip)
 
     @torch.no_grad()
@@ -390,7 +424,7 @@ class FreeSegInferencer:
         vocabulary = self.vocabulary(classes, options=chosen)
         read = read_image(image, 0, channel_order)
         planes = read_masks(masks, read.pixels.shape[:2])
-        packed = self._pack(read, vocabulary)
+        packed = self._pack(read, vocabulary, self._max_side)
         if isinstance(packed, ImageError):
             raise ValueError(packed.reason)
         with self._turn:
@@ -449,8 +483,38 @@ class FreeSegInferencer:
                 else:
                     yield next(results)
 
+    def _tiled(
+        self,
+        inputs: Iterator[InputImage | ImageError],
+        tiling: Tiling,
+        batch_size: int,
+        vocabulary: Vocabulary,
+        options: PredictOptions,
+    ) -> Iterator[ImageResult | ImageError]:
+        """Predict images tile by tile; one bad tile fails its image."""
+        for image in inputs:
+            if isinstance(image, ImageError):
+                yield image
+                continue
+            merger = TileMerger(tiling, image, vocabulary)
+            del image  # it may be large, and the merger has it as RGB
+            pack = partial(self._pack, vocabulary=vocabulary, max_side=None)
+            results = self._outcomes(
+                map(pack, merger.parts()), batch_size, vocabulary, options
+            )
+            failed = None
+            for result in results:
+                if isinstance(result, ImageError):
+                    failed = result
+                    break
+                merger.add(result)
+            yield failed or merger.finish()
+
     def _pack(
-        self, image: InputImage | ImageError, vocabulary: Vocabulary
+        self,
+        image: InputImage | ImageError,
+        vocabulary: Vocabulary,
+        max_side: int | None,
     ) -> PackedImage | ImageError:
         """Bring an image to the network's size, unless it defies that."""
         if isinstance(image, ImageError):
@@ -469,8 +533,8 @@ class FreeSegInferencer:
             )
         sample = packed['data_samples']
         sample.set_metainfo({'vocabulary': vocabulary})
-        if self._max_side is not None:
-            size = fitting(sample.ori_shape, self._max_side)
+        if max_side is not None:
+            size = fitting(sample.ori_shape, max_side)
             sample.set_metainfo({'ori_shape': size})
         return image, packed
 

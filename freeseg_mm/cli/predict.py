@@ -41,6 +41,8 @@ EXAMPLES = """examples:
       --out predictions --format coco --num-workers 8
   freeseg-mm predict clip.mp4 --vocab voc --frame-stride 10 --prompt-tuning \\
       --out predictions --format json
+  freeseg-mm predict aerial.tif --classes 'house, street, tree' --tile 1024 \\
+      --out predictions --format coco
 
 exit status: 0 if all images were predicted; 1 after saying what was wrong or
 which images failed (the others are predicted); 2 for wrong usage
@@ -97,6 +99,20 @@ def add_parser(commands: Any) -> None:
     )
     add_inferencer_arguments(parser)
     parser.add_argument(
+        '--tile',
+        type=int,
+        metavar='PIXELS',
+        help='predict larger images in tiles of this longest side and join '
+        'what crosses them, in place of --max-side',
+    )
+    parser.add_argument(
+        '--overlap',
+        type=float,
+        default=0.2,
+        metavar='SHARE',
+        help='of a tile with the next, of a side (default: %(default)s)',
+    )
+    parser.add_argument(
         '--json',
         action='store_true',
         help='print a JSON object a line, one for each image',
@@ -132,11 +148,14 @@ def run(args: argparse.Namespace) -> int:
     """Predict all images; what can be refused is refused before weights."""
     from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.inputs import list_images
+    from freeseg_mm.apis.tiling import Tiling
     from freeseg_mm.apis.writer import FAILURES, ResultWriter
     from freeseg_mm.utils.parallel import ordered_map
 
     classes, marks = classes_of(args), marks_of(args)
     options = {'tasks': args.tasks, **prediction_options(args), **marks}
+    if args.tile is not None:
+        Tiling(args.tile, args.overlap)  # refused before weights
     quiet_decoder()
     inputs = list_images(args.images)
     shard = _shard_of(args)
@@ -154,6 +173,8 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         frame_stride=args.frame_stride,
         num_workers=args.num_workers,
+        tile=args.tile,
+        overlap=args.overlap,
         **options,
     )
     if writer is None:
@@ -168,6 +189,7 @@ def run(args: argparse.Namespace) -> int:
         **inferencer.subject(classes, **options),
         'batch_size': args.batch_size,
         'frame_stride': args.frame_stride,
+        'tile': args.tile and [args.tile, args.overlap],
     }
     status = 0
     with writer.recording(subject, resume=args.resume) as done:

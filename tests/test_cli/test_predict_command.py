@@ -86,6 +86,22 @@ def test_json_lines(predict, photo, tmp_path):
     assert 'freeseg-mm predict: 1 of 3 images failed' in errors
 
 
+def test_tiles(predict, photo, tmp_path):
+    arguments = (photo, '--classes', 'dragon, house', '--json')
+    _, whole, _ = predict(*arguments)
+    status, out, _ = predict(
+        *(*arguments, '--tile', '32', '--overlap', '0.25'),
+        *('--out', tmp_path / 'out', '--format', 'coco', 'png'),
+    )
+    assert status == 0
+    found = json.loads(out)
+    assert found['notes'] == ['predicted in 6 tiles']
+    assert (found['width'], found['height']) == (64, 48)
+    assert json.loads(whole)['notes'] == []
+    with Image.open(tmp_path / 'out/panoptic/photo.png') as picture:
+        assert picture.size == (64, 48)
+
+
 def test_thresholds_by_class(predict, photo):
     def found(*options):
         status, out, _ = predict(
@@ -195,6 +211,7 @@ def test_a_vocabulary_and_a_checkpoint_alone(
         (['PHOTO', '--classes', 'a', '--things', 'b'], "unknown classes ['b'"),
         (['PHOTO', '--vocab', 'lvis'], "no vocabulary 'lvis'"),
         (['PHOTO', '--classes', 'a', '--score-thr', '3'], 'score_thr: expec'),
+        (['PHOTO', '--classes', 'a', '--tile', '9'], 'tile: expected at l'),
         (
             ['PHOTO', '--classes', 'a, b', '--score-thr', 'c=0.3'],
             "score_thr is given for ['c'], which are not among the classes "
@@ -277,16 +294,22 @@ def files_of(folder):
 CLASSES = ('--classes', 'dragon, house, cat')
 
 
-@pytest.mark.parametrize('batch_size', [1, 3])
-@pytest.mark.parametrize('num_workers', [0, 2])
+@pytest.mark.parametrize(
+    'options',
+    [
+        ('--num-workers', 0),
+        ('--batch-size', 3),
+        ('--batch-size', 3, '--num-workers', 0),
+        ('--tile', 32),
+    ],
+)
 def test_resumed_is_as_in_one_go(
-    predict, folder, tmp_path, monkeypatch, batch_size, num_workers
+    predict, folder, tmp_path, monkeypatch, options
 ):
-    def command(out, *options):
+    def command(out, *resume):
         return predict(
-            *(folder, *CLASSES, '--out', tmp_path / out),
-            *('--batch-size', batch_size, '--num-workers', num_workers),
-            *('--format', 'coco', *options),
+            *(folder, *CLASSES, '--out', tmp_path / out, *options),
+            *('--format', 'coco', *resume),
         )
 
     status, text, errors = command('whole')
@@ -354,6 +377,7 @@ def test_other_options_are_not_gone_on_with(predict, photo, tmp_path):
         (['--classes', 'cat', '--score-thr', '0.5'], 'options'),
         (['--classes', 'cat', '--max-side', '32'], 'max_side'),
         (['--classes', 'cat', '--batch-size', '2'], 'batch_size'),
+        (['--classes', 'cat', '--tile', '32'], 'tile'),
     ):
         status, _, errors = predict(*command, *options, '--resume')
         assert status == 1
