@@ -120,4 +120,4 @@ def id_map_of(pixels: Mapping[str, Any]) -> np.ndarray:
         pixels: Prediction with ``sem_seg``, (1, H, W) int, on any device.
     """
     values = torch.as_tensor(pixels['sem_seg'])
-    return values.squeeze(0).cpu().numpy().astype(np.int64)
+    return values.squeeze(0).cpu().numpy().astype(np.int64, copy=False)
