@@ -13,7 +13,7 @@ import torch
 from hotcoco.panoptic import PanopticEval
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmengine.registry import DefaultScope
-from panopticapi_stand_in import PanopticCounts, with_panopticapi
+from panopticapi_stand_in import PQStat, with_panopticapi
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -357,7 +357,7 @@ def test_panoptic_equals_mmdet(world):
             # it writes into its input
             copied = {**sample, 'pred_panoptic_seg': {'sem_seg': pred.clone()}}
             stock.process({}, [copied])
-        stats = PanopticCounts()
+        stats = PQStat()
         for counts in stock.results:
             stats += counts
         theirs = stock.evaluate(size=IMAGES)
