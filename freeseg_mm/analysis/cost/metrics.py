@@ -88,11 +88,12 @@ class TimedMetric:
         self.bytes_held = len(pickle.dumps(self.metric.results))
         with self._timed():
             results = self.metric.evaluate(size=images)
-        self.score = self.unit * next(
+        score = next(
             value
             for name, value in results.items()
             if name.split('/')[-1] == self.mean
         )
+        self.score = self.unit * float(score)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
