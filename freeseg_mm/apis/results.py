@@ -1,12 +1,12 @@
 """Predictions on one image: plain data, other formats, and pictures."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -31,6 +31,9 @@ from freeseg_mm.visualization import (
 from freeseg_mm.visualization.regions import semantic_regions
 
 from .inputs import InputImage, is_remote
+
+if TYPE_CHECKING:
+    from freeseg_mm.models.segmentors.raw_prediction import RawPrediction
 
 _PANEL_SIDE = 1024
 _STEM_BYTES = 180
@@ -77,6 +80,24 @@ class PanopticSegment:
 
 
 @dataclass(frozen=True, eq=False)
+class ClassifiedMask:
+    """Class of a mask that came from elsewhere, by CLIP's view of it.
+
+    Attributes:
+        label: Position of its best class in the vocabulary.
+        name: Of that class.
+        score: Its probability.
+        probs: Probability of each class, (C,), float32; they sum to 1, and
+            are equal of a mask that is too small to be seen.
+    """
+
+    label: int
+    name: str
+    score: float
+    probs: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class ImageResult:
     """Predictions on one image; those of other tasks are ``None``.
 
@@ -90,6 +111,7 @@ class ImageResult:
         segment_map: Panoptic: segment id of each pixel, (H, W), int32, 0
             where there is none.
         segments: Panoptic: the segments.
+        raw: All scores behind the results, by task, if they were asked for.
         notes: Changes made to the image, as ``first of 12 frames``.
         frame: Its number in a video, from 0; of no video ``None``.
         seconds: Its time in the video, by the frame rate.
@@ -102,6 +124,7 @@ class ImageResult:
     instances: tuple[Instance, ...] | None = None
     segment_map: np.ndarray | None = None
     segments: tuple[PanopticSegment, ...] | None = None
+    raw: 'Mapping[Task, RawPrediction] | None' = None
     notes: tuple[str, ...] = ()
     frame: int | None = None
     seconds: float | None = None
@@ -518,6 +541,7 @@ def image_result(
         instances=instances,
         segment_map=segment_map,
         segments=segments,
+        raw=sample.get('raw'),
         notes=notes,
         frame=image.frame,
         seconds=image.seconds,

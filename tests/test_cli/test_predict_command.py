@@ -104,6 +104,17 @@ def test_thresholds_by_class(predict, photo):
     assert found('--pixel-score-thr', '1')[1] < 48 * 64
 
 
+def test_negatives(predict, photo):
+    status, out, _ = predict(
+        *(photo, '--classes', 'dragon, cat', '--not', 'house, lawn|turf'),
+        *('--json', '--tasks', 'semantic'),
+    )
+    assert status == 0
+    content = json.loads(out)
+    assert [x['name'] for x in content['classes']] == ['dragon', 'cat']
+    assert sum(x['area'] for x in content['semantic']) < 48 * 64
+
+
 def test_prompts_are_tuned_on_demand(predict, photo):
     for steps, notes in (([], 1), (['2'], 1), (['0'], 0)):
         status, out, _ = predict(
@@ -188,6 +199,7 @@ def test_a_vocabulary_and_a_checkpoint_alone(
             "score_thr is given for ['c'], which are not among the classes "
             "['a', 'b']",
         ),
+        (['PHOTO', '--classes', 'a', '--not', 'b,a'], "negatives ['a'] are"),
         (['PHOTO', '--classes', 'a', '--out', 'PHOTO'], 'is a file; give a f'),
         (['PHOTO', '--classes', 'a'], 'no model is here yet'),
     ],
