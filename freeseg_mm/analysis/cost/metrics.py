@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmdet.evaluation.functional import INSTANCE_OFFSET
+from mmdet.evaluation.metrics import coco_panoptic_metric
 from mmengine.evaluator import BaseMetric
 from rich.table import Table
 from tqdm import tqdm
@@ -203,7 +204,7 @@ class MetricsBenchmark:
                     'metric': 'segm',
                     'ann_file': own['ann_file'],
                 }
-            elif task == 'panoptic' and find_spec('panopticapi'):
+            elif task == 'panoptic' and coco_panoptic_metric.panopticapi:
                 stock = {
                     'type': 'mmdet.CocoPanopticMetric',
                     'ann_file': stock_panoptic,
