@@ -10,8 +10,8 @@ from freeseg_mm.cli import main
 
 @pytest.fixture
 def options(tiny_run_config, tmp_path):
-    path = tmp_path / 'run.json'
-    path.write_text(json.dumps(tiny_run_config.to_dict()))
+    path = tmp_path / 'run.py'
+    tiny_run_config.dump(path)
     return DataOptions(config=str(path), images=10)
 
 
