@@ -9,6 +9,7 @@ from typing import Any
 
 from freeseg_mm.analysis.cost.options import (
     ConfigOptions,
+    DataOptions,
     InferOptions,
     MetricsOptions,
     TrainOptions,
@@ -32,6 +33,10 @@ _METRICS = """\
 Time the metrics of the test data on predictions made from its ground truth,
 next to pycocotools' AP and to mmseg's and mmdet's metrics, all on the same
 predictions in one run. mmdet's panoptic metric needs panopticapi.
+"""
+_DATA = """\
+Load images as one worker of a loader does, and print what each transform of
+its pipeline takes.
 """
 
 
@@ -64,6 +69,14 @@ def add_parser(commands: Any) -> None:
         text=_METRICS,
         layout=partial(_lay_out, MetricsOptions),
         run=partial(run, MetricsOptions, _measure_metrics),
+    )
+    add_command(
+        measurements,
+        'data',
+        help='images a second of one worker, transform by transform',
+        text=_DATA,
+        layout=partial(_lay_out, DataOptions),
+        run=partial(run, DataOptions, _measure_data),
     )
 
 
@@ -118,3 +131,9 @@ def _measure_metrics(options: MetricsOptions) -> dict[str, Any]:
     from freeseg_mm.analysis.cost.metrics import MetricsBenchmark
 
     return MetricsBenchmark(options).run()
+
+
+def _measure_data(options: DataOptions) -> dict[str, Any]:
+    from freeseg_mm.analysis.cost.data import measure_data
+
+    return measure_data(options)

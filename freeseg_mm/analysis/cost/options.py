@@ -216,3 +216,19 @@ class MetricsOptions(ConfigOptions):
             raise ValueError(
                 f'--sides {unknown}: expected some of {list(SIDES)}'
             )
+
+
+@dataclass(frozen=True)
+class DataOptions(ConfigOptions):
+    """Options of ``freeseg-mm bench data``.
+
+    Attributes:
+        images: Images to load, in the order of the annotation file, again
+            from the first if it has fewer.
+        loader: The loader whose data to load: train, val or test.
+    """
+
+    LEAST = {'images': 1}
+
+    images: int = 200
+    loader: str = 'train'
