@@ -18,7 +18,11 @@ from tqdm import tqdm
 
 from freeseg_mm.datasets import LoadPanopticSegments, OpenVocabPanopticDataset
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
-from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles, summarize
+from freeseg_mm.datasets.pseudo_labels import (
+    PseudoLabelFiles,
+    PseudoLabelSettings,
+    summarize,
+)
 from freeseg_mm.engine.checkpoint import (
     WeightsInfo,
     build_model,
@@ -48,8 +52,6 @@ from freeseg_mm.utils.panoptic_png import (
 )
 from freeseg_mm.utils.parallel import Shard
 from freeseg_mm.visualization import Region, TaskRegions, panel
-
-from .settings import PseudoLabelSettings
 
 _SCORE_DIGITS = 4
 # What scores less than this takes no part. What scores more but too little

@@ -8,7 +8,10 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
+from freeseg_mm.datasets.pseudo_labels import (
+    PseudoLabelFiles,
+    PseudoLabelSettings,
+)
 from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.recipes.processes import Slot
 from freeseg_mm.utils.files import write_text
@@ -16,7 +19,6 @@ from freeseg_mm.utils.journal import RunStamp, StampState, file_digest
 from freeseg_mm.utils.package_files import PACKAGE_FILES
 
 from .labelling import Labelling
-from .settings import PseudoLabelSettings
 
 STARTS = ('scratch', 'last')
 EXACT_RESUME = {'type': 'freeseg_mm.ExactResumeHook'}
