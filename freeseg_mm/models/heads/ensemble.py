@@ -1,9 +1,15 @@
 """One probability from query scores and CLIP scores (Sec. 3.1, Testing)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from freeseg_mm.models.predict_options import ENSEMBLE_MODES
+from freeseg_mm.models.predict_options import ENSEMBLE_MODES, ClassExample
+from freeseg_mm.structures import Vocabulary
+
+EPSILON = 1e-6
+"""Least deviation that cosines are divided by."""
 
 
 def ensemble_scores(
@@ -73,6 +79,61 @@ def ensemble_scores(
         mixed = weight * query.exp() + (1 - weight) * clip.exp()
         classes = mixed / mixed.sum(-1, keepdim=True)
     return classes * objectness
+
+
+def score_examples(
+    logits: Tensor,
+    embeds: Tensor,
+    is_shown: Tensor,
+    vocabulary: Vocabulary,
+    examples: Sequence[ClassExample],
+    scale: float,
+) -> Tensor:
+    """Let classes that are known by images score by them in CLIP's view.
+
+    CLIP's embeddings of images are closer to each other, whatever they show,
+    than to any text. So where words compete with images, cosines with an
+    example are brought to the mean and the deviation that the words' logits
+    have, over the masks of an image and a task; where all classes are known
+    by images, they are taken as they are.
+
+    Args:
+        logits: CLIP's logits by words, (B, T, N, C).
+        embeds: CLIP's unit-norm embeddings of the masks, (B, T or 1, N, D).
+        is_shown: Masks that have one, (B, T or 1, N), bool.
+        vocabulary: The C classes.
+        examples: Of some of them.
+        scale: Factor of the cosine in logits.
+
+    Returns:
+        (B, T, N, C), the columns of these classes being new.
+    """
+    places = [vocabulary.index(example.name) for example in examples]
+    rows = torch.stack([example.embeds for example in examples])
+    weight = logits.new_tensor([x.text_weight for x in examples])
+    found = scale * embeds @ rows.to(embeds).T
+    found = found.expand(*logits.shape[:-1], -1)
+    words = torch.ones(logits.shape[-1], dtype=torch.bool)
+    words[places] = False
+    if words.any():
+        by_words = logits[..., words.to(logits.device)]
+        mean, deviation = _moments(found, is_shown)
+        word_mean, word_deviation = _moments(by_words, is_shown)
+        found = (found - mean) / deviation.clamp(min=EPSILON)
+        found = found * word_deviation.mean(-1, keepdim=True)
+        found = found + word_mean.mean(-1, keepdim=True)
+    scored = logits.clone()
+    scored[..., places] = weight * logits[..., places] + (1 - weight) * found
+    return scored
+
+
+def _moments(values: Tensor, is_shown: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation over the masks shown, (B, T, 1, K) each."""
+    shown = is_shown[..., None].expand_as(values)
+    count = shown.sum(-2, keepdim=True).clamp(min=1)
+    mean = (values * shown).sum(-2, keepdim=True) / count
+    square = ((values - mean) * shown).square().sum(-2, keepdim=True) / count
+    return mean, square.sqrt()
 
 
 def object_probs(query_logits: Tensor) -> Tensor:
