@@ -99,7 +99,6 @@ class PredictOverrides(TypedDict, total=False):
     negatives: Vocabulary | Iterable[str] | None
     raw: bool | None
     templates: str | Iterable[str] | None
-    examples: Sequence[ClassExample] | None
     overlap_thr: float | None
     clip_trust: float | None
     panoptic_rule: str | None

@@ -238,7 +238,7 @@ class FreeSeg(MaskFormer):
         changed = self.predict_options.override(**options)
         self.check_options(changed)
         if vocabulary is not None:
-            self.check_vocabulary(vocabulary, changed)
+            self.check_vocabulary(changed.competing(vocabulary), changed)
             self.vocabulary = vocabulary
         self.predict_options = changed
 
