@@ -9,7 +9,7 @@ from freeseg_mm.models.predict_options import ENSEMBLE_MODES, ClassExample
 from freeseg_mm.structures import Vocabulary
 
 EPSILON = 1e-6
-"""Least deviation that cosines are divided by."""
+"""Least difference of logits that others are divided by."""
 
 
 def ensemble_scores(
@@ -92,10 +92,11 @@ def score_examples(
     """Let classes that are known by images score by them in CLIP's view.
 
     CLIP's embeddings of images are closer to each other, whatever they show,
-    than to any text. So where words compete with images, cosines with an
-    example are brought to the mean and the deviation that the words' logits
-    have, over the masks of an image and a task; where all classes are known
-    by images, they are taken as they are.
+    than to any text. So where words compete with images, cosines are brought
+    to the range of the words' logits, for each image and task: 1 becomes
+    the mean over its masks of the best word's logit, and the mean cosine of
+    its masks, but for the most similar one, the mean of all words' logits.
+    Where all classes are known by images cosines are taken as they are.
 
     Args:
         logits: CLIP's logits by words, (B, T, N, C).
@@ -117,23 +118,23 @@ def score_examples(
     words[places] = False
     if words.any():
         by_words = logits[..., words.to(logits.device)]
-        mean, deviation = _moments(found, is_shown)
-        word_mean, word_deviation = _moments(by_words, is_shown)
-        found = (found - mean) / deviation.clamp(min=EPSILON)
-        found = found * word_deviation.mean(-1, keepdim=True)
-        found = found + word_mean.mean(-1, keepdim=True)
+        shown = is_shown[..., None].expand(*logits.shape[:-1], 1)
+        count = shown.sum(-2, keepdim=True)
+        top, low = (
+            (each * shown).sum(-2, keepdim=True) / count.clamp(min=1)
+            for each in (
+                by_words.amax(-1, keepdim=True),
+                by_words.mean(-1, keepdim=True),
+            )
+        )
+        most = found.masked_fill(~shown, -scale).amax(-2, keepdim=True)
+        others = (found * shown).sum(-2, keepdim=True) - most
+        others = others / (count - 1).clamp(min=1)
+        slope = (top - low) / (scale - others).clamp(min=EPSILON)
+        found = top - slope * (scale - found)
     scored = logits.clone()
     scored[..., places] = weight * logits[..., places] + (1 - weight) * found
     return scored
-
-
-def _moments(values: Tensor, is_shown: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation over the masks shown, (B, T, 1, K) each."""
-    shown = is_shown[..., None].expand_as(values)
-    count = shown.sum(-2, keepdim=True).clamp(min=1)
-    mean = (values * shown).sum(-2, keepdim=True) / count
-    square = ((values - mean) * shown).square().sum(-2, keepdim=True) / count
-    return mean, square.sqrt()
 
 
 def object_probs(query_logits: Tensor) -> Tensor:

@@ -162,16 +162,16 @@ def scored_by_images(logits, embeds, rows, shown=None, weight=0.0):
 
 
 def test_images_are_brought_to_the_range_of_words():
-    # words have the means 2 and 4 and the deviations 1 and 3
+    # the best words are 1 and 7, on average 4; all words are 3 on average
     logits = [[1.0, 0.0, 1.0], [3.0, 0.0, 7.0]]
     embeds = [[0.2, 0.0], [0.8, 0.0]]
     row = {'logo': [1.0, 0.0]}
-    # cosines of 2 and 8 are 5 -+ 3; they become 3 -+ 2
+    # 10, a cosine of 1, becomes 4 and 2, the other mask's, becomes 3
     found = scored_by_images(logits, embeds, row)
-    assert_close(found[:, 1], torch.tensor([1.0, 5.0]))
+    assert_close(found[:, 1], torch.tensor([3.0, 3.75]))
     assert_close(found[:, [0, 2]], torch.tensor(logits)[:, [0, 2]])
     half = scored_by_images(logits, embeds, row, weight=0.5)
-    assert_close(half[:, 1], torch.tensor([0.5, 2.5]))
+    assert_close(half[:, 1], torch.tensor([1.5, 1.875]))
     words = scored_by_images(logits, embeds, row, weight=1.0)
     assert_close(words, torch.tensor(logits))
 
@@ -182,7 +182,14 @@ def test_masks_that_were_not_shown_do_not_count():
     found = scored_by_images(
         logits, embeds, {'logo': [1.0, 0.0]}, [True, True, False]
     )
-    assert_close(found[:2, 1], torch.tensor([1.0, 5.0]))
+    assert_close(found[:2, 1], torch.tensor([3.0, 3.75]))
+
+
+def test_an_image_without_a_mask_is_no_trouble():
+    found = scored_by_images(
+        [[1.0, 0.0, 1.0]], [[0.0, 0.0]], {'logo': [1.0, 0.0]}, [False]
+    )
+    assert found.isfinite().all()
 
 
 def test_images_alone_are_taken_as_they_are():
