@@ -51,6 +51,7 @@ from .results import (
     InferenceError,
     image_result,
 )
+from .tiling import TileMerger, Tiling
 from .video import count_inputs, is_video, read_inputs
 from .vocabulary import Classes, ImageClass, listed, read_classes
 
@@ -183,6 +184,8 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        tile: int | None = None,
+        overlap: float = 0.2,
         **options: 'Unpack[PredictOverrides]',
     ) -> list[ImageResult]:
         """Predict images; arguments are those of :meth:`stream`.
@@ -206,6 +209,8 @@ class FreeSegInferencer:
                 batch_size=batch_size,
                 frame_stride=frame_stride,
                 channel_order=channel_order,
+                tile=tile,
+                overlap=overlap,
                 **options,
             )
         )
@@ -225,6 +230,8 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        tile: int | None = None,
+        overlap: float = 0.2,
         **options: 'Unpack[PredictOverrides]',
     ) -> Iterator[ImageResult | ImageError]:
         """Predict images one after the other, holding a batch at a time.
@@ -243,6 +250,13 @@ class FreeSegInferencer:
                 frame 0; an image always is.
             channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
                 Results hold their image as RGB.
+            tile: A larger image is predicted in tiles of this longest side
+                in pixels, each like an image, so that small things are seen
+                and memory is that of a tile; ``max_side`` has no effect
+                then. What crosses tiles is joined, see
+                :class:`freeseg_mm.apis.tiling.TileMerger`.
+            overlap: Least share of its side that a tile has in common with
+                the next, in [0, 0.5].
             **options: Of this call: ``tasks``, ``score_thr`` (default 0.3),
                 ``object_score_thr``, ``pixel_score_thr``, each also by
                 class, ``overlap_thr``, ``min_object_prob``,
@@ -281,12 +295,25 @@ class FreeSegInferencer:
             )
         chosen = self.options.override(**options)
         self.model.check_options(chosen)
+        tiling = None if tile is None else Tiling(tile, overlap)
+        if tiling is not None and chosen.raw:
+            raise ValueError(
+                'raw=True gives the scores of one pass of the network; leave '
+                'tile out, or give it parts of the image'
+            )
         entries = list_images(images)
         classes = listed(classes)
         vocabulary = self.vocabulary(classes, things, unseen, chosen)
         chosen = self._with_examples(chosen, classes, vocabulary)
         inputs = read_inputs(entries, frame_stride, channel_order)
-        outcomes = self._outcomes(inputs, batch_size, vocabulary, chosen)
+        if tiling is None:
+            outcomes = self._outcomes(
+                inputs, batch_size, vocabulary, chosen, self._max_side
+            )
+        else:
+            outcomes = self._tiled(
+                inputs, tiling, batch_size, vocabulary, chosen
+            )
         return self._with_progress(outcomes, entries, frame_stride)
 
     @torch.no_grad()
@@ -357,7 +384,7 @@ class FreeSegInferencer:
         Raises:
             ValueError: If the image defies the pipeline.
         """
-        packed = self._pack(image, vocabulary)
+        packed = self._pack(image, vocabulary, self._max_side)
         if isinstance(packed, ImageError):
             raise ValueError(packed.reason)
         model = self.model
@@ -436,9 +463,10 @@ class FreeSegInferencer:
         batch_size: int,
         vocabulary: Vocabulary,
         options: PredictOptions,
+        max_side: int | None,
     ) -> Iterator[ImageResult | ImageError]:
         while batch := list(islice(inputs, batch_size)):
-            packed = [self._pack(image, vocabulary) for image in batch]
+            packed = [self._pack(x, vocabulary, max_side) for x in batch]
             ready = [x for x in packed if not isinstance(x, ImageError)]
             results = iter(self._predict(ready, vocabulary, options))
             for image in packed:
@@ -447,8 +475,37 @@ class FreeSegInferencer:
                 else:
                     yield next(results)
 
+    def _tiled(
+        self,
+        inputs: Iterator[InputImage | ImageError],
+        tiling: Tiling,
+        batch_size: int,
+        vocabulary: Vocabulary,
+        options: PredictOptions,
+    ) -> Iterator[ImageResult | ImageError]:
+        """Predict images tile by tile; one bad tile fails its image."""
+        for image in inputs:
+            if isinstance(image, ImageError):
+                yield image
+                continue
+            merger = TileMerger(tiling, image, vocabulary)
+            del image  # it may be large, and the merger has it as RGB
+            results = self._outcomes(
+                merger.parts(), batch_size, vocabulary, options, None
+            )
+            failed = None
+            for result in results:
+                if isinstance(result, ImageError):
+                    failed = result
+                    break
+                merger.add(result)
+            yield failed or merger.finish()
+
     def _pack(
-        self, image: InputImage | ImageError, vocabulary: Vocabulary
+        self,
+        image: InputImage | ImageError,
+        vocabulary: Vocabulary,
+        max_side: int | None,
     ) -> tuple[InputImage, dict[str, Any]] | ImageError:
         """Bring an image to the network's size, unless it defies that."""
         if isinstance(image, ImageError):
@@ -466,8 +523,8 @@ class FreeSegInferencer:
             )
         sample = packed['data_samples']
         sample.set_metainfo({'vocabulary': vocabulary})
-        if self._max_side is not None:
-            size = fitting(sample.ori_shape, self._max_side)
+        if max_side is not None:
+            size = fitting(sample.ori_shape, max_side)
             sample.set_metainfo({'ori_shape': size})
         return image, packed
 

@@ -85,6 +85,22 @@ def test_json_lines(predict, photo, tmp_path):
     assert 'freeseg-mm predict: 1 of 3 images failed' in errors
 
 
+def test_tiles(predict, photo, tmp_path):
+    arguments = (photo, '--classes', 'dragon, house', '--json')
+    _, whole, _ = predict(*arguments)
+    status, out, _ = predict(
+        *(*arguments, '--tile', '32', '--overlap', '0.25'),
+        *('--out', tmp_path / 'out', '--format', 'coco', 'png'),
+    )
+    assert status == 0
+    found = json.loads(out)
+    assert found['notes'] == ['predicted in 6 tiles']
+    assert (found['width'], found['height']) == (64, 48)
+    assert json.loads(whole)['notes'] == []
+    with Image.open(tmp_path / 'out/panoptic/photo.png') as picture:
+        assert picture.size == (64, 48)
+
+
 def test_thresholds_by_class(predict, photo):
     def found(*options):
         status, out, _ = predict(
@@ -194,6 +210,7 @@ def test_a_vocabulary_and_a_checkpoint_alone(
         (['PHOTO', '--classes', 'a', '--things', 'b'], "unknown classes ['b'"),
         (['PHOTO', '--vocab', 'lvis'], "no vocabulary 'lvis'"),
         (['PHOTO', '--classes', 'a', '--score-thr', '3'], 'score_thr: expec'),
+        (['PHOTO', '--classes', 'a', '--tile', '9'], 'tile: expected at l'),
         (
             ['PHOTO', '--classes', 'a, b', '--score-thr', 'c=0.3'],
             "score_thr is given for ['c'], which are not among the classes "
