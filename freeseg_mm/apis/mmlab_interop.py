@@ -70,8 +70,8 @@ def set_classes(
     """
     if not isinstance(model, FreeSeg):
         raise TypeError(f'expected a FreeSeg, got {type(model).__name__}')
-    if options.get('negatives'):
-        options['negatives'] = read_classes(options['negatives'])
+    if negatives := options.get('negatives'):
+        options['negatives'] = read_classes(negatives)
     model.set_defaults(vocabulary, **options)
     # Changed where it stands: a visualizer may hold the same dictionary.
     meta = model.__dict__.setdefault('dataset_meta', {})
