@@ -248,7 +248,8 @@ class FreeSegInferencer:
                 results a little.
             frame_stride: Of a video every so many frames are predicted, from
                 frame 0; an image always is.
-            channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
+            channel_order: Of images that are arrays, those of an
+                :class:`ImageClass` too, ``bgr`` or ``rgb``.
                 Results hold their image as RGB.
             tile: A larger image is predicted in tiles of this longest side
                 in pixels, each like an image, so that small things are seen
@@ -304,7 +305,13 @@ class FreeSegInferencer:
         entries = list_images(images)
         classes = listed(classes)
         vocabulary = self.vocabulary(classes, things, unseen, chosen)
-        chosen = self._with_examples(chosen, classes, vocabulary)
+        examples = self._examples(classes, vocabulary, channel_order)
+        if examples and chosen.mode == 'query':
+            raise ValueError(
+                f'{examples[0].name!r} is shown by images, which mode query, '
+                "without CLIP's view, has no use for; choose another mode"
+            )
+        chosen = replace(chosen, examples=examples)
         inputs = read_inputs(entries, frame_stride, channel_order)
         if tiling is None:
             outcomes = self._outcomes(
@@ -340,10 +347,10 @@ class FreeSegInferencer:
             classes: See :func:`freeseg_mm.apis.vocabulary.read_classes`.
             task: The task whose prompts are read, where they differ.
             templates: See :class:`PredictOptions`.
-            channel_order: Of an image that is an array, ``bgr`` or ``rgb``.
+            channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
 
         Returns:
-            One an mask, in order.
+            One a mask, in order.
 
         Raises:
             FileNotFoundError: If there is no such image or vocabulary.
@@ -359,7 +366,8 @@ class FreeSegInferencer:
         self.model.check_options(chosen)
         classes = listed(classes)
         vocabulary = self.vocabulary(classes, options=chosen)
-        chosen = self._with_examples(chosen, classes, vocabulary)
+        examples = self._examples(classes, vocabulary, channel_order)
+        chosen = replace(chosen, examples=examples)
         read = read_image(image, 0, channel_order)
         planes = read_masks(masks, read.pixels.shape[:2])
         embeds, valid = self._embed_masks(read, planes, vocabulary)
@@ -406,30 +414,25 @@ class FreeSegInferencer:
         return torch.cat(embeds, dim=2), torch.cat(valid, dim=2)
 
     @torch.no_grad()
-    def _with_examples(
-        self, options: PredictOptions, classes: Classes, vocabulary: Vocabulary
-    ) -> PredictOptions:
-        """Options with CLIP's embeddings of classes shown by images."""
+    def _examples(
+        self, classes: Classes, vocabulary: Vocabulary, channel_order: str
+    ) -> tuple[ClassExample, ...]:
+        """CLIP's embeddings of the classes that are shown by images."""
         if isinstance(classes, Vocabulary | str | Path):
-            return options
+            return ()
         examples = []
         for name, each in zip(vocabulary.names, classes, strict=True):
             if not isinstance(each, ImageClass):
                 continue
             self.require_clip('a class that is shown by images')
-            if options.mode == 'query':
-                raise ValueError(
-                    f'{name!r} is shown by images, which mode query, without '
-                    "CLIP's view, has no use for; choose another mode"
-                )
             embeds = []
             for index, image in enumerate(each.images):
-                read = read_image(image, index)
+                read = read_image(image, index, channel_order)
                 whole = np.ones((1, *read.pixels.shape[:2]), bool)
                 embeds.append(self._embed_masks(read, whole, vocabulary)[0])
             mean = F.normalize(torch.cat(embeds).mean(0).flatten(), dim=0)
             examples.append(ClassExample(name, mean, each.text_weight))
-        return replace(options, examples=tuple(examples))
+        return tuple(examples)
 
     def require_clip(self, what: str) -> None:
         """Refuse what CLIP's view of masks is needed for.
