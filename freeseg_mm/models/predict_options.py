@@ -224,7 +224,14 @@ class PredictOptions:
         require_whole('max_per_image', self.max_per_image, 1)
         if self.negatives is not None:
             object.__setattr__(self, 'negatives', _negatives(self.negatives))
-        object.__setattr__(self, 'examples', tuple(self.examples))
+        if not isinstance(self.examples, tuple) or not all(
+            isinstance(each, ClassExample) for each in self.examples
+        ):
+            raise TypeError(
+                'examples: expected a tuple of ClassExample, got '
+                f'{shown(self.examples)}; a call takes images as classes, '
+                "[ImageClass('my_logo.png'), 'cat']"
+            )
         if self.templates is not None:
             templates = read_templates(self.templates)
             object.__setattr__(self, 'templates', templates)
