@@ -13,6 +13,7 @@ _PLACES = {
     'Instance': 'results',
     'PanopticSegment': 'results',
     'FreeSegInferencer': 'inferencer',
+    'ImageClass': 'vocabulary',
     'ImageResult': 'results',
     'InferenceError': 'results',
     'RayPredictor': 'rows',

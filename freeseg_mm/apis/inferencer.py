@@ -10,11 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from torch import Tensor
 from tqdm import tqdm
 
 from freeseg_mm.engine.checkpoint import (
@@ -23,6 +26,7 @@ from freeseg_mm.engine.checkpoint import (
     state_digest,
 )
 from freeseg_mm.models.predict_options import (
+    ClassExample,
     PredictOptions,
     PredictOverrides,
     TuningChoice,
@@ -56,7 +60,7 @@ from .results import (
 )
 from .tiling import TileMerger, Tiling
 from .video import count_inputs, is_video, pending_images
-from .vocabulary import Classes, read_classes
+from .vocabulary import Classes, ImageClass, listed, read_classes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -297,7 +301,8 @@ class FreeSegInferencer:
                 results a little.
             frame_stride: Of a video every so many frames are predicted, from
                 frame 0; an image always is.
-            channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
+            channel_order: Of images that are arrays, those of an
+                :class:`ImageClass` too, ``bgr`` or ``rgb``.
                 Results hold their image as RGB.
             tile: A larger image is predicted in tiles of this longest side
                 in pixels, each like an image, so that small things are seen
@@ -352,7 +357,15 @@ class FreeSegInferencer:
                 'tile out, or give it parts of the image'
             )
         entries = list_images(images)
+        classes = listed(classes)
         vocabulary = self.vocabulary(classes, things, unseen, chosen)
+        examples = self._examples(classes, vocabulary, channel_order)
+        if examples and chosen.mode == 'query':
+            raise ValueError(
+                f'{examples[0].name!r} is shown by images, which mode query, '
+                "without CLIP's view, has no use for; choose another mode"
+            )
+        chosen = replace(chosen, examples=examples)
         pack = partial(
             self._pack, vocabulary=vocabulary, max_side=self._max_side
         )
@@ -400,10 +413,10 @@ class FreeSegInferencer:
             classes: See :func:`freeseg_mm.apis.vocabulary.read_classes`.
             task: The task whose prompts are read, where they differ.
             templates: See :class:`PredictOptions`.
-            channel_order: Of an image that is an array, ``bgr`` or ``rgb``.
+            channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
 
         Returns:
-            One an mask, in order.
+            One a mask, in order.
 
         Raises:
             FileNotFoundError: If there is no such image or vocabulary.
@@ -412,45 +425,92 @@ class FreeSegInferencer:
                 the model has no ``mask_classifier``.
         """
         check_channel_order(channel_order)
-        if self.model.mask_classifier is None:
-            raise ValueError(
-                'masks are named by a mask_classifier, and this model has '
-                'none; set model.mask_classifier'
-            )
+        self.require_clip('naming masks')
         chosen = self.options.override(tasks=task, templates=templates)
         if len(chosen.tasks) > 1:
             raise ValueError(f'expected one task, got {task!r}')
         self.model.check_options(chosen)
+        classes = listed(classes)
         vocabulary = self.vocabulary(classes, options=chosen)
+        examples = self._examples(classes, vocabulary, channel_order)
+        chosen = replace(chosen, examples=examples)
         read = read_image(image, 0, channel_order)
         planes = read_masks(masks, read.pixels.shape[:2])
-        packed = self._pack(read, vocabulary, self._max_side)
-        if isinstance(packed, ImageError):
-            raise ValueError(packed.reason)
+        embeds, valid = self._embed_masks(read, planes, vocabulary)
         with self._turn:
-            batch = self.model.data_preprocessor(
-                pseudo_collate([packed[1]]), False
-            )
-            metas = [sample.metainfo for sample in batch['data_samples']]
-            on_device = torch.from_numpy(planes).to(self.device)
-            scores = [
-                self.model.clip_scores(
-                    batch['inputs'],
-                    self.model.masks_to_show(
-                        given_mask_logits(part, metas[0]), metas, chosen
-                    ),
-                    vocabulary,
-                    options=chosen,
-                )[0][0, 0]
-                for part in on_device.split(MASKS_AT_ONCE)
-            ]
-        probs = torch.cat(scores).float().softmax(-1).cpu().numpy()
+            logits = self.model.clip_view(embeds, valid, vocabulary, chosen)
+        probs = logits[0, 0].float().softmax(-1).cpu().numpy()
         return [
             ClassifiedMask(
                 label, vocabulary.names[label], float(row[label]), row
             )
             for label, row in zip(probs.argmax(1).tolist(), probs, strict=True)
         ]
+
+    def _embed_masks(
+        self, image: InputImage, masks: np.ndarray, vocabulary: Vocabulary
+    ) -> tuple[Tensor, Tensor]:
+        """CLIP's embeddings of masks (N, H, W) of an image.
+
+        Returns:
+            (1, 1, N, D), and which are of any use, (1, 1, N), bool.
+
+        Raises:
+            ValueError: If the image defies the pipeline.
+        """
+        packed = self._pack(image, vocabulary, self._max_side)
+        if isinstance(packed, ImageError):
+            raise ValueError(packed.reason)
+        model = self.model
+        with self._turn:
+            batch = model.data_preprocessor(pseudo_collate([packed[1]]), False)
+            metas = [sample.metainfo for sample in batch['data_samples']]
+            found = [
+                model.encode_masks(
+                    batch['inputs'],
+                    model.masks_to_show(
+                        given_mask_logits(part, metas[0]), metas, self.options
+                    ),
+                )
+                for part in torch.from_numpy(masks)
+                .to(self.device)
+                .split(MASKS_AT_ONCE)
+            ]
+        embeds, valid = zip(*found, strict=True)
+        return torch.cat(embeds, dim=2), torch.cat(valid, dim=2)
+
+    @torch.no_grad()
+    def _examples(
+        self, classes: Classes, vocabulary: Vocabulary, channel_order: str
+    ) -> tuple[ClassExample, ...]:
+        """CLIP's embeddings of the classes that are shown by images."""
+        if isinstance(classes, Vocabulary | str | Path):
+            return ()
+        examples = []
+        for name, each in zip(vocabulary.names, classes, strict=True):
+            if not isinstance(each, ImageClass):
+                continue
+            self.require_clip('a class that is shown by images')
+            embeds = []
+            for index, image in enumerate(each.images):
+                read = read_image(image, index, channel_order)
+                whole = np.ones((1, *read.pixels.shape[:2]), bool)
+                embeds.append(self._embed_masks(read, whole, vocabulary)[0])
+            mean = F.normalize(torch.cat(embeds).mean(0).flatten(), dim=0)
+            examples.append(ClassExample(name, mean, each.text_weight))
+        return tuple(examples)
+
+    def require_clip(self, what: str) -> None:
+        """Refuse what CLIP's view of masks is needed for.
+
+        Raises:
+            ValueError: If the model has no ``mask_classifier``.
+        """
+        if self.model.mask_classifier is None:
+            raise ValueError(
+                f'{what} needs a mask_classifier, and this model has none; '
+                'set model.mask_classifier'
+            )
 
     def _with_progress(
         self,
