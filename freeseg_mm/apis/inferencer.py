@@ -5,9 +5,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +20,11 @@ from mmengine.dataset import pseudo_collate
 from torch import Tensor
 from tqdm import tqdm
 
-from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
+from freeseg_mm.engine.checkpoint import (
+    WeightsInfo,
+    build_model,
+    state_digest,
+)
 from freeseg_mm.models.predict_options import (
     ClassExample,
     PredictOptions,
@@ -30,6 +35,8 @@ from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.models.segmentors.batch import given_mask_logits
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import require_whole
+from freeseg_mm.utils.journal import json_digest
+from freeseg_mm.utils.parallel import ordered_map
 from freeseg_mm.utils.resampling import fitting
 from freeseg_mm.utils.run_config import apply_options
 
@@ -52,12 +59,13 @@ from .results import (
     image_result,
 )
 from .tiling import TileMerger, Tiling
-from .video import count_inputs, is_video, read_inputs
+from .video import count_inputs, is_video, pending_images
 from .vocabulary import Classes, ImageClass, listed, read_classes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+PackedImage: TypeAlias = tuple[InputImage, dict[str, Any]]
 RANDOM = 'random'
 SCORE_THR = 0.3
 """Least score of an instance unless a call says another."""
@@ -138,9 +146,50 @@ class FreeSegInferencer:
         self.model.check_options(options)
         self.options = options
         self._pipeline = _pipeline(config)
+        pipeline = get_test_pipeline_cfg(config)
+        self._config_digest = json_digest([config.model, pipeline])
         self._max_side = max_side
         self._progress = progress
         self._turn = threading.Lock()
+
+    def subject(
+        self,
+        classes: Classes,
+        *,
+        things: Iterable[str] | None = None,
+        unseen: Iterable[str] | None = None,
+        **options: 'Unpack[PredictOverrides]',
+    ) -> dict[str, Any]:
+        """All but the images that decides results, as JSON's types.
+
+        Calls of equal subjects predict the same. Reads all weights.
+
+        Args:
+            classes: See :meth:`stream`, as all others.
+            things: The same.
+            unseen: The same.
+            **options: The same.
+        """
+        chosen = self._choose(options)
+        vocabulary = self.vocabulary(classes, things, unseen, chosen)
+        return {
+            'classes': vocabulary.content_hash,
+            'model': self._config_digest,
+            'weights': state_digest(self.model.state_dict()),
+            'clip': self.model.clip.fingerprint,
+            'max_side': self._max_side,
+            'options': repr(chosen),
+        }
+
+    def _choose(self, options: PredictOverrides) -> PredictOptions:
+        """Options of a call, checked against the model."""
+        negatives = options.get('negatives')
+        if negatives:
+            words = read_classes(negatives, trained_on=self.trained_on)
+            options = {**options, 'negatives': words}
+        chosen = self.options.override(**options)
+        self.model.check_options(chosen)
+        return chosen
 
     @staticmethod
     def model_names() -> list[str]:
@@ -186,6 +235,7 @@ class FreeSegInferencer:
         channel_order: str = 'bgr',
         tile: int | None = None,
         overlap: float = 0.2,
+        num_workers: int = 0,
         **options: 'Unpack[PredictOverrides]',
     ) -> list[ImageResult]:
         """Predict images; arguments are those of :meth:`stream`.
@@ -211,6 +261,7 @@ class FreeSegInferencer:
                 channel_order=channel_order,
                 tile=tile,
                 overlap=overlap,
+                num_workers=num_workers,
                 **options,
             )
         )
@@ -232,9 +283,11 @@ class FreeSegInferencer:
         channel_order: str = 'bgr',
         tile: int | None = None,
         overlap: float = 0.2,
+        num_workers: int = 0,
+        skip: int = 0,
         **options: 'Unpack[PredictOverrides]',
     ) -> Iterator[ImageResult | ImageError]:
-        """Predict images one after the other, holding a batch at a time.
+        """Predict images one after the other, holding few at a time.
 
         Args:
             images: See :func:`freeseg_mm.apis.inputs.list_images`. The
@@ -258,6 +311,11 @@ class FreeSegInferencer:
                 :class:`freeseg_mm.apis.tiling.TileMerger`.
             overlap: Least share of its side that a tile has in common with
                 the next, in [0, 0.5].
+            num_workers: Threads that read images ahead of the network, a
+                batch and an image each; 0 reads a batch when its turn comes.
+            skip: Number of first images and frames to leave out, which an
+                earlier call predicted. Of a multiple of ``batch_size`` all
+                others are as without.
             **options: Of this call: ``tasks``, ``score_thr`` (default 0.3),
                 ``object_score_thr``, ``pixel_score_thr``, each also by
                 class, ``overlap_thr``, ``min_object_prob``,
@@ -283,19 +341,15 @@ class FreeSegInferencer:
             ValueError: If there are no images or names, a name, task or
                 number is unusable.
         """
-        for name, number in (
-            ('batch_size', batch_size),
-            ('frame_stride', frame_stride),
+        for name, number, least in (
+            ('batch_size', batch_size, 1),
+            ('frame_stride', frame_stride, 1),
+            ('num_workers', num_workers, 0),
+            ('skip', skip, 0),
         ):
-            require_whole(name, number, 1)
+            require_whole(name, number, least)
         check_channel_order(channel_order)
-        negatives = options.get('negatives')
-        if negatives:
-            options['negatives'] = read_classes(
-                negatives, trained_on=self.trained_on
-            )
-        chosen = self.options.override(**options)
-        self.model.check_options(chosen)
+        chosen = self._choose(options)
         tiling = None if tile is None else Tiling(tile, overlap)
         if tiling is not None and chosen.raw:
             raise ValueError(
@@ -312,16 +366,28 @@ class FreeSegInferencer:
                 "without CLIP's view, has no use for; choose another mode"
             )
         chosen = replace(chosen, examples=examples)
-        inputs = read_inputs(entries, frame_stride, channel_order)
+        pack = partial(
+            self._pack, vocabulary=vocabulary, max_side=self._max_side
+        )
+        ahead = partial(
+            ordered_map,
+            items=islice(
+                pending_images(entries, frame_stride, channel_order),
+                skip,
+                None,
+            ),
+            threads=num_workers,
+            ahead=batch_size + num_workers,
+        )
         if tiling is None:
-            outcomes = self._outcomes(
-                inputs, batch_size, vocabulary, chosen, self._max_side
-            )
+            packed = ahead(lambda read: pack(read()))
+            outcomes = self._outcomes(packed, batch_size, vocabulary, chosen)
         else:
             outcomes = self._tiled(
-                inputs, tiling, batch_size, vocabulary, chosen
+                ahead(lambda read: read()),
+                *(tiling, batch_size, vocabulary, chosen),
             )
-        return self._with_progress(outcomes, entries, frame_stride)
+        return self._with_progress(outcomes, entries, frame_stride, skip)
 
     @torch.no_grad()
     def classify(
@@ -451,6 +517,7 @@ class FreeSegInferencer:
         outcomes: Iterator[ImageResult | ImageError],
         entries: Sequence[OneImage],
         frame_stride: int,
+        skip: int,
     ) -> Iterator[ImageResult | ImageError]:
         shown = self._progress
         if shown is None:
@@ -458,18 +525,16 @@ class FreeSegInferencer:
         if not shown or (len(entries) == 1 and not is_video(entries[0])):
             return outcomes
         total = count_inputs(entries, frame_stride)
-        return iter(tqdm(outcomes, total=total, unit='image'))
+        return iter(tqdm(outcomes, total=total, initial=skip, unit='image'))
 
     def _outcomes(
         self,
-        inputs: Iterator[InputImage | ImageError],
+        inputs: Iterator[PackedImage | ImageError],
         batch_size: int,
         vocabulary: Vocabulary,
         options: PredictOptions,
-        max_side: int | None,
     ) -> Iterator[ImageResult | ImageError]:
-        while batch := list(islice(inputs, batch_size)):
-            packed = [self._pack(x, vocabulary, max_side) for x in batch]
+        while packed := list(islice(inputs, batch_size)):
             ready = [x for x in packed if not isinstance(x, ImageError)]
             results = iter(self._predict(ready, vocabulary, options))
             for image in packed:
@@ -493,8 +558,9 @@ class FreeSegInferencer:
                 continue
             merger = TileMerger(tiling, image, vocabulary)
             del image  # it may be large, and the merger has it as RGB
+            pack = partial(self._pack, vocabulary=vocabulary, max_side=None)
             results = self._outcomes(
-                merger.parts(), batch_size, vocabulary, options, None
+                map(pack, merger.parts()), batch_size, vocabulary, options
             )
             failed = None
             for result in results:
@@ -509,7 +575,7 @@ class FreeSegInferencer:
         image: InputImage | ImageError,
         vocabulary: Vocabulary,
         max_side: int | None,
-    ) -> tuple[InputImage, dict[str, Any]] | ImageError:
+    ) -> PackedImage | ImageError:
         """Bring an image to the network's size, unless it defies that."""
         if isinstance(image, ImageError):
             return image
@@ -523,6 +589,7 @@ class FreeSegInferencer:
                 image.source,
                 f'{image.source}: the test pipeline refuses an image of '
                 f'{width} x {height} ({reason})',
+                image.place,
             )
         sample = packed['data_samples']
         sample.set_metainfo({'vocabulary': vocabulary})
@@ -534,7 +601,7 @@ class FreeSegInferencer:
     @torch.no_grad()
     def _predict(
         self,
-        ready: Sequence[tuple[InputImage, dict[str, Any]]],
+        ready: Sequence[PackedImage],
         vocabulary: Vocabulary,
         options: PredictOptions,
     ) -> list[ImageResult]:
