@@ -80,14 +80,11 @@ class FreeSegTTAModel(BaseTTAModel):
 
     Masks of a view are brought back to the first view's frame and matched
     with those of the views before: two of which each overlaps the other
-    best, by an IoU of at least 0.5, are one. What matches is
-    one mask with the mean logits; its class probabilities are the mean over
-    all views, 0 where a view does not show it. All three results are then
-    made as from a single view, by the same options.
-
-    Args:
-        module: The FreeSeg, or its config.
-        data_preprocessor: See mmengine's ``BaseTTAModel``.
+    best, by an IoU of at least 0.5, are one. What matches is one mask with
+    the mean logits; its class probabilities are the mean over all views, 0
+    where a view does not show it. All three results are then made as from a
+    single view, by the same options. Arguments are ``BaseTTAModel``'s: the
+    ``module`` is a FreeSeg or its config.
     """
 
     module: FreeSeg
