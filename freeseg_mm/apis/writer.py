@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from freeseg_mm.utils.files import write_json
+from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.files import write_json, write_text
 from freeseg_mm.utils.image_files import write_label_map, write_picture
 
+from .exchange import EXCHANGE_FORMATS
 from .inputs import OneImage, is_remote, local_path
 from .results import ImageResult
 
-FORMATS = ('png', 'json', 'coco')
+FORMATS = ('png', 'json', 'coco', *EXCHANGE_FORMATS)
 
 
 class ResultWriter:
@@ -23,8 +25,9 @@ class ResultWriter:
     everything about an image, ``json/NAME.json``. ``coco``: of the
     predicted tasks, ``instances.json`` (annotations with scores);
     ``panoptic.json`` and ``panoptic/NAME.png``; ``semantic/NAME.png``,
-    labels. NAME is the image's, of a frame with its number; a second one
-    becomes ``NAME_2``. Category ids are labels + 1.
+    labels. Those of annotation tools lie in a folder of the format's name,
+    see :mod:`freeseg_mm.apis.exchange`. NAME is the image's, of a frame with
+    its number; a second one becomes ``NAME_2``. Category ids are labels + 1.
 
     Args:
         folder: Folder to write; made if it does not exist.
@@ -63,6 +66,11 @@ class ResultWriter:
         self._images: list[dict[str, Any]] = []
         self._annotations: dict[str, list[dict[str, Any]]] = {}
         self._categories: list[dict[str, Any]] = []
+        self._vocabulary: Vocabulary | None = None
+        self._count = 0
+        self._entries: dict[str, list[str]] = {
+            kind: [] for kind in self._formats if kind in EXCHANGE_FORMATS
+        }
 
     def write(self, result: ImageResult) -> list[Path]:
         """Write one result.
@@ -79,10 +87,16 @@ class ResultWriter:
             'json': self._write_json,
             'coco': self._write_coco,
         }
+        self._vocabulary = result.vocabulary
+        self._count += 1
         return [
             path
             for kind in self._formats
-            for path in writers[kind](result, name)
+            for path in (
+                writers[kind](result, name)
+                if kind in writers
+                else self._write_exchange(result, name, kind)
+            )
         ]
 
     def finish(self) -> list[Path]:
@@ -100,6 +114,14 @@ class ResultWriter:
             }
             paths.append(self.folder / f'{task}.json')
             write_json(content, paths[-1])
+        if self._vocabulary is not None:
+            for kind, entries in self._entries.items():
+                files = EXCHANGE_FORMATS[kind].shared_files(
+                    self._vocabulary, entries
+                )
+                for name, text in files.items():
+                    paths.append(self.folder / kind / name)
+                    write_text(text, paths[-1])
         return paths
 
     def _write_picture(self, result: ImageResult, name: str) -> list[Path]:
@@ -133,9 +155,20 @@ class ResultWriter:
             paths.append(path)
         return paths
 
+    def _write_exchange(
+        self, result: ImageResult, name: str, kind: str
+    ) -> list[Path]:
+        tool, folder = EXCHANGE_FORMATS[kind], self.folder / kind
+        paths = []
+        for file, text in tool.image_files(result, name, folder).items():
+            paths.append(self._path(result, kind, file))
+            write_text(text, paths[-1])
+        self._entries[kind].append(tool.entry(result, self._count))
+        return paths
+
     def _path(self, result: ImageResult, folder: str, name: str) -> Path:
         path = self.folder / folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         taken = {local_path(result.source).resolve(), *self._inputs}
         if path.resolve() in taken:
             raise ValueError(

@@ -33,7 +33,9 @@ EXAMPLES = """examples:
 exit status: 0 if all images were predicted; 1 after saying what was wrong or
 which images failed (the others are predicted); 2 for wrong usage
 """
-FORMATS = ('png', 'json', 'coco')
+FORMATS = (
+    'png', 'json', 'coco', 'yolo', 'labelme', 'labelstudio', 'cvat', 'geojson',
+)  # fmt: skip
 
 
 def add_parser(commands: Any) -> None:
@@ -71,7 +73,8 @@ def add_parser(commands: Any) -> None:
         metavar='FORMAT',
         help='of the results: png (pictures with a legend, default), json '
         '(a file an image), coco (instances.json, panoptic.json and PNGs, '
-        'label maps)',
+        'label maps); or for a tool: yolo, labelme, labelstudio, cvat, '
+        'geojson',
     )
     add_inferencer_arguments(parser)
     parser.add_argument(
