@@ -3,6 +3,8 @@
 import base64
 import json
 import logging
+import os
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -34,6 +36,7 @@ def drawn(*boxes, holes=()):
 RING = drawn((2, 2, 30, 30), holes=[(5, 5, 9, 20), (12, 8, 20, 9)])
 PIECES = drawn((40, 3, 50, 20), (45, 25, 58, 38))
 SPECK = drawn((33, 35, 34, 36))
+MASKS = (RING, PIECES, SPECK)
 SCORES = (0.875, 0.5, 0.25)
 LABELS = (0, 1, 0)
 
@@ -54,9 +57,7 @@ def result(photo):
         vocabulary=WORDS,
         instances=tuple(
             Instance(label, NAMES[label], score, mask, (0, 0, 1, 1))
-            for label, score, mask in zip(
-                LABELS, SCORES, (RING, PIECES, SPECK), strict=True
-            )
+            for label, score, mask in zip(LABELS, SCORES, MASKS, strict=True)
         ),
     )
 
@@ -81,6 +82,12 @@ def noise(count=60):
     for _ in range(count):
         size = random.integers(1, 24, 2)
         yield random.random(size) < random.uniform(0.1, 0.95)
+
+
+def inside(polygon, size=SIZE):
+    """Pixels whose centres lie in a polygon."""
+    y, x = np.indices(size) + 0.5
+    return shapely.contains_xy(polygon, x, y)
 
 
 def filled(outlines, size):
@@ -115,8 +122,7 @@ def test_polygons_are_valid_and_exact():
         )
         assert whole.is_valid
         assert whole.area == mask.sum()
-        y, x = np.indices(mask.shape) + 0.5
-        assert (shapely.contains_xy(whole, x, y) == mask).all()
+        assert (inside(whole, mask.shape) == mask).all()
 
 
 def test_outlines_filled_with_their_border_are_exact():
@@ -173,7 +179,7 @@ def test_labelme(write, photo):
     assert [read.classes[x] for x in found.class_id] == [
         NAMES[label] for label in LABELS
     ]
-    assert (found.mask == np.array([RING, PIECES, SPECK])).all()
+    assert (found.mask == np.array(MASKS)).all()
     content = json.loads((folder / 'photo.json').read_text())
     assert (folder / content['imagePath']).resolve() == photo
     scores = {x['group_id']: x['score'] for x in content['shapes']}
@@ -202,19 +208,53 @@ def test_label_studio(write, photo, tmp_path, monkeypatch):
     assert [names[x['category_id']] for x in found] == [
         NAMES[label] for label in LABELS
     ]
-    for annotation, mask in zip(found, (RING, PIECES, SPECK), strict=True):
+    for annotation, mask in zip(found, MASKS, strict=True):
         assert (coco.annToMask(annotation) == mask).all()
         assert annotation['area'] == pytest.approx(mask.sum())
 
 
-def test_cvat(write, photo):
-    cvat = pytest.importorskip(
-        'datumaro.plugins.data_formats.cvat.base',
-        reason='datumaro: see requirements/tests.txt',
-    )
+def test_cvat(write):
+    """As ``CVAT for images 1.1`` is written down."""
+    tree = ElementTree.parse(write('cvat') / 'annotations.xml')
+    assert [x.text for x in tree.iterfind('meta//label/name')] == NAMES
+    (image,) = tree.iterfind('image')
+    assert image.attrib == {
+        'id': '0', 'name': 'photo.png', 'width': '60', 'height': '40',
+    }  # fmt: skip
+    masks = [np.zeros(SIZE, bool) for _ in SCORES]
+    for found in image:
+        number = int(found.get('group_id')) - 1
+        assert found.get('label') == NAMES[LABELS[number]]
+        assert float(found.find('attribute').text) == SCORES[number]
+        if found.tag == 'polygon':
+            points = found.get('points').split(';')
+            outline = [
+                [float(x) for x in point.split(',')] for point in points
+            ]
+            masks[number] |= inside(Polygon(outline))
+            continue
+        left, top, width, height = (
+            int(found.get(key)) for key in ('left', 'top', 'width', 'height')
+        )
+        runs = [int(run) for run in found.get('rle').split(',')]
+        values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        masks[number][top : top + height, left : left + width] = (
+            values.reshape(height, width)
+        )
+    assert (np.array(masks) == np.array(MASKS)).all()
+    assert [x.tag for x in image] == ['mask', 'polygon', 'polygon', 'polygon']
+
+
+def test_cvat_by_datumaro(write, photo, monkeypatch):
+    readers = os.environ.get('FREESEG_MM_READERS')
+    if not readers:
+        pytest.skip('FREESEG_MM_READERS: see requirements/tests.txt')
+    monkeypatch.syspath_prepend(readers)
+    from datumaro.plugins.data_formats.cvat.base import CvatBase
+
     folder = write('cvat')
     (folder / 'images').symlink_to(photo.parent)
-    read = cvat.CvatBase(str(folder / 'annotations.xml'))
+    read = CvatBase(str(folder / 'annotations.xml'))
     (item,) = read
     assert item.id == 'photo'
     categories = next(iter(read.categories().values()))
@@ -226,25 +266,22 @@ def test_cvat(write, photo):
         assert float(found.attributes['score']) == SCORES[number]
         if hasattr(found, 'image'):
             masks[number] |= found.image > 0
-            continue
-        outline = Polygon(np.reshape(found.points, (-1, 2)))
-        y, x = np.indices(SIZE) + 0.5
-        masks[number] |= shapely.contains_xy(outline, x, y)
-    assert (np.array(masks) == np.array([RING, PIECES, SPECK])).all()
+        else:
+            masks[number] |= inside(Polygon(np.reshape(found.points, (-1, 2))))
+    assert (np.array(masks) == np.array(MASKS)).all()
 
 
 def test_geojson(write, photo):
     folder = write('geojson')
     features = json.loads((folder / 'photo.geojson').read_text())['features']
     assert [x['id'] for x in features] == [1, 2, 3]
-    y, x = np.indices(SIZE) + 0.5
     for feature, mask, label, score in zip(
-        features, (RING, PIECES, SPECK), LABELS, SCORES, strict=True
+        features, MASKS, LABELS, SCORES, strict=True
     ):
         geometry = shape(feature['geometry'])
         assert geometry.is_valid
         assert geometry.area == mask.sum()
-        assert (shapely.contains_xy(geometry, x, y) == mask).all()
+        assert (inside(geometry) == mask).all()
         properties = feature['properties']
         assert properties['name'] == NAMES[label]
         assert properties['category_id'] == label + 1
