@@ -224,7 +224,8 @@ class FreeSegInferencer:
             channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
                 Results hold their image as RGB.
             **options: Of this call: ``tasks``, ``score_thr`` (default 0.3),
-                ``object_score_thr``, ``overlap_thr``, ``min_object_prob``,
+                ``object_score_thr``, ``pixel_score_thr``, each also by
+                class, ``overlap_thr``, ``min_object_prob``,
                 ``max_per_image``, ``mode``, ``seen_weight``,
                 ``unseen_weight`` (see :class:`PredictOptions`) and
                 ``prompt_tuning``, which tunes the prompt on each batch, so
@@ -254,6 +255,7 @@ class FreeSegInferencer:
         self.model.check_options(chosen)
         entries = list_images(images)
         vocabulary = self.vocabulary(classes, things, unseen)
+        chosen.check_classes(vocabulary)
         inputs = read_inputs(entries, frame_stride, channel_order)
         outcomes = self._outcomes(inputs, batch_size, vocabulary, chosen)
         return self._with_progress(outcomes, entries, frame_stride)

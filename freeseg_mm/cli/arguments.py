@@ -217,20 +217,49 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, '--cfg-options', 'entries of the config')
 
 
-_THRESHOLDS = {
+def _threshold(text: str) -> float | dict[str, float]:
+    """Read ``0.4`` or ``0.4, cat=0.6`` as ``PredictOptions`` takes it."""
+    parts = [part.rpartition('=') for part in text.split(',')]
+    names = [name.strip() for name, _, _ in parts]
+    try:
+        values = [float(value) for _, _, value in parts]
+    except ValueError:
+        values = []
+    if not values or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(
+            f"expected a number, or by class as 'cat=0.6, dog=0.5' or "
+            f"'0.4, cat=0.6', got {text!r}"
+        )
+    if names == ['']:
+        return values[0]
+    by_class = dict(zip(names, values, strict=True))
+    return {name or '*': value for name, value in by_class.items()}
+
+
+_CLASS_THRESHOLDS = {
     'score_thr': 'least score of an instance mask (default 0.3)',
     'object_score_thr': 'least score of a panoptic segment',
-    'overlap_thr': 'least share of a mask that a panoptic segment keeps',
+    'pixel_score_thr': 'least score of a pixel of the semantic and panoptic '
+    'results, void below',
 }
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model, and how it predicts an image."""
     add_model_arguments(parser)
-    for name, text in _THRESHOLDS.items():
+    for name, text in _CLASS_THRESHOLDS.items():
         parser.add_argument(
-            f'--{name.replace("_", "-")}', type=float, metavar='X', help=text
+            f'--{name.replace("_", "-")}',
+            type=_threshold,
+            metavar='X',
+            help=f"{text}; by class as '0.4, cat=0.6'",
         )
+    parser.add_argument(
+        '--overlap-thr',
+        type=float,
+        metavar='X',
+        help='least share of a mask that a panoptic segment keeps',
+    )
     parser.add_argument(
         '--prompt-tuning',
         nargs='?',
@@ -278,13 +307,20 @@ def _add_number(
 def prediction_options(args: argparse.Namespace) -> dict[str, Any]:
     """Options of a prediction that were given, by keyword.
 
+    Args:
+        args: Of :func:`add_image_arguments` and :func:`add_class_arguments`.
+
     Raises:
-        ValueError: If one is out of range.
+        ValueError: If one is out of range or names no class, or the classes
+            are refused.
     """
+    from freeseg_mm.apis import read_classes
     from freeseg_mm.models.predict_options import PredictOptions
 
-    given = {name: getattr(args, name) for name in _THRESHOLDS}
-    PredictOptions().override(**given)
+    vocabulary = read_classes(classes_of(args), **marks_of(args))
+    names = (*_CLASS_THRESHOLDS, 'overlap_thr')
+    given = {name: getattr(args, name) for name in names}
+    PredictOptions().override(**given).check_classes(vocabulary)
     return {name: x for name, x in given.items() if x is not None}
 
 

@@ -89,13 +89,11 @@ def run(args: argparse.Namespace) -> int:
     """Predict all images; what can be refused is refused before weights."""
     from tqdm import tqdm
 
-    from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.inputs import list_images
     from freeseg_mm.apis.results import ImageError
     from freeseg_mm.apis.writer import ResultWriter
 
     classes, marks = classes_of(args), marks_of(args)
-    read_classes(classes, **marks)
     given = prediction_options(args)
     quiet_decoder()
     images = list_images(args.images)

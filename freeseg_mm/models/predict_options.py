@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 
 from typing_extensions import TypedDict
 
-from freeseg_mm.structures import Task
+from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.errors import require_share, require_whole
-from freeseg_mm.utils.names import shown
+from freeseg_mm.utils.names import normal_name, shown
 
 from .prompt_tuning import PromptTuner, PromptTuning
 
@@ -30,12 +30,15 @@ _SHARES = (
     'seen_weight',
     'unseen_weight',
     'clip_trust',
-    'score_thr',
     'min_object_prob',
-    'object_score_thr',
     'overlap_thr',
 )
+CLASS_THRESHOLDS = ('score_thr', 'object_score_thr', 'pixel_score_thr')
+"""Options that may differ from class to class."""
+OTHERS = '*'
+"""Stands for all classes that a mapping does not name."""
 
+Threshold: TypeAlias = float | Mapping[str, float]
 TuningChoice: TypeAlias = bool | int | Mapping[str, Any] | PromptTuning
 
 
@@ -70,10 +73,11 @@ class PredictOverrides(TypedDict, total=False):
     mode: str | None
     seen_weight: float | None
     unseen_weight: float | None
-    score_thr: float | None
+    score_thr: Threshold | None
     max_per_image: int | None
     min_object_prob: float | None
-    object_score_thr: float | None
+    object_score_thr: Threshold | None
+    pixel_score_thr: Threshold | None
     overlap_thr: float | None
     clip_trust: float | None
     panoptic_rule: str | None
@@ -92,6 +96,10 @@ class PredictOptions:
     Built from ``test_cfg`` by :meth:`from_config`, changed for a call by
     :meth:`override`; immutable, so that threads may share a model.
 
+    A threshold of :data:`CLASS_THRESHOLDS` is a number, or numbers by class
+    name, as ``{'cat': 0.6, '*': 0.3}``; ``'*'`` are all other classes. What
+    falls below the one of its class is void, not the next best class's.
+
     Attributes:
         tasks: Tasks that are predicted.
         mode: Combination of query and CLIP scores, one of
@@ -105,6 +113,10 @@ class PredictOptions:
         min_object_prob: Masks that are objects with a lower probability are
             neither shown to CLIP nor counted.
         object_score_thr: Least class probability of a panoptic segment.
+        pixel_score_thr: Least score of a pixel that is not void: in the
+            semantic result the sum over masks, in the panoptic one that of
+            the mask that wins it, of class times mask probability. Of no
+            effect on instances.
         overlap_thr: Least share of its mask that a panoptic segment keeps.
         panoptic_rule: Masks that may become panoptic segments, beside
             ``object_score_thr``: ``score`` asks for nothing else;
@@ -142,10 +154,11 @@ class PredictOptions:
     mode: str = 'geometric'
     seen_weight: float = 0.8
     unseen_weight: float = 0.2
-    score_thr: float = 0.0
+    score_thr: Threshold = 0.0
     max_per_image: int = 100
     min_object_prob: float = 0.0
-    object_score_thr: float = 0.0
+    object_score_thr: Threshold = 0.0
+    pixel_score_thr: Threshold = 0.0
     overlap_thr: float = 0.8
     clip_trust: float = 0.0
     panoptic_rule: str = 'no_object'
@@ -169,6 +182,9 @@ class PredictOptions:
                 )
         for name in _SHARES:
             require_share(name, getattr(self, name))
+        for name in CLASS_THRESHOLDS:
+            by_class = _threshold(name, getattr(self, name), 0.0)
+            object.__setattr__(self, name, by_class)
         require_whole('max_per_image', self.max_per_image, 1)
         tuning = self.prompt_tuning
         tuner = PromptTuner(tuning) if tuning.steps else None
@@ -214,8 +230,9 @@ class PredictOptions:
 
         Args:
             **changes: See :class:`PredictOverrides`. Settings of
-                ``prompt_tuning`` that are not given keep their value; what
-                is off and switched on by ``True`` takes one step.
+                ``prompt_tuning``, and thresholds of classes, that are not
+                given keep their value; what is off and switched on by
+                ``True`` takes one step.
 
         Raises:
             TypeError: If there is no such option or setting.
@@ -229,7 +246,59 @@ class PredictOptions:
             given['prompt_tuning'] = _tuning(
                 given['prompt_tuning'], self.prompt_tuning
             )
+        for name in set(CLASS_THRESHOLDS) & set(given):
+            usual = getattr(self, name)
+            given[name] = _threshold(name, given[name], usual)
         return replace(self, **given)
+
+    def least(self, name: str, vocabulary: Vocabulary) -> tuple[float, ...]:
+        """Spell out a threshold for each of the C classes.
+
+        Args:
+            name: Of :data:`CLASS_THRESHOLDS`.
+            vocabulary: The classes.
+
+        Raises:
+            ValueError: If it is given for a class that is not among them.
+        """
+        given = getattr(self, name)
+        if not isinstance(given, Mapping):
+            return (given,) * len(vocabulary)
+        unknown = [
+            each for each in given if each not in (OTHERS, *vocabulary.names)
+        ]
+        if unknown:
+            raise ValueError(
+                f'{name} is given for {unknown}, which are not among the '
+                f'classes {list(vocabulary.names)}'
+            )
+        return tuple(
+            given.get(each, given[OTHERS]) for each in vocabulary.names
+        )
+
+    def check_classes(self, vocabulary: Vocabulary) -> None:
+        """Refuse thresholds of classes that nobody looks for.
+
+        Raises:
+            ValueError: See :meth:`least`.
+        """
+        for name in CLASS_THRESHOLDS:
+            self.least(name, vocabulary)
+
+
+def _threshold(name: str, given: Any, usual: Threshold) -> Threshold:
+    """Check a threshold; of classes it leaves out it is as usual."""
+    if not isinstance(given, Mapping):
+        require_share(name, given)
+        return given
+    before = usual if isinstance(usual, Mapping) else {OTHERS: usual}
+    merged = dict(before)
+    for each, value in given.items():
+        if not isinstance(each, str):
+            raise TypeError(f'{name}: expected class names, got {shown(each)}')
+        require_share(f'{name} of {each!r}', value)
+        merged[normal_name(each)] = value
+    return merged if len(merged) > 1 else merged[OTHERS]
 
 
 def _tuning(choice: TuningChoice, usual: PromptTuning) -> PromptTuning:

@@ -533,3 +533,34 @@ def test_one_bad_input_ends_no_stream(
         name = entry if isinstance(entry, str) else f'array {index}'
         assert outcome.source == name
         assert name in outcome.reason
+
+
+# ---- thresholds by class ---------------------------------------------------
+
+
+def test_thresholds_hold_for_a_call_and_a_class(tiny_inferencer, photo):
+    def found(**options):
+        (result,) = tiny_inferencer(
+            photo, WORDS, **{'score_thr': 0.0, **options}
+        )
+        return result
+
+    plain = found()
+    names = {x.name for x in plain.instances}
+    assert names == {'dragon', 'cat'}
+    assert plain.void_share['semantic'] == 0.0
+    alone = found(score_thr={'dragon': 1.0, '*': 0.0})
+    assert {x.name for x in alone.instances} == {'cat'}
+    first = plain.vocabulary.names[plain.label_map.flat[0]]
+    void = found(pixel_score_thr={first: 1.0})
+    changed = void.label_map != plain.label_map
+    assert changed.any()
+    assert set(void.label_map[changed]) == {255}  # not the runner-up
+    assert set(plain.label_map[changed]) == {plain.vocabulary.index(first)}
+    assert found(pixel_score_thr=1.0).void_share['panoptic'] == 1.0
+    segment = plain.segments[0].name
+    left = found(object_score_thr={segment: 1.0}).segments
+    assert segment not in {x.name for x in left}
+    same(found(), plain)
+    with pytest.raises(ValueError, match=r"for \['cow'\].*'dragon', 'house'"):
+        tiny_inferencer.stream(photo, WORDS, score_thr={'cow': 0.5})

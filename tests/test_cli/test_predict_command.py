@@ -85,6 +85,25 @@ def test_json_lines(predict, photo, tmp_path):
     assert 'freeseg-mm predict: 1 of 3 images failed' in errors
 
 
+def test_thresholds_by_class(predict, photo):
+    def found(*options):
+        status, out, _ = predict(
+            *(photo, '--classes', 'dragon, red cat', '--json', *options),
+            *('--tasks', 'instance', 'semantic'),
+        )
+        assert status == 0
+        content = json.loads(out)
+        area = sum(x['area'] for x in content['semantic'])
+        return {x['name'] for x in content['instances']}, area
+
+    both = {'dragon', 'red cat'}
+    assert found('--score-thr', '0')[0] == both
+    assert found('--score-thr', '0, red cat=1')[0] == {'dragon'}
+    assert found('--score-thr', 'dragon=0,red cat=1')[0] == {'dragon'}
+    assert found()[1] == 48 * 64
+    assert found('--pixel-score-thr', '1')[1] < 48 * 64
+
+
 def test_prompts_are_tuned_on_demand(predict, photo):
     for steps, notes in (([], 1), (['2'], 1), (['0'], 0)):
         status, out, _ = predict(
@@ -164,6 +183,11 @@ def test_a_vocabulary_and_a_checkpoint_alone(
         (['PHOTO', '--classes', 'a', '--things', 'b'], "unknown classes ['b'"),
         (['PHOTO', '--vocab', 'lvis'], "no vocabulary 'lvis'"),
         (['PHOTO', '--classes', 'a', '--score-thr', '3'], 'score_thr: expec'),
+        (
+            ['PHOTO', '--classes', 'a, b', '--score-thr', 'c=0.3'],
+            "score_thr is given for ['c'], which are not among the classes "
+            "['a', 'b']",
+        ),
         (['PHOTO', '--classes', 'a', '--out', 'PHOTO'], 'is a file; give a f'),
         (['PHOTO', '--classes', 'a'], 'no model is here yet'),
     ],

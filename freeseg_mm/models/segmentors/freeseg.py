@@ -349,6 +349,7 @@ class FreeSeg(MaskFormer):
             options = self._options(batch_data_samples)
         self.check_options(options)
         vocabulary = self._vocabulary(batch_data_samples)
+        options.check_classes(vocabulary)
         metas = [sample.metainfo for sample in batch_data_samples]
         text = self._text(self.prompt_learner, vocabulary, options.tasks)
         with self.acceleration.autocast(batch_inputs.device):
