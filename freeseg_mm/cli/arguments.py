@@ -255,6 +255,15 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"{text}; by class as '0.4, cat=0.6'",
         )
     parser.add_argument(
+        '--not',
+        dest='negatives',
+        type=_names,
+        metavar='NAMES',
+        help='words that compete with the classes and are not reported, as '
+        "'person, hand'",
+    )
+    add_templates(parser)
+    parser.add_argument(
         '--overlap-thr',
         type=float,
         metavar='X',
@@ -318,9 +327,13 @@ def prediction_options(args: argparse.Namespace) -> dict[str, Any]:
     from freeseg_mm.models.predict_options import PredictOptions
 
     vocabulary = read_classes(classes_of(args), **marks_of(args))
-    names = (*_CLASS_THRESHOLDS, 'overlap_thr')
+    names = (*_CLASS_THRESHOLDS, 'overlap_thr', 'negatives')
     given = {name: getattr(args, name) for name in names}
-    PredictOptions().override(**given).check_classes(vocabulary)
+    given['templates'] = templates_of(args)
+    checked = {**given}
+    if args.negatives:
+        checked['negatives'] = read_classes(args.negatives)
+    PredictOptions().override(**checked).competing(vocabulary)
     return {name: x for name, x in given.items() if x is not None}
 
 
@@ -396,6 +409,24 @@ def add_class_arguments(parser: argparse.ArgumentParser) -> None:
         help='the classes that training had no labels of; without it, those '
         'that are not among the seen classes of the weights',
     )
+
+
+def add_templates(parser: argparse.ArgumentParser) -> None:
+    """Add ``--templates``."""
+    parser.add_argument(
+        '--templates',
+        nargs='+',
+        metavar='SENTENCE',
+        help="sentences in which CLIP reads names, as 'a photo of a {}.', or "
+        'a set of them: imagenet80, vild14; for weights whose prompts are '
+        'sentences, as public ones',
+    )
+
+
+def templates_of(args: argparse.Namespace) -> list[str] | str | None:
+    """Sentences of ``--templates``, or the name of their set."""
+    given = args.templates
+    return given[0] if given and len(given) == 1 else given
 
 
 def add_things(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.errors import require_share, require_whole
 from freeseg_mm.utils.names import normal_name, shown
 
+from .clip.text_tower import read_templates
 from .prompt_tuning import PromptTuner, PromptTuning
 
 ENSEMBLE_MODES = ('geometric', 'arithmetic', 'query', 'clip', 'released')
@@ -78,6 +79,9 @@ class PredictOverrides(TypedDict, total=False):
     min_object_prob: float | None
     object_score_thr: Threshold | None
     pixel_score_thr: Threshold | None
+    negatives: Vocabulary | Iterable[str] | None
+    raw: bool | None
+    templates: str | Iterable[str] | None
     overlap_thr: float | None
     clip_trust: float | None
     panoptic_rule: str | None
@@ -117,6 +121,15 @@ class PredictOptions:
             semantic result the sum over masks, in the panoptic one that of
             the mask that wins it, of class times mask probability. Of no
             effect on instances.
+        negatives: Words that compete with the classes and are not reported:
+            where one wins a pixel or a segment, that is void; where one is
+            the best of a mask, the mask is no instance. A list of names
+            becomes a vocabulary, all of them unseen.
+        raw: Whether all scores behind the results are given, too, see
+            :class:`RawPrediction`; without it none is kept.
+        templates: Sentences in which CLIP reads names, each with one ``{}``,
+            or the name of a set of ``TEMPLATE_SETS``, in place of those of a
+            :class:`FixedPrompt`; ``None`` leaves the model its own.
         overlap_thr: Least share of its mask that a panoptic segment keeps.
         panoptic_rule: Masks that may become panoptic segments, beside
             ``object_score_thr``: ``score`` asks for nothing else;
@@ -159,6 +172,9 @@ class PredictOptions:
     min_object_prob: float = 0.0
     object_score_thr: Threshold = 0.0
     pixel_score_thr: Threshold = 0.0
+    negatives: Vocabulary | None = None
+    raw: bool = False
+    templates: tuple[str, ...] | None = None
     overlap_thr: float = 0.8
     clip_trust: float = 0.0
     panoptic_rule: str = 'no_object'
@@ -186,6 +202,11 @@ class PredictOptions:
             by_class = _threshold(name, getattr(self, name), 0.0)
             object.__setattr__(self, name, by_class)
         require_whole('max_per_image', self.max_per_image, 1)
+        if self.negatives is not None:
+            object.__setattr__(self, 'negatives', _negatives(self.negatives))
+        if self.templates is not None:
+            templates = read_templates(self.templates)
+            object.__setattr__(self, 'templates', templates)
         tuning = self.prompt_tuning
         tuner = PromptTuner(tuning) if tuning.steps else None
         object.__setattr__(self, 'tuner', tuner)
@@ -276,14 +297,42 @@ class PredictOptions:
             given.get(each, given[OTHERS]) for each in vocabulary.names
         )
 
-    def check_classes(self, vocabulary: Vocabulary) -> None:
-        """Refuse thresholds of classes that nobody looks for.
+    def competing(self, vocabulary: Vocabulary) -> Vocabulary:
+        """Classes, then negatives: all that a mask is compared with.
+
+        Args:
+            vocabulary: The classes.
 
         Raises:
-            ValueError: See :meth:`least`.
+            ValueError: If a negative is a class, too, or a threshold is given
+                for what is none.
         """
         for name in CLASS_THRESHOLDS:
             self.least(name, vocabulary)
+        if self.negatives is None:
+            return vocabulary
+        classes = {text.lower() for text in vocabulary.prompts}
+        both = [x for x in self.negatives.prompts if x.lower() in classes]
+        if both:
+            raise ValueError(
+                f'negatives {both} are classes or synonyms of classes, too; '
+                'a word is either looked for or not reported'
+            )
+        return vocabulary.joined(self.negatives)
+
+
+def _negatives(words: Any) -> Vocabulary | None:
+    """Vocabulary of negatives, none of them a thing; ``None`` of none."""
+    if not isinstance(words, Vocabulary):
+        if isinstance(words, str) or not isinstance(words, Iterable):
+            raise TypeError(
+                f'negatives: expected a list of words, got {shown(words)}'
+            )
+        words = list(words)
+        if not words:
+            return None
+        words = Vocabulary.from_names(words, name='negatives')
+    return replace(words, is_thing=(False,) * len(words))
 
 
 def _threshold(name: str, given: Any, usual: Threshold) -> Threshold:

@@ -34,7 +34,7 @@ def test_unknown_classes_are_refused_with_those_there_are():
         match=r"object_score_thr is given for \['cow'\], .* among the classes "
         r"\['cat', 'dog', 'red circle'\]",
     ):
-        chosen.check_classes(CLASSES)
+        chosen.competing(CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,33 @@ def test_unknown_classes_are_refused_with_those_there_are():
 def test_refuses(given, error, message):
     with pytest.raises(error, match=message):
         PredictOptions().override(score_thr=given)
+
+
+# ---- negatives ----
+
+
+def test_negatives_stand_behind_the_classes_and_are_no_things():
+    chosen = PredictOptions().override(negatives=['cow', 'hand'])
+    both = chosen.competing(CLASSES)
+    assert both.names == ('cat', 'dog', 'red circle', 'cow', 'hand')
+    assert both.is_thing == (True, True, True, False, False)
+    assert PredictOptions().competing(CLASSES) is CLASSES
+    assert chosen.override(negatives=[]).negatives is None
+
+
+@pytest.mark.parametrize(
+    ('negatives', 'error', 'message'),
+    [
+        (['cow', 'Cat'], ValueError, r"negatives \['Cat'\] are classes"),
+        (['kitten'], ValueError, r"negatives \['kitten'\] are .* synonyms"),
+        ('cow', TypeError, "expected a list of words, got 'cow'"),
+        (3, TypeError, 'expected a list of words, got 3'),
+        (['cow', 'cow'], ValueError, 'more than once'),
+    ],
+)
+def test_refuses_negatives(negatives, error, message):
+    classes = Vocabulary.from_names(
+        ['cat', 'dog'], synonyms={'cat': ['kitten']}
+    )
+    with pytest.raises(error, match=message):
+        PredictOptions().override(negatives=negatives).competing(classes)

@@ -1,7 +1,7 @@
 """From classified masks to the three results of an image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -17,7 +17,7 @@ from freeseg_mm.models.predict_options import (
     PredictOptions,
 )
 from freeseg_mm.registry import MODELS
-from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.structures import Task, Vocabulary, void_label
 from freeseg_mm.utils.mask_boxes import mask_boxes
 
 from .mask_results import (
@@ -26,6 +26,7 @@ from .mask_results import (
     PanopticSegments,
     best_instances,
     enlarge_masks,
+    id_offset,
     of_classes,
     panoptic_segments,
     released_instances,
@@ -57,10 +58,12 @@ class Classes:
     """Properties of the C classes that results depend on.
 
     Attributes:
+        num_reported: How many are reported; those behind are negatives.
         is_thing: (C,), bool.
         least: By option, a threshold for all or for each, (C,).
     """
 
+    num_reported: int
     is_thing: Tensor
     least: Mapping[str, Least]
 
@@ -71,7 +74,7 @@ class Classes:
         options: PredictOptions,
         device: torch.device,
     ) -> 'Classes':
-        """Read them of a vocabulary and options.
+        """Read them of a vocabulary, negatives included, and options.
 
         Raises:
             ValueError: See :meth:`PredictOptions.least`.
@@ -86,7 +89,8 @@ class Classes:
         is_thing = torch.tensor(
             vocabulary.is_thing, dtype=torch.bool, device=device
         )
-        return cls(is_thing, least)
+        num_negatives = len(options.negatives or ())
+        return cls(len(vocabulary) - num_negatives, is_thing, least)
 
 
 Result: TypeAlias = PixelData | InstanceData
@@ -174,7 +178,8 @@ class FreeSegFusionHead(BasePanopticFusionHead):
                 w).
             batch_img_metas: ``batch_input_shape``, ``img_shape``,
                 ``ori_shape`` of each image, (H, W).
-            vocabulary: The C classes.
+            vocabulary: The C classes; the last ones are the negatives of
+                ``options``, if there are any.
             options: Tasks and thresholds.
             rescale: Whether results have the size of the original image
                 rather than of the network's input.
@@ -185,8 +190,9 @@ class FreeSegFusionHead(BasePanopticFusionHead):
             instance task ``masks`` (n, H, W) bool, ``labels``, ``scores``
             and ``bboxes`` xyxy in pixels of the result, best first; of the
             panoptic task ``sem_seg``, ids of mmdet's form ``label + offset
-            * k``, (1, H, W), C where there is no segment, and
-            ``segments_info`` with ``id``, ``label``, ``score`` of each.
+            * k``, (1, H, W), the number of classes where there is no
+            segment, and ``segments_info`` with ``id``, ``label``, ``score``
+            of each.
         """
         classes = Classes.of(vocabulary, options, class_probs.device)
         tasks = options.tasks
@@ -205,16 +211,15 @@ class FreeSegFusionHead(BasePanopticFusionHead):
                     rescale and options.resized == 'masks',
                     options.aligned_corners,
                 )
-                on_device.append(
-                    _result(
-                        task,
-                        class_probs[b, t, chosen],
-                        masks,
-                        classes,
-                        options,
-                        size,
-                    )
+                result = _result(
+                    task,
+                    class_probs[b, t, chosen],
+                    masks,
+                    classes,
+                    options,
+                    size,
                 )
+                on_device.append(_without_negatives(result, classes))
         known = fetch([_known(result) for result in on_device])
         results = iter(map(_to_data, on_device, known))
         return [{task: next(results) for task in tasks} for _ in class_probs]
@@ -276,10 +281,12 @@ def _best_probs(
     Returns:
         (B, N).
     """
-    if task is Task.INSTANCE and options.instance_ranking == 'things':
-        probs = probs * classes.is_thing
     best, labels = probs.max(-1)
     matters = best > 0
+    if task is Task.INSTANCE:
+        matters = labels < classes.num_reported
+        if options.instance_ranking == 'things':
+            best = (probs * classes.is_thing).amax(-1)
     if task is Task.PANOPTIC and not _is_released(task, options):
         matters = best > of_classes(classes.least['object_score_thr'], labels)
     if task is Task.PANOPTIC and options.panoptic_rule == 'no_object':
@@ -330,6 +337,21 @@ def _result(
     if tuple(masks.shape[-2:]) == tuple(size):
         return result
     return resize_results(result, size)
+
+
+def _without_negatives(result: OnDevice, classes: Classes) -> OnDevice:
+    """A result whose negatives are void; no instance is of one."""
+    number, total = classes.num_reported, len(classes.is_thing)
+    if number == total or isinstance(result, Instances):
+        return result
+    if isinstance(result, PanopticSegments):
+        labels = result.sem_seg % id_offset(total)
+        return replace(
+            result,
+            sem_seg=result.sem_seg.where(labels < number, number),
+            begins=result.begins & (result.labels < number),
+        )
+    return result.where(result < number, void_label(number))
 
 
 def _known(result: OnDevice) -> Tensor:

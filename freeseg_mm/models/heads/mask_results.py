@@ -369,6 +369,11 @@ def _no_segments(class_probs: Tensor, mask_logits: Tensor) -> PanopticSegments:
     return PanopticSegments(sem_seg, empty, empty, empty, empty)
 
 
+def id_offset(num_classes: int) -> int:
+    """Factor of a segment's number in its id; mmdet's, or a larger one."""
+    return max(INSTANCE_OFFSET, num_classes + 1)
+
+
 def _number(
     kept: Tensor, labels: Tensor, is_thing: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -389,7 +394,7 @@ def _number(
         is_thing[labels], itself, same_stuff.int().argmax(dim=1)
     )
     begins = kept & (first == itself)
-    offset = max(INSTANCE_OFFSET, len(is_thing) + 1)
+    offset = id_offset(len(is_thing))
     return begins, labels + offset * begins.cumsum(0)[first]
 
 

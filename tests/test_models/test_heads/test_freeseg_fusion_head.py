@@ -500,6 +500,84 @@ def test_masks_grow_bilinearly_before_the_threshold(vocabulary):
     assert result[Task.INSTANCE].bboxes.tolist() == [[5, 0, 16, 16]]
 
 
+# ---- negatives ----
+
+
+def beside_negatives(task, probs, masks, is_thing, number, **changes):
+    """The result of the first classes; the others are negatives."""
+    names = [f'class {i}' for i in range(len(is_thing))]
+    return run(
+        task, probs, masks, is_thing, negatives=names[number:], **changes
+    )
+
+
+@pytest.mark.parametrize('number', [1, 300])
+def test_pixels_of_negatives_are_void(number):
+    # class 0 is 0.815 and 0.5; the negative 0.0775 and 0.5425
+    probs = torch.zeros(2, number + 1)
+    probs[:, 0], probs[:, -1] = torch.tensor([[0.9, 0.5], [0.05, 0.6]])
+    result = beside_negatives(
+        Task.SEMANTIC, probs, logits('90', '09'), [True] * (number + 1), number
+    )
+    void = 255 if number == 1 else 300
+    assert result.sem_seg.tolist() == [[[0, void]]]
+
+
+def test_mask_of_a_negative_is_no_instance_of_the_runner_up():
+    # the second query is 0.3 of class 2 and 0.4 of the negative
+    probs = torch.tensor([[0.5, 0.3, 0.1, 0.2], [0.2, 0.1, 0.3, 0.4]])
+    is_thing = torch.tensor([True, False, True, False])
+    for ranking in ('things', 'all_classes'):
+        result = beside_negatives(
+            Task.INSTANCE, probs, MASKS, is_thing, 3, instance_ranking=ranking
+        )
+        assert result.labels.tolist() == [0, 2]
+        assert_close(result.scores, torch.tensor([0.5 * 0.8, 0.1 * 0.8]))
+
+
+def test_segments_of_negatives_keep_what_they_win():
+    # the negative's mask takes the third pixel from class 0, then is dropped
+    probs = torch.tensor([[0.0, 0.0, 0.9], [0.7, 0.0, 0.0], [0.0, 0.6, 0.0]])
+    masks = logits('0099000', '9990000', '0000999').view(3, 1, 7)
+    is_thing = torch.tensor([True, False, False])
+    result = beside_negatives(
+        Task.PANOPTIC, probs, masks, is_thing, 2, overlap_thr=0.5
+    )
+    assert [s['label'] for s in result.segments_info] == [0, 1]
+    thing, stuff = (s['id'] for s in result.segments_info)
+    row = [thing, thing, 2, 2, stuff, stuff, stuff]
+    assert result.sem_seg.tolist() == [[row]]
+
+
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('rule', ['score', 'released'])
+def test_negatives_compete_as_classes_do(seed, rule):
+    torch.manual_seed(seed)
+    probs = torch.rand(8, 6).softmax(-1)
+    masks = torch.randn(8, 6, 6)
+    is_thing = torch.tensor([True, False, True, False, False, False])
+    changes = {
+        'object_score_thr': 0.0,
+        'overlap_thr': 0.1,
+        'panoptic_rule': rule,
+    }
+
+    def regions(result, number):
+        return {
+            (s['label'], (result.sem_seg == s['id']).nonzero().sum().item())
+            for s in result.segments_info
+            if s['label'] < number
+        }
+
+    whole = run(Task.PANOPTIC, probs, masks, is_thing, **changes)
+    part = beside_negatives(
+        Task.PANOPTIC, probs, masks, is_thing, 3, **changes
+    )
+    assert regions(part, 6) == regions(whole, 3)
+    ids = {s['id'] for s in part.segments_info}
+    assert set(part.sem_seg.unique().tolist()) <= ids | {3}
+
+
 # ---- what is worth computing ------------------------------------------------
 
 
