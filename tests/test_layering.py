@@ -27,8 +27,10 @@ ARROWS = {
     'visualization': {'datasets', 'evaluation', 'structures', 'utils'},
     'engine': {'models', 'registry', 'structures', 'utils', 'visualization'},
     'zoo': {'engine', 'models', 'registry', 'structures', 'utils'},
+    'export': set(),
     'apis': {
-        'engine', 'models', 'structures', 'utils', 'visualization', 'zoo',
+        'engine', 'export', 'models', 'structures', 'utils', 'version',
+        'visualization', 'zoo',
     },
     'analysis': {
         'datasets', 'engine', 'evaluation', 'models', 'registry',
@@ -43,8 +45,9 @@ ARROWS = {
         'visualization',
     },
     'cli': {
-        'analysis', 'apis', 'datasets', 'evaluation', 'models', 'recipes',
-        'shapes', 'structures', 'utils', 'version', 'visualization', 'zoo',
+        'analysis', 'apis', 'datasets', 'evaluation', 'export', 'models',
+        'recipes', 'shapes', 'structures', 'utils', 'version',
+        'visualization', 'zoo',
     },
 }  # fmt: skip
 # Packages of others that only the files under these paths may import.

@@ -257,6 +257,20 @@ def _check(model: FreeSeg, options: PredictOptions, text_input: bool) -> None:
             raise ValueError(
                 f'{name}={value!r} cannot be exported; choose another'
             )
+    unknown = [
+        name
+        for name in ('score_thr', 'object_score_thr', 'pixel_score_thr')
+        if isinstance(getattr(options, name), Mapping)
+    ]
+    if options.pixel_score_thr:
+        unknown.append('pixel_score_thr')
+    if options.negatives is not None:
+        unknown.append('negatives')
+    if unknown:
+        raise ValueError(
+            'an exported network has one threshold for all classes and '
+            f'knows no pixel_score_thr and negatives; leave out {unknown}'
+        )
     if options.resized != 'masks' or options.aligned_corners:
         raise ValueError(
             'cannot be exported: resized='
@@ -343,7 +357,7 @@ class Comparison:
     seconds: tuple[float, float]
 
 
-def compare(
+def compare_networks(
     inferencer: FreeSegInferencer,
     runtime: Runtime,
     vocabulary: Vocabulary,

@@ -87,6 +87,7 @@ class FreeSegInferencer:
     Attributes:
         model: The network.
         options: Options of calls that give none.
+        pipeline: From an image in memory to an input of the network.
         trained_on: Vocabulary of the training, if the weights say it.
 
     Raises:
@@ -133,7 +134,7 @@ class FreeSegInferencer:
         self.device = next(self.model.parameters()).device
         self.model.check_options(options)
         self.options = options
-        self._pipeline = _pipeline(config)
+        self.pipeline = _pipeline(config)
         self._max_side = max_side
         self._progress = progress
         self._turn = threading.Lock()
@@ -454,7 +455,7 @@ class FreeSegInferencer:
         if isinstance(image, ImageError):
             return image
         try:
-            packed = self._pipeline({'img': image.pixels, 'img_id': 0})
+            packed = self.pipeline({'img': image.pixels, 'img_id': 0})
         # transforms, and OpenCV in them, raise what they like
         except Exception as error:
             reason = str(error).partition('\n')[0] or type(error).__name__

@@ -1,4 +1,4 @@
-"""``freeseg-mm export``: a network as a file, for onnxruntime or TorchScript."""
+"""``freeseg-mm export``: a network as ONNX or TorchScript."""
 
 import argparse
 import sys
@@ -19,10 +19,10 @@ EXAMPLES = """examples:
   freeseg-mm export --vocab coco --text-input --out exported --check photos/
   freeseg-mm export --classes 'dragon' --words-only --out dragon
 
-The folder holds model.onnx (or model.pt), model.json and words.json; to run it,
-freeseg_mm.export.Runtime needs numpy and onnxruntime alone. Exit status: 0; 1
-after saying what was wrong, also if --check finds more than 0.1 % of the pixels
-or a score by 0.001 different; 2 for wrong usage.
+The folder holds model.onnx (or model.pt), model.json and words.json; to run
+it, freeseg_mm.export.Runtime needs numpy and onnxruntime alone. Exit status:
+0; 1 after saying what was wrong, also if --check finds more than 0.1 % of the
+pixels or a score by 0.001 different; 2 for wrong usage.
 """
 _PIXELS, _SCORE = 0.999, 1e-3
 
@@ -39,7 +39,11 @@ def add_parser(commands: Any) -> None:
     )
     add_class_arguments(parser)
     parser.add_argument(
-        '--out', type=Path, required=True, metavar='DIR', help='folder to write'
+        '--out',
+        type=Path,
+        required=True,
+        metavar='DIR',
+        help='folder to write',
     )
     parser.add_argument(
         '--format', choices=('onnx', 'torchscript'), default='onnx'
@@ -98,23 +102,25 @@ def run(args: argparse.Namespace) -> int:
         words_only=args.words_only,
     )
     print(f'wrote {args.out}', file=sys.stderr)
+    if not images:
+        return 0
     network = None
-    if images and args.format == 'torchscript':
+    if args.format == 'torchscript':
         path = args.out / exporting.TORCHSCRIPT_FILE
         network = exporting.torchscript_network(path)
-    worst = 0
-    for found in exporting.compare(
+    differs = 0
+    for found in exporting.compare_networks(
         inferencer,
-        Runtime(args.out, network=network) if images else None,
+        Runtime(args.out, network=network),
         vocabulary,
         (read_image(image, index) for index, image in enumerate(images)),
     ):
-        differs = found.pixels < _PIXELS or found.scores > _SCORE
-        worst |= differs
+        is_far = found.pixels < _PIXELS or found.scores > _SCORE
+        differs += is_far
         print(
             f'{found.source}: {100 * found.pixels:.3f} % of the pixels, '
             f'{found.objects} objects, scores within {found.scores:.1e}; '
             f'PyTorch {found.seconds[0]:.2f} s, exported '
-            f'{found.seconds[1]:.2f} s' + (' DIFFERS' if differs else '')
+            f'{found.seconds[1]:.2f} s{" DIFFERS" * is_far}'
         )
-    return int(worst)
+    return int(differs > 0)

@@ -11,6 +11,7 @@ from . import (
     compare,
     datasets,
     env,
+    export,
     models,
     predict,
     prompts,
@@ -22,6 +23,7 @@ from . import (
 )
 from .arguments import CommandParser
 from .webdemo import command as webdemo
+from .webdemo import serve
 
 USER_ERRORS = (ImportError, OSError, KeyError, TypeError, ValueError)
 """Errors of bad input, with a message for the user."""
@@ -72,6 +74,8 @@ def build_parser() -> CommandParser:
         vocab,
         models,
         webdemo,
+        serve,
+        export,
         shapes,
         datasets,
         self_training,

@@ -74,11 +74,8 @@ def black(tmp_path):
 def serve():
     """Run the page of a predictor; gives its client, stops it in the end."""
     pytest.importorskip('gradio')
-    from freeseg_mm.cli.webdemo.server import (
-        address_of,
-        listen,
-        prepared_server,
-    )
+    from freeseg_mm.cli.webdemo.serve import address_of, listen
+    from freeseg_mm.cli.webdemo.server import prepared_server
 
     @contextmanager
     def running(predictor):
