@@ -1,4 +1,4 @@
-"""Values that the images of a batch share, and where these end."""
+"""Values that the images of a batch share (Sec. 3.1), and where these end."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,13 +6,30 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmdet.structures import SampleList
-from torch import Tensor
+from torch import Tensor, nn
 
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
+from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Segment, Vocabulary, with_negatives
 
 CERTAINTY = 20.0
 """Logits of a given mask are half of this inside, minus it outside."""
+
+
+@MODELS.register_module()
+class TaskPerBatch(nn.Module):
+    """Let all images of a batch train the task that the first one drew.
+
+    Draws are uniform and independent, so the batch's task is uniform too.
+    """
+
+    def forward(
+        self, inputs: Tensor, data_samples: SampleList
+    ) -> tuple[Tensor, SampleList]:
+        """Write the first sample's ``task`` into all; images stay as is."""
+        for sample in data_samples:
+            sample.set_metainfo({'task': data_samples[0].task})
+        return inputs, data_samples
 
 
 def shared_value(field: str, samples: SampleList) -> Any:

@@ -364,11 +364,48 @@ class FreeSeg(MaskFormer):
             ValueError: See there, and if samples differ in vocabulary or
                 options, or have no vocabulary.
         """
-        if options is None:
-            options = self._options(batch_data_samples)
-        self.check_options(options)
-        vocabulary = options.competing(self._vocabulary(batch_data_samples))
+        options, vocabulary = self.call_of(batch_data_samples, options)
         metas = [sample.metainfo for sample in batch_data_samples]
+        scored = self.score_masks(batch_inputs, metas, vocabulary, options)
+        results = self.panoptic_fusion_head.predict(
+            scored.class_probs,
+            scored.mask_logits,
+            metas,
+            vocabulary,
+            options,
+            rescale,
+        )
+        if options.raw:
+            raw = scored.raw(metas, vocabulary, options, rescale)
+            for sample, scores in zip(batch_data_samples, raw, strict=True):
+                sample.set_field(scores, 'raw')
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def call_of(
+        self, samples: SampleList, options: PredictOptions | None = None
+    ) -> tuple[PredictOptions, Vocabulary]:
+        """Options and competing classes of a batch; see :meth:`predict`."""
+        if options is None:
+            options = self._options(samples)
+        self.check_options(options)
+        return options, options.competing(self._vocabulary(samples))
+
+    @torch.no_grad()
+    def score_masks(
+        self,
+        batch_inputs: Tensor,
+        metas: Sequence[dict],
+        vocabulary: Vocabulary,
+        options: PredictOptions,
+    ) -> ScoredMasks:
+        """Propose masks and score them by all views, before any result.
+
+        Args:
+            batch_inputs: Normalised images, (B, 3, H, W).
+            metas: ``batch_input_shape`` and ``img_shape`` of each image.
+            vocabulary: The C classes, negatives last.
+            options: Tasks, ensemble and thresholds.
+        """
         text = self._text(self.prompt_learner, vocabulary, options)
         with self.acceleration.autocast(batch_inputs.device):
             feats = self.extract_feat(batch_inputs)
@@ -452,21 +489,13 @@ class FreeSeg(MaskFormer):
             clip_trust=options.clip_trust,
             is_empty=is_empty,
         )
-        results = self.panoptic_fusion_head.predict(
-            class_probs, mask_logits, metas, vocabulary, options, rescale
+        return ScoredMasks(
+            mask_logits,
+            query_logits,
+            clip_logits,
+            class_probs,
+            *(shown or (None, None)),
         )
-        if options.raw:
-            scored_masks = ScoredMasks(
-                mask_logits,
-                query_logits,
-                clip_logits,
-                class_probs,
-                *(shown or (None, None)),
-            )
-            raw = scored_masks.raw(metas, vocabulary, options, rescale)
-            for sample, scores in zip(batch_data_samples, raw, strict=True):
-                sample.set_field(scores, 'raw')
-        return self.add_pred_to_datasample(batch_data_samples, results)
 
     def test_step(
         self,
