@@ -27,7 +27,6 @@ ARROWS = {
     'visualization': {'datasets', 'evaluation', 'structures', 'utils'},
     'engine': {'models', 'registry', 'structures', 'utils', 'visualization'},
     'zoo': {'engine', 'models', 'registry', 'structures', 'utils'},
-    'export': set(),
     'apis': {
         'engine', 'export', 'models', 'structures', 'utils', 'version',
         'visualization', 'zoo',
@@ -45,8 +44,8 @@ ARROWS = {
         'visualization',
     },
     'cli': {
-        'analysis', 'apis', 'datasets', 'evaluation', 'export', 'models',
-        'recipes', 'shapes', 'structures', 'utils', 'version',
+        'analysis', 'apis', 'datasets', 'export', 'models', 'recipes',
+        'shapes', 'structures', 'utils', 'version',
         'visualization', 'zoo',
     },
 }  # fmt: skip

@@ -297,7 +297,7 @@ def _check(model: FreeSeg, options: PredictOptions, text_input: bool) -> None:
 
 
 def _spec(inferencer: FreeSegInferencer, text_input: bool) -> Spec:
-    """How images are brought to the network.
+    """Describe what brings an image to the network, and its options.
 
     Raises:
         ValueError: If the test pipeline does more than resize.

@@ -5,8 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from freeseg_mm.utils.files import write_text
-from freeseg_mm.utils.package_files import PACKAGE_FILES, find_path
+from freeseg_mm.utils.files import PACKAGE_FILES, find_path, write_text
 from freeseg_mm.utils.run_config import add_options
 
 from .arguments import CommandParser, add_command

@@ -126,7 +126,7 @@ def test_command(build, photos, tmp_path, capsys, monkeypatch):
     """Other words for an ONNX file, which then runs without PyTorch."""
     inferencer = build('shapes')
     monkeypatch.setattr(
-        'freeseg_mm.cli.export.inferencer_of', lambda args: inferencer
+        'freeseg_mm.cli.models.inferencer_of', lambda args: inferencer
     )
     out = tmp_path / 'out'
     status = main(

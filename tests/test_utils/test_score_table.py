@@ -1,6 +1,6 @@
 import pytest
 
-from freeseg_mm.evaluation.score_table import score_table
+from freeseg_mm.utils.text_table import score_table
 
 COLUMNS = {'mIoU': 'semantic/mIoU', 'panoptic quality': 'panoptic/PQ'}
 
