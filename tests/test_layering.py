@@ -44,8 +44,8 @@ ARROWS = {
         'visualization',
     },
     'cli': {
-        'analysis', 'apis', 'datasets', 'export', 'models', 'recipes',
-        'shapes', 'structures', 'utils', 'version',
+        'analysis', 'apis', 'datasets', 'evaluation', 'export', 'models',
+        'recipes', 'shapes', 'structures', 'utils', 'version',
         'visualization', 'zoo',
     },
 }  # fmt: skip

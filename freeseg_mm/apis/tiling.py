@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import require_whole
-from freeseg_mm.utils.mask_boxes import encode_mask
+from freeseg_mm.utils.run_lengths import encode_mask
 
 from .inputs import InputImage
 from .results import ImageResult, Instance, PanopticSegment

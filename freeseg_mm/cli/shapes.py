@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeseg_mm.utils.files import PACKAGE_FILES, find_path
+from freeseg_mm.utils.package_files import PACKAGE_FILES, find_path
 
 from .arguments import (
     CommandParser,
@@ -174,7 +174,7 @@ def _plan(args: argparse.Namespace) -> 'ShapesDemo':
 
 
 def _report(demo: 'ShapesDemo') -> None:
-    from freeseg_mm.utils.text_table import score_table
+    from freeseg_mm.evaluation.splits import score_table
 
     metrics = demo.read_metrics()
     rows = {title: metrics[key] for key, title in _TITLES.items()}

@@ -9,6 +9,7 @@ import numpy as np
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment, Vocabulary
 from freeseg_mm.utils.files import read_json
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
+from freeseg_mm.utils.run_lengths import joint_runs
 
 COMMAND = 'freeseg-mm pseudo-labels make'
 
@@ -201,26 +202,28 @@ def paste_pseudo_segments(
             f'{path}: the pseudo labels are {ids.shape} (height, width), the '
             f'ground truth {segment_map.shape}; {_ANOTHER}'
         )
+    found, true, pixels = joint_runs(ids, segment_map)
     listed = [segment['id'] for segment in pseudo_segments]
-    unknown = sorted(set(np.unique(ids).tolist()) - {0, *listed})
+    unknown = sorted(set(np.unique(found).tolist()) - {0, *listed})
     if unknown:
         raise ValueError(
             f'{path}: segment ids {unknown} are not listed in the JSON of '
             f'the pseudo labels; {_ANOTHER}'
         )
     # background is of no class that training knows
-    overlap = int(((ids > 0) & (segment_map >= FIRST_SEGMENT_ID)).sum())
+    overlap = int(pixels[(found > 0) & (true >= FIRST_SEGMENT_ID)].sum())
     if overlap:
         raise ValueError(
             f'{path}: {overlap} pixels have a pseudo label and a true one; '
             f'{_ANOTHER}'
         )
-    merged, added = segment_map.copy(), []
+    merged, added = true.copy(), []
     for number, segment in enumerate(pseudo_segments, start=len(segments)):
         new_id = FIRST_SEGMENT_ID + number
-        merged[ids == segment['id']] = new_id
+        merged[found == segment['id']] = new_id
         renumbered: Segment = {**segment, 'id': new_id}
         added.append(renumbered)
+    merged = np.repeat(merged, pixels).reshape(segment_map.shape)
     return merged, [*segments, *added]
 
 

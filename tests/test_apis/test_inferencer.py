@@ -22,7 +22,7 @@ from freeseg_mm.apis import (
 from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.models.segmentors import raw_prediction as module
-from freeseg_mm.utils.mask_boxes import encode_mask
+from freeseg_mm.utils.run_lengths import encode_mask
 
 WORDS = ['dragon', 'house', 'cat', 'lawn|turf']
 
