@@ -408,15 +408,15 @@ def _agreement(
 
     for index, label in enumerate(ours[f'{kind}_labels']):
         mask, score = mask_of(ours, index), ours[f'{kind}_scores'][index]
-        best = (-1.0, 1.0, float(score))
+        best = (-1.0, 1.0, -float(score))
         for other in np.flatnonzero(theirs[f'{kind}_labels'] == label):
             found = mask_of(theirs, int(other))
             overlap = (mask & found).sum() / max((mask | found).sum(), 1)
             difference = abs(score - theirs[f'{kind}_scores'][other])
             share = float((mask == found).mean())
             # of equal masks the one with the nearest score
-            best = max(best, (float(overlap), share, float(difference)))
-        yield best[1:]
+            best = max(best, (float(overlap), share, -float(difference)))
+        yield best[1], -best[2]
 
 
 def torchscript_network(path: Path) -> Network:
