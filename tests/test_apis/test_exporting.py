@@ -22,7 +22,7 @@ pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
 CLASSES = ['cat|kitten', 'dog', 'grass|lawn', 'sky', 'person', 'car']
-KINDS = ('shapes', 'shapes_convclip', 'convnext', 'rn')
+KINDS = ('shapes', 'shapes_convclip', 'mask2former', 'convnext', 'rn')
 LIVELY = {
     'score_thr': 0.02,
     'min_object_prob': 0.0,
@@ -40,13 +40,21 @@ def build(repo, tmp_path):
         if kind in ('convnext', 'rn'):
             config = fcclip_config(tmp_path / 'clip.pt', kind)
         else:
-            config = Config.fromfile(repo / f'configs/freeseg/{kind}.py')
+            name = f'freeseg/{kind}'
+            if kind == 'mask2former':
+                name = 'zoo/mask2former_r50'
+            config = Config.fromfile(repo / f'configs/{name}.py')
             shrink(config.model)
             clip = 'shapes_convclip' if 'convclip' in kind else 'shapes_clip'
             config.model.clip.update(
                 model=f'configs/clip/{clip}.json', pretrained='random'
             )
             if kind == 'shapes':
+                config.model.panoptic_head.in_channels = [8, 16, 32, 64]
+            if kind == 'mask2former':
+                config.model.backbone.init_cfg = None
+                config.model.backbone.depth = 18
+                config.model.backbone.base_channels = 8
                 config.model.panoptic_head.in_channels = [8, 16, 32, 64]
         steps = config.test_dataloader.dataset.pipeline
         steps[1].scale = (256, 160)
