@@ -9,6 +9,7 @@ import os
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.structures import Task
 from freeseg_mm.visualization import Region
 
 from .inputs import is_remote, local_path
@@ -156,17 +157,17 @@ class ExchangeFormat:
         """
         return {}
 
-    def entry(self, result: ImageResult, image_id: int) -> str:
+    def entry(self, result: ImageResult) -> str:
         """An image's part of what is shared; a format without has none."""
         return ''
 
     def shared_files(
-        self, vocabulary: Vocabulary, entries: Iterable[str]
-    ) -> dict[str, str]:
-        """Content of the files that all images share, by name.
+        self, names: Sequence[str], entries: Iterable[str]
+    ) -> dict[str, Iterable[str]]:
+        """Content of the files that all images share, by name, in parts.
 
         Args:
-            vocabulary: The classes.
+            names: Of the classes.
             entries: Of all images, in order.
         """
         return {}
@@ -192,15 +193,15 @@ class Yolo(ExchangeFormat):
         return {f'labels/{name}.txt': ''.join(lines)}
 
     def shared_files(
-        self, vocabulary: Vocabulary, entries: Iterable[str]
-    ) -> dict[str, str]:
+        self, names: Sequence[str], entries: Iterable[str]
+    ) -> dict[str, Iterable[str]]:
         """The data set, whose images are to lie in a folder ``images``."""
-        names = [
+        lines = [
             f'  {label}: {json.dumps(name)}\n'
-            for label, name in enumerate(vocabulary.names)
+            for label, name in enumerate(names)
         ]
         head = 'path: .\ntrain: images\nval: images\nnames:\n'
-        return {'data.yaml': head + ''.join(names)}
+        return {'data.yaml': [head, *lines]}
 
 
 class Labelme(ExchangeFormat):
@@ -224,9 +225,10 @@ class Labelme(ExchangeFormat):
             for number, region in enumerate(exchanged_regions(result), 1)
             for ring in mask_outlines(region.mask)
         ]
-        path, data = f'{name}.png', None
+        path, data = f'{Path(name).name}.png', None
         if _has_file(result):
-            path = os.path.relpath(local_path(result.source), folder)
+            parent = (folder / name).parent
+            path = os.path.relpath(local_path(result.source), parent)
         else:
             data = _png(result)
         height, width = result.size
@@ -296,19 +298,18 @@ class LabelStudio(ExchangeFormat):
         return {**prediction, 'result': found}
 
     def shared_files(
-        self, vocabulary: Vocabulary, entries: Iterable[str]
-    ) -> dict[str, str]:
+        self, names: Sequence[str], entries: Iterable[str]
+    ) -> dict[str, Iterable[str]]:
         """The labelling interface, for a project's settings."""
         labels = '\n'.join(
-            f'    <Label value={quoteattr(name)}/>'
-            for name in vocabulary.names
+            f'    <Label value={quoteattr(name)}/>' for name in names
         )
         view = (
             '<View>\n  <Image name="image" value="$image"/>\n'
             f'  <PolygonLabels name="label" toName="image">\n{labels}\n'
             '  </PolygonLabels>\n</View>\n'
         )
-        return {'interface.xml': view}
+        return {'interface.xml': [view]}
 
 
 class Cvat(ExchangeFormat):
@@ -317,12 +318,11 @@ class Cvat(ExchangeFormat):
     Pieces of an object are one group; the score is an attribute.
     """
 
-    def entry(self, result: ImageResult, image_id: int) -> str:
+    def entry(self, result: ImageResult) -> str:
         """The image and its shapes; z orders put the best on top."""
         regions = exchanged_regions(result)
-        image = result.coco_image(image_id)
+        image = result.coco_image(0)
         lines = [
-            f'  <image id="{image_id - 1}" '
             f'name={quoteattr(image["file_name"])} '
             f'width="{image["width"]}" height="{image["height"]}">\n'
         ]
@@ -350,8 +350,8 @@ class Cvat(ExchangeFormat):
         return ''.join([*lines, '  </image>\n'])
 
     def shared_files(
-        self, vocabulary: Vocabulary, entries: Iterable[str]
-    ) -> dict[str, str]:
+        self, names: Sequence[str], entries: Iterable[str]
+    ) -> dict[str, Iterable[str]]:
         """All images, after the labels and their attribute."""
         score = (
             '<attribute><name>score</name><mutable>False</mutable>'
@@ -361,14 +361,18 @@ class Cvat(ExchangeFormat):
         labels = '\n'.join(
             f'    <label><name>{escape(name)}</name><type>any</type>'
             f'<attributes>{score}</attributes></label>'
-            for name in vocabulary.names
+            for name in names
         )
         head = (
             '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n'
             f'  <version>1.1</version>\n  <meta><task><labels>\n{labels}\n'
             '  </labels></task></meta>\n'
         )
-        return {'annotations.xml': head + ''.join(entries) + '</annotations>'}
+        images = (
+            f'  <image id="{number}" {entry}'
+            for number, entry in enumerate(entries)
+        )
+        return {'annotations.xml': chain([head], images, ['</annotations>\n'])}
 
 
 def _cvat_points(ring: np.ndarray) -> str:

@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import os
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import cv2
@@ -56,7 +57,7 @@ def result(photo):
         image=np.full((*SIZE, 3), 128, np.uint8),
         vocabulary=WORDS,
         instances=tuple(
-            Instance(label, NAMES[label], score, mask, (0, 0, 1, 1))
+            Instance.from_mask(label, NAMES[label], score, mask)
             for label, score, mask in zip(LABELS, SCORES, MASKS, strict=True)
         ),
     )
@@ -67,9 +68,18 @@ def write(result, tmp_path):
     """Write results in a format; its folder."""
 
     def run(kind, *results):
-        writer = ResultWriter(tmp_path / 'out', [kind])
-        for each in results or [result]:
-            assert all(path.is_file() for path in writer.write(each))
+        results = results or [result]
+        inputs = [
+            x.image if x.source.startswith('array') else x.source
+            for x in results
+        ]
+        writer = ResultWriter(tmp_path / 'out', [kind], inputs, WORDS)
+        with writer.recording({}):
+            for place, each in enumerate(results):
+                written = writer.write(replace(each, place=(place, 0)))
+                assert isinstance(written.outcome, ImageResult)
+                assert all(path.is_file() for path in written.files)
+                writer.append(written)
         assert all(path.is_file() for path in writer.finish())
         return tmp_path / 'out' / kind
 
