@@ -58,8 +58,13 @@ class Halves:
 
 
 @pytest.fixture(scope='session')
-def halves():
-    return Predictor(Halves(), Limits())
+def predict_halves():
+    return Halves()
+
+
+@pytest.fixture(scope='session')
+def halves(predict_halves):
+    return Predictor(predict_halves, Limits())
 
 
 @pytest.fixture

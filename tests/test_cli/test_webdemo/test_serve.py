@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import PATIENCE, Halves
 from PIL import Image
 from zoo_fixtures import *  # noqa: F403
 
@@ -28,11 +27,14 @@ from freeseg_mm.cli.webdemo.serve import (  # noqa: E402
     listen,
 )
 
+PATIENCE = 300  # as of the page
 
-class Stream(Halves):
+
+class Stream:
     """Predicts halves, in batches; notes them, and may be held up."""
 
-    def __init__(self):
+    def __init__(self, predict):
+        self._predict = predict
         self.batches = []
         self.go = threading.Event()
         self.go.set()
@@ -41,7 +43,7 @@ class Stream(Halves):
         self.batches.append((len(images), batch_size, words))
         self.go.wait(PATIENCE)
         for pixels in images:
-            yield from self(pixels, words, **options)
+            yield from self._predict(pixels, words, **options)
 
 
 @contextmanager
@@ -87,9 +89,14 @@ def ask(server, content=None, **data):
     )
 
 
+@pytest.fixture
+def stream(predict_halves):
+    return Stream(predict_halves)
+
+
 @pytest.fixture(scope='module')
-def halves():
-    with running(Stream()) as server:
+def halves(predict_halves):
+    with running(Stream(predict_halves)) as server:
         yield server
 
 
@@ -157,9 +164,9 @@ def test_bad_requests(halves, content, data, status, message):
     assert ask(halves, png()).status_code == 200
 
 
-def test_urls(server, noise):
+def test_urls(server, noise, stream):
     url = server.serve('/photo.png', png(noise(50, 70)))
-    with running(Stream()) as service:
+    with running(stream) as service:
         content = ask(service, url=url).json()
         assert (content['height'], content['width']) == (50, 70)
         reply = ask(service, url=url.replace('photo', 'none'))
@@ -167,10 +174,10 @@ def test_urls(server, noise):
         assert 'the server says 404' in reply.json()['detail']
 
 
-def test_uploads_that_are_too_large(noise):
+def test_uploads_that_are_too_large(stream):
     """By what they promise, and by what they send."""
     limits = Limits(max_upload_mb=0.1)
-    with running(Stream(), limits) as service:
+    with running(stream, limits) as service:
         random = np.random.default_rng(0)
         content = png(random.integers(0, 256, (200, 300, 3), np.uint8))
         assert len(content) > 180_000
@@ -236,8 +243,8 @@ def test_twenty_clients_get_what_each_would_alone(tiny_inferencer, noise):
     assert max(number for number, *_ in seen) > 1
 
 
-def test_a_client_that_leaves_gives_up_its_turn():
-    inferencer = Stream()
+def test_a_client_that_leaves_gives_up_its_turn(stream):
+    inferencer = stream
     with running(inferencer, batch_size=1) as service:
         inferencer.go.clear()
         with ThreadPoolExecutor(1) as threads:
@@ -266,8 +273,8 @@ def test_a_client_that_leaves_gives_up_its_turn():
     assert all('left' not in words for *_, words in inferencer.batches)
 
 
-def test_a_full_queue_refuses():
-    inferencer = Stream()
+def test_a_full_queue_refuses(stream):
+    inferencer = stream
     with running(inferencer, batch_size=1, max_waiting=2) as service:
         inferencer.go.clear()
         with ThreadPoolExecutor(3) as threads:
