@@ -184,9 +184,13 @@ def test_uploads_that_are_too_large(stream):
         reply = ask(service, content)
         assert reply.status_code == 413
         assert reply.text == 'Content Too Large'
+        head = (
+            b'--x\r\nContent-Disposition: form-data; name="image"; '
+            b'filename="a.png"\r\n\r\n'
+        )
         reply = service.post(
             '/predict',
-            content=(bytes(50_000) for _ in range(4)),
+            content=iter([head, *[bytes(50_000)] * 4]),
             headers={'content-type': 'multipart/form-data; boundary=x'},
         )
         assert reply.status_code == 413
