@@ -187,7 +187,12 @@ def export_network(
         return
     spec.save(folder)
     graph = ExportedGraph(model, texts, scored, options.mode, not text_input)
-    _write(graph.eval(), len(options.tasks), texts, folder, format)
+    is_fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one operator, unknown
+    try:
+        _write(graph.eval(), len(options.tasks), texts, folder, format)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(is_fast)
 
 
 def _write(
