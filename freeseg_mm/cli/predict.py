@@ -56,7 +56,9 @@ Write what all images share, as instances.json, once each shard is done.
     done; wait
     freeseg-mm merge predictions
 """
-FORMATS = ('png', 'json', 'coco')
+FORMATS = (
+    'png', 'json', 'coco', 'yolo', 'labelme', 'labelstudio', 'cvat', 'geojson',
+)  # fmt: skip
 
 
 def add_parser(commands: Any) -> None:
@@ -95,7 +97,8 @@ def add_parser(commands: Any) -> None:
         metavar='FORMAT',
         help='of the results: png (pictures with a legend, default), json '
         '(a file an image), coco (instances.json, panoptic.json and PNGs, '
-        'label maps)',
+        'label maps); or for a tool: yolo, labelme, labelstudio, cvat, '
+        'geojson',
     )
     add_inferencer_arguments(parser)
     parser.add_argument(

@@ -228,7 +228,7 @@ def test_mistakes_are_one_sentence_before_weights(
     empty = tmp_path / 'empty'
     empty.mkdir()
     monkeypatch.chdir(empty)
-    monkeypatch.setattr('freeseg_mm.utils.package_files.PACKAGE_FILES', empty)
+    monkeypatch.setattr('freeseg_mm.utils.files.PACKAGE_FILES', empty)
     named = [str(photo) if word == 'PHOTO' else word for word in arguments]
     assert main(['predict', *named]) == 1
     (line,) = capsys.readouterr().err.splitlines()
