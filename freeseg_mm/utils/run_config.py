@@ -191,21 +191,26 @@ def init_distributed_on_cpu(config: 'Config') -> None:
         'find_unused_parameters': config.get('find_unused_parameters', False),
         **(config.get('model_wrapper_cfg') or {}),
     }
+    strategy = config.get('strategy') or {}
+    if strategy.get('type') == 'FSDPStrategy':
+        strategy.setdefault('model_wrapper', {}).setdefault('device_id', 'cpu')
 
 
 @cache
 def run_settings() -> frozenset[str]:
     """Names a runner takes as arguments, or reads from the config itself."""
-    from mmengine.runner import Runner
+    from mmengine.runner import FlexibleRunner, Runner
 
     return frozenset(
         {
             *inspect.signature(Runner).parameters,
+            *inspect.signature(FlexibleRunner).parameters,
             'activation_checkpointing',
             'compile',
             'efficient_conv_bn_eval',
             'find_unused_parameters',
             'model_wrapper_cfg',
+            'runner_type',
             'sync_bn',
         }
         - {'cfg'}

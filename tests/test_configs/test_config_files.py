@@ -28,6 +28,7 @@ FAMILIES = {
     'schedule': 'schedules/*.py',
     'runtime': 'default_runtime.py',
     'self-training': 'self_training.py',
+    'size': 'large.py',
 }
 RESULT_FIELDS = {
     Task.SEMANTIC: 'pred_sem_seg',
