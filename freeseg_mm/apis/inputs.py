@@ -1,6 +1,7 @@
 """From paths, arrays, folders, patterns and URLs to images, and masks."""
 
 import glob
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -62,7 +63,8 @@ def list_images(images: Images) -> list[OneImage]:
     """Spell out folders and patterns; nothing is opened.
 
     Args:
-        images: One or several files, images or videos; URLs; folders (their
+        images: One or several files, images or videos; URLs; ``webcam`` or
+            ``webcam:1``, a camera of this machine; folders (their
             images, by name, without videos and subfolders); patterns with
             ``*``, ``?`` or ``[``; arrays or Pillow images.
 
@@ -81,6 +83,18 @@ def list_images(images: Images) -> list[OneImage]:
     if not entries:
         raise ValueError('no images: the list is empty')
     return entries
+
+
+def camera_number(entry: OneImage) -> int | None:
+    """Number of the camera of this machine that an entry names.
+
+    ``webcam`` is camera 0, ``webcam:1`` camera 1, unless there is a file of
+    that name; ``None`` for anything else.
+    """
+    if not isinstance(entry, str) or Path(entry).exists():
+        return None
+    found = re.fullmatch(r'webcam(?::(\d{1,2}))?', entry)
+    return int(found[1] or 0) if found else None
 
 
 def source_name(entry: OneImage, index: int) -> str:
@@ -199,7 +213,7 @@ def _spell_out(entry: OneImage) -> Sequence[OneImage]:
             'expected images as paths, URLs, folders, patterns, numpy arrays '
             f'or Pillow images, got {type(entry).__name__}'
         )
-    if is_remote(str(entry)):
+    if is_remote(str(entry)) or camera_number(entry) is not None:
         return [str(entry)]
     path = local_path(str(entry))
     if path.is_dir():

@@ -54,6 +54,8 @@ class Instance:
         crop: Its pixels inside of the box, (bottom - top, right - left),
             bool.
         size: (H, W) of the image.
+        track: Number of the object in all frames of a video, from 1, if it
+            was followed; see :class:`freeseg_mm.apis.video.Tracker`.
     """
 
     label: int
@@ -62,6 +64,7 @@ class Instance:
     box: tuple[int, int, int, int]
     crop: np.ndarray
     size: tuple[int, int]
+    track: int | None = None
 
     @classmethod
     def from_mask(
@@ -103,6 +106,7 @@ class PanopticSegment:
         is_thing: Whether it is one object, not all stuff of its class.
         score: In [0, 1].
         area: Pixels.
+        track: Of a thing that was followed, as of :class:`Instance`.
     """
 
     id: int
@@ -111,6 +115,7 @@ class PanopticSegment:
     is_thing: bool
     score: float
     area: int
+    track: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,6 +316,7 @@ class ImageResult:
             content['instances'] = [
                 {
                     **entry(found.label, found.mask),
+                    **_track(found),
                     'score': found.score,
                     'bbox': _xywh(found.box),
                 }
@@ -321,6 +327,7 @@ class ImageResult:
                 {
                     'id': segment.id,
                     **entry(segment.label, self.segment_mask(segment)),
+                    **_track(segment),
                     'isthing': int(segment.is_thing),
                     'score': segment.score,
                 }
@@ -392,7 +399,8 @@ class ImageResult:
 
         Returns:
             With ``xyxy``, ``mask``, ``confidence``, ``class_id`` and, in
-            ``data``, ``class_name``.
+            ``data``, ``class_name``; of a frame whose objects were followed
+            with ``tracker_id``, -1 of stuff.
 
         Raises:
             ImportError: If supervision is not installed.
@@ -420,6 +428,7 @@ class ImageResult:
             mask=masks,
             confidence=np.array([x.score for _, x in found], np.float32),
             class_id=np.array([x.label for _, x in found], np.int64),
+            tracker_id=_tracker_ids([x.track for _, x in found]),
             data={'class_name': np.array([x.name for _, x in found])},
         )
 
@@ -441,7 +450,7 @@ class ImageResult:
         if self.instances is not None:
             found[Task.INSTANCE] = TaskRegions(
                 [
-                    Region(nearest(x.mask, size), x.label, x.score)
+                    Region(nearest(x.mask, size), x.label, x.score, x.track)
                     for x in self.instances
                 ]
             )
@@ -449,7 +458,9 @@ class ImageResult:
             segment_map = nearest(self.segment_map, size)
             found[Task.PANOPTIC] = TaskRegions(
                 [
-                    Region(np.equal(segment_map, x.id), x.label, x.score)
+                    Region(
+                        np.equal(segment_map, x.id), x.label, x.score, x.track
+                    )
                     for x in self.segments
                 ],
                 np.equal(segment_map, 0),
@@ -623,6 +634,16 @@ def _segments(
             )
         )
     return segment_map, tuple(segments)
+
+
+def _track(found: Instance | PanopticSegment) -> dict[str, int]:
+    return {} if found.track is None else {'track': found.track}
+
+
+def _tracker_ids(tracks: list[int | None]) -> np.ndarray | None:
+    if all(track is None for track in tracks):
+        return None
+    return np.array([-1 if x is None else x for x in tracks], np.int64)
 
 
 def _labels_and_scores(

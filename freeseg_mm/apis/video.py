@@ -1,29 +1,34 @@
-"""Frames of videos, one at a time."""
+"""Frames of videos, one at a time, and the objects that go through them."""
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 from mmcv import VideoReader
 
 from freeseg_mm.utils.fetch import fetch
+from freeseg_mm.utils.mask_boxes import segment_box
 from freeseg_mm.utils.names import require_visible
 
 from .inputs import (
     InputImage,
     OneImage,
+    camera_number,
     is_remote,
     local_path,
     read_image,
     source_name,
 )
-from .results import ImageError
+from .results import ImageError, ImageResult
 
 VIDEO_EXTENSIONS = (
     '.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv',
@@ -55,9 +60,11 @@ class VideoInfo:
 
 
 def is_video(entry: OneImage) -> bool:
-    """Tell videos from images by the end of a file name or URL."""
+    """Tell videos and cameras from images by a file name or URL."""
     if not isinstance(entry, str):
         return False
+    if camera_number(entry) is not None:
+        return True
     path = entry
     if '://' in entry:
         with suppress(ValueError):  # fetching says what is wrong
@@ -156,8 +163,14 @@ def _downloaded(url: str) -> Any:
     return file
 
 
-@contextmanager
-def _opened(name: str) -> Iterator[VideoReader]:
+def video_path(name: str) -> Path:
+    """File of a video on this machine; a URL is downloaded to one.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If its name has what nobody sees, it is a list of other
+            files, or a URL cannot be fetched.
+    """
     if is_remote(name):
         path = Path(_downloaded(name).name)
     else:
@@ -168,8 +181,31 @@ def _opened(name: str) -> Iterator[VideoReader]:
             raise ValueError(
                 f'{name}: a list of other files, not a video; give the video'
             )
+    return path
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[Any]:
+    """A video or camera, as mmcv's reader or with the same attributes."""
+    number = camera_number(name)
+    if number is not None:
+        # It comes with mmcv, which leaves open which of its packages (with
+        # windows or without) is installed. So it is no requirement of ours.
+        cv2 = import_module('cv2')
+        camera = cv2.VideoCapture(number)
+        try:
+            if not camera.isOpened():
+                raise ValueError(
+                    f'{name}: there is no camera {number}, or another '
+                    'program holds it'
+                )
+            rate = camera.get(cv2.CAP_PROP_FPS)
+            yield SimpleNamespace(vcap=camera, fps=rate, frame_cnt=0)
+        finally:
+            camera.release()
+        return
     try:
-        video = VideoReader(str(path), cache_capacity=1)
+        video = VideoReader(str(video_path(name)), cache_capacity=1)
     except FileNotFoundError:
         raise FileNotFoundError(f'no such file: {name}') from None
     with video:
@@ -178,6 +214,118 @@ def _opened(name: str) -> Iterator[VideoReader]:
                 f'{name}: not a video that can be read, or damaged'
             )
         yield video
+
+
+class Tracker:
+    """Identities of the objects of a video, frame by frame.
+
+    Objects of a class are followed by ByteTrack, as the package trackers
+    has it, by their boxes; every object that was predicted counts, whatever
+    its score. One gets its number in the second frame that shows it, so
+    that what flickers gets none. Numbers begin at 1, are never given twice
+    and are those of instances and panoptic segments each.
+
+    Args:
+        fps: Frames a second of those that are given.
+        memory: Seconds for which an object that is out of sight keeps its
+            number.
+
+    Raises:
+        ImportError: If trackers is not installed.
+    """
+
+    def __init__(self, fps: float = 25.0, memory: float = 1.0) -> None:
+        try:
+            self._tracking = import_module('trackers')
+            self._detections = import_module('supervision').Detections
+        except ImportError as error:
+            raise ImportError(
+                'following objects needs the package trackers; run `pip '
+                "install 'freeseg_mm[video]'`"
+            ) from error
+        self._fps, self._memory = fps, memory
+        self._trackers: dict[tuple[str, int], Any] = {}
+        self._numbers: dict[tuple[str, int, int], int] = {}
+        self._count = {'instance': 0, 'panoptic': 0}
+
+    def update(self, result: ImageResult) -> ImageResult:
+        """Number the objects of the next frame.
+
+        Args:
+            result: Prediction of the frame.
+
+        Returns:
+            The same, where instances and things of the panoptic result have
+            their ``track``.
+        """
+        instances, segments = result.instances, result.segments
+        if instances is not None:
+            boxes = [(x.label, x.box) for x in instances]
+            tracks = self._follow('instance', boxes)
+            instances = tuple(
+                replace(x, track=track)
+                for x, track in zip(instances, tracks, strict=True)
+            )
+        if segments is not None:
+            things = [x for x in segments if x.is_thing]
+            boxes = []
+            for thing in things:
+                left, top, width, height = segment_box(
+                    result.segment_mask(thing)
+                )
+                box = (left, top, left + width, top + height)
+                boxes.append((thing.label, box))
+            found = dict(
+                zip(
+                    [x.id for x in things],
+                    self._follow('panoptic', boxes),
+                    strict=True,
+                )
+            )
+            segments = tuple(
+                replace(x, track=found.get(x.id)) for x in segments
+            )
+        return replace(result, instances=instances, segments=segments)
+
+    def _follow(
+        self, task: str, boxes: list[tuple[int, tuple[int, int, int, int]]]
+    ) -> list[int | None]:
+        """Numbers of labelled boxes of a frame, in their order."""
+        numbers: list[int | None] = [None] * len(boxes)
+        known = {label for kind, label in self._trackers if kind == task}
+        for label in known | {label for label, _ in boxes}:
+            places = [i for i, (own, _) in enumerate(boxes) if own == label]
+            tracker = self._trackers.get((task, label))
+            if tracker is None:
+                tracker = self._tracking.ByteTrackTracker(
+                    # counted at 30 frames a second, whatever the rate
+                    lost_track_buffer=round(30 * self._memory),
+                    frame_rate=self._fps,
+                    minimum_consecutive_frames=1,
+                )
+                self._trackers[task, label] = tracker
+            detections = self._detections.empty()
+            if places:
+                detections = self._detections(
+                    xyxy=np.array([boxes[i][1] for i in places], np.float32),
+                    data={'place': np.array(places)},
+                )
+            followed = tracker.update(detections)
+            if not places:
+                continue
+            for place, track in zip(
+                followed.data['place'].tolist(),
+                followed.tracker_id.tolist(),
+                strict=True,
+            ):
+                if track < 0:  # seen for the first time
+                    continue
+                key = (task, label, track)
+                if key not in self._numbers:
+                    self._count[task] += 1
+                    self._numbers[key] = self._count[task]
+                numbers[place] = self._numbers[key]
+        return numbers
 
 
 def read_inputs(

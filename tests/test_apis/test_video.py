@@ -1,3 +1,4 @@
+import sys
 import threading
 import weakref
 from functools import partial
@@ -7,15 +8,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freeseg_mm.apis import ImageError, ImageResult, InferenceError
+from freeseg_mm.apis import (
+    ImageError,
+    ImageResult,
+    InferenceError,
+    Instance,
+    PanopticSegment,
+)
 from freeseg_mm.apis.inputs import list_images
 from freeseg_mm.apis.video import (
+    Tracker,
     VideoInfo,
     count_inputs,
     is_video,
     read_frames,
     read_video_info,
 )
+from freeseg_mm.structures import Vocabulary
 
 WORDS = ['dragon', 'house', 'cat', 'lawn|turf']
 
@@ -236,3 +245,80 @@ def test_a_bar_counts_frames(tiny_weights, clip, photo, capsys):
 def test_every_is_checked(tiny_inferencer, clip):
     with pytest.raises(ValueError, match='frame_stride: expected'):
         tiny_inferencer.stream(clip, ['cat'], frame_stride=0)
+
+
+def _frame(*boxes):
+    """A frame's result with a cat at each box, and grass."""
+    pytest.importorskip('trackers')
+    segment_map = np.full((100, 120), len(boxes) + 1, np.int32)
+    words = Vocabulary.from_names(['cat', 'grass'], things=['cat'])
+    instances, segments = [], []
+    for number, (left, top, right, bottom) in enumerate(boxes, 1):
+        mask = np.zeros((100, 120), bool)
+        mask[top:bottom, left:right] = True
+        segment_map[mask] = number
+        instances.append(Instance.from_mask(0, 'cat', 0.5, mask))
+        area = int(mask.sum())
+        segments.append(PanopticSegment(number, 0, 'cat', True, 0.5, area))
+    area = int((segment_map == len(boxes) + 1).sum())
+    grass = PanopticSegment(len(boxes) + 1, 1, 'grass', False, 0.5, area)
+    image = np.zeros((100, 120, 3), np.uint8)
+    return ImageResult(
+        'clip.mp4',
+        image,
+        words,
+        instances=tuple(instances),
+        segment_map=segment_map,
+        segments=(*segments, grass),
+    )
+
+
+def test_a_thing_keeps_its_number_as_it_moves_and_hides():
+    def left(k):
+        return (10 + 4 * k, 10, 30 + 4 * k, 30)
+
+    def right(k):
+        return (80 - 2 * k, 60, 100 - 2 * k, 80)
+
+    frames = [
+        _frame(left(0), right(0)),
+        _frame(left(1), right(1)),
+        _frame(right(2)),  # the other is out of sight
+        _frame(right(3), left(3)),
+    ]
+    tracker = Tracker(fps=10)
+    found = [tracker.update(frame) for frame in frames]
+    assert [[x.track for x in y.instances] for y in found] == [
+        [None, None],
+        [1, 2],
+        [2],
+        [2, 1],
+    ]
+    assert [[x.track for x in y.segments] for y in found] == [
+        [None, None, None],
+        [1, 2, None],
+        [2, None],
+        [2, 1, None],
+    ]
+    assert [x['track'] for x in found[3].to_json()['instances']] == [2, 1]
+    assert 'track' not in found[0].to_json()['instances'][0]
+    detections = found[3].to_supervision()
+    assert detections.tracker_id.tolist() == [2, 1]
+    assert found[0].to_supervision().tracker_id is None
+
+
+def test_what_is_gone_for_long_comes_back_as_another():
+    tracker = Tracker(fps=10, memory=0.3)
+    box = (10, 10, 30, 30)
+    tracks = [
+        [x.track for x in tracker.update(frame).instances]
+        for frame in [_frame(box)] * 2 + [_frame()] * 6 + [_frame(box)] * 2
+    ]
+    assert tracks[1] == [1]
+    assert tracks[-1] == [2]
+
+
+def test_following_needs_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'trackers', None)
+    with pytest.raises(ImportError, match='freeseg_mm.video'):
+        Tracker()
