@@ -148,6 +148,7 @@ def test_small_model_trains_a_step_and_answers(
         learned = [p for p in model.parameters() if p.requires_grad]
         before = [parameter.detach().clone() for parameter in learned]
         wrapper = build_optim_wrapper(model, config.optim_wrapper)
+        model.train()  # what is made again has to be made alike
         wrapper.update_params(sum(known[key][0].values()))
         assert all(torch.isfinite(parameter).all() for parameter in learned)
         assert not all(map(torch.equal, learned, before))
