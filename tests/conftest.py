@@ -22,13 +22,22 @@ os.environ['FREESEG_MM_HOME'] = str(REPO / 'no_such_folder')
 
 
 def pytest_addoption(parser):
-    """Let ``--fuzz`` lengthen what is random."""
+    """Let options lengthen tests."""
     parser.addoption(
         '--fuzz',
         type=int,
         metavar='N',
         help='inputs of each door in tests/fuzz (default 300), and N kills '
         'in its kill test (default 3)',
+    )
+    parser.addoption(
+        '--images',
+        type=int,
+        metavar='N',
+        help='images of tests/integration/test_killed_prediction.py (60)',
+    )
+    parser.addoption(
+        '--kills', type=int, metavar='N', help='kills of tests that kill (2)'
     )
 
 

@@ -154,6 +154,9 @@ class ImageResult:
         notes: Changes made to the image, as ``first of 12 frames``.
         frame: Its number in a video, from 0; of no video ``None``.
         seconds: Its time in the video, by the frame rate.
+        member: Its name in an archive; of none ``None``.
+        place: Number of its input, and its own within a video or an
+            archive, both from 0.
     """
 
     source: str
@@ -167,6 +170,8 @@ class ImageResult:
     notes: tuple[str, ...] = ()
     frame: int | None = None
     seconds: float | None = None
+    member: str | None = None
+    place: tuple[int, int] = (0, 0)
 
     @property
     def title(self) -> str:
@@ -178,15 +183,7 @@ class ImageResult:
     @property
     def stem(self) -> str:
         """Name for files about the image: ``photo``, ``clip_000012``."""
-        path = self.source
-        if is_remote(path):
-            with suppress(ValueError):  # it was read by another name then
-                path = urlsplit(path).path
-        stem = re.sub(r'[\s\\/:\0]', '_', Path(path).stem)
-        # a file name may have 255 bytes, endings and numbers included
-        stem = stem.encode()[:_STEM_BYTES].decode(errors='ignore')
-        if not stem.strip('.'):
-            stem = 'image'
+        stem = file_stem(self.source)
         return stem if self.frame is None else f'{stem}_{self.frame:06d}'
 
     @property
@@ -198,11 +195,7 @@ class ImageResult:
     @property
     def categories(self) -> list[dict[str, Any]]:
         """The vocabulary as COCO's categories; ids are labels + 1."""
-        is_thing = self.vocabulary.is_thing
-        return [
-            {'id': label + 1, 'name': name, 'isthing': int(is_thing[label])}
-            for label, name in enumerate(self.vocabulary.names)
-        ]
+        return categories_of(self.vocabulary)
 
     @property
     def void_share(self) -> dict[Task, float]:
@@ -336,12 +329,21 @@ class ImageResult:
         return content
 
     def coco_image(self, image_id: int) -> dict[str, Any]:
-        """COCO's entry of the image; a frame is called ``clip_000012.png``."""
+        """COCO's entry of the image.
+
+        A frame is called ``clip_000012.png``, an archive's image
+        ``1.tar/dog.jpg``.
+        """
         height, width = self.size
         name = Path(self.source).name
+        if self.frame is not None:
+            name = f'{self.stem}.png'
+        elif self.member is not None:
+            archive = self.source.removesuffix(f'/{self.member}')
+            name = f'{Path(archive).name}/{self.member}'
         return {
             'id': image_id,
-            'file_name': name if self.frame is None else f'{self.stem}.png',
+            'file_name': name,
             'height': height,
             'width': width,
         }
@@ -532,10 +534,12 @@ class ImageError:
     Attributes:
         source: Path or URL of the image.
         reason: A sentence that names it.
+        place: As of an :class:`ImageResult`.
     """
 
     source: str
     reason: str
+    place: tuple[int, int] = (0, 0)
 
 
 class InferenceError(ValueError):  # noqa: N818 - it says what happened
@@ -556,6 +560,28 @@ class InferenceError(ValueError):  # noqa: N818 - it says what happened
             f'{len(failed)} of {total} images failed: '
             + '; '.join(failure.reason for failure in failed)
         )
+
+
+def categories_of(vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    """A vocabulary as COCO's categories; ids are labels + 1."""
+    return [
+        {'id': label, 'name': name, 'isthing': int(is_thing)}
+        for label, (name, is_thing) in enumerate(
+            zip(vocabulary.names, vocabulary.is_thing, strict=True), start=1
+        )
+    ]
+
+
+def file_stem(source: str) -> str:
+    """Part of the name of files about an input."""
+    path = source
+    if is_remote(path):
+        with suppress(ValueError):  # it was read by another name then
+            path = urlsplit(path).path
+    stem = re.sub(r'[\s\\/:\0]', '_', Path(path).stem)
+    # a file name may have 255 bytes, endings and numbers included
+    stem = stem.encode()[:_STEM_BYTES].decode(errors='ignore')
+    return stem if stem.strip('.') else 'image'
 
 
 def image_result(
@@ -609,6 +635,8 @@ def image_result(
         notes=notes,
         frame=image.frame,
         seconds=image.seconds,
+        member=image.member,
+        place=image.place,
     )
 
 

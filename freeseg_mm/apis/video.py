@@ -1,28 +1,31 @@
-"""Frames of videos, one at a time, and the objects that go through them."""
+"""Frames of videos, what moves through them, and images of archives."""
 
 import math
-from collections.abc import Iterator, Sequence
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import numpy as np
 from mmcv import VideoReader
 
-from freeseg_mm.utils.fetch import fetch
+from freeseg_mm.utils.fetch import MAX_DOWNLOAD, fetch, max_download
 from freeseg_mm.utils.mask_boxes import segment_box
-from freeseg_mm.utils.names import require_visible
+from freeseg_mm.utils.names import require_visible, shown
 
 from .inputs import (
+    EXTENSIONS,
     InputImage,
     OneImage,
     camera_number,
+    decode_image,
     is_remote,
     local_path,
     read_image,
@@ -34,6 +37,8 @@ VIDEO_EXTENSIONS = (
     '.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv',
 )  # fmt: skip
 """Endings of the files and URLs that are taken for videos."""
+ARCHIVE_EXTENSIONS = ('.tar',)
+"""Endings of the files and URLs that are taken for archives of images."""
 
 # Above it, a container without a frame rate gives the rate of its clock.
 _MOST_FPS = 480
@@ -41,6 +46,8 @@ _MOST_FPS = 480
 _LEAST_SHARE = 0.9
 # What FFmpeg reads as a list of files anywhere, whatever it is called.
 _PLAYLISTS = (b'ffconcat', b'#EXTM3U')
+# Headers hold names; one of a damaged archive may ask for all memory.
+_MOST_HEADER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,15 +68,23 @@ class VideoInfo:
 
 def is_video(entry: OneImage) -> bool:
     """Tell videos and cameras from images by a file name or URL."""
+    is_camera = isinstance(entry, str) and camera_number(entry) is not None
+    return is_camera or _suffix(entry) in VIDEO_EXTENSIONS
+
+
+def is_archive(entry: OneImage) -> bool:
+    """Tell archives from images by the end of a file name or URL."""
+    return _suffix(entry) in ARCHIVE_EXTENSIONS
+
+
+def _suffix(entry: OneImage) -> str:
     if not isinstance(entry, str):
-        return False
-    if camera_number(entry) is not None:
-        return True
+        return ''
     path = entry
     if '://' in entry:
         with suppress(ValueError):  # fetching says what is wrong
             path = urlsplit(entry).path
-    return PurePosixPath(path).suffix.lower() in VIDEO_EXTENSIONS
+    return PurePosixPath(path).suffix.lower()
 
 
 def read_video_info(name: str) -> VideoInfo:
@@ -136,10 +151,10 @@ def read_frames(name: str, frame_stride: int = 1) -> Iterator[InputImage]:
 
 
 def count_inputs(entries: Sequence[OneImage], frame_stride: int) -> int | None:
-    """Count images and frames; ``None`` if a video does not say."""
+    """Count images and frames; ``None`` if a video or archive is silent."""
     total = 0
     for entry in entries:
-        frames: int | None = 1
+        frames: int | None = None if is_archive(entry) else 1
         if is_video(entry):
             # the error of one that cannot be read takes a place, too
             with suppress(FileNotFoundError, ValueError):
@@ -163,6 +178,15 @@ def _downloaded(url: str) -> Any:
     return file
 
 
+def _local(name: str) -> Path:
+    """File with what a path or URL names."""
+    if is_remote(name):
+        return Path(_downloaded(name).name)
+    path = local_path(name)
+    require_visible(path.name)
+    return path
+
+
 def video_path(name: str) -> Path:
     """File of a video on this machine; a URL is downloaded to one.
 
@@ -171,11 +195,7 @@ def video_path(name: str) -> Path:
         ValueError: If its name has what nobody sees, it is a list of other
             files, or a URL cannot be fetched.
     """
-    if is_remote(name):
-        path = Path(_downloaded(name).name)
-    else:
-        path = local_path(name)
-        require_visible(path.name)
+    path = _local(name)
     with suppress(OSError), open(path, 'rb') as file:
         if file.read(len(_PLAYLISTS[0])).startswith(_PLAYLISTS):
             raise ValueError(
@@ -328,10 +348,106 @@ class Tracker:
         return numbers
 
 
-def read_inputs(
+class _Headers:
+    """A tar file whose headers have a limit; all else is sought past."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MOST_HEADER_BYTES:
+            raise ValueError(f'a header of {size:,} bytes')
+        return self._file.read(size)
+
+
+def read_members(name: str) -> Iterator[tuple[str, bytes | str]]:
+    """Read the images of a tar archive; nothing is unpacked.
+
+    Args:
+        name: Path or URL.
+
+    Yields:
+        Name of each file that ends as images do, and its content, or why it
+        is refused.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no archive, holds no image, or, after the last
+            one, if it should have gone on.
+    """
+    count = 0
+    try:
+        with open(_local(name), 'rb') as file:
+            for member in _members(file):
+                path = PurePosixPath(member.name)
+                if path.suffix.lower() in EXTENSIONS and not member.isdir():
+                    count += 1
+                    reason = _refusal(member)
+                    if reason:
+                        yield shown(member.name), reason
+                    else:
+                        file.seek(member.offset_data)
+                        content = file.read(member.size)
+                        if len(content) < member.size:
+                            raise ValueError(f'it is cut short in {path}')
+                        yield str(path), content
+    except FileNotFoundError:
+        raise FileNotFoundError(f'no such file: {name}') from None
+    except Exception as error:  # tarfile reports damage by any
+        raise ValueError(
+            f'{name}: not a tar archive that can be read, or damaged ({error})'
+        ) from error
+    if not count:
+        raise ValueError(
+            f'{name}: an archive without a file that ends in '
+            f'{", ".join(EXTENSIONS)}'
+        )
+
+
+def _members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    with tarfile.open(fileobj=_Headers(file), mode='r:') as archive:  # type: ignore[call-overload]
+        place = -1
+        while (member := archive.next()) is not None:
+            if member.size < 0 or archive.offset <= place:
+                raise ValueError('a header that leads back')
+            place = archive.offset
+            archive.members = []  # it would keep all
+            yield member
+        file.seek(archive.offset)
+        if not file.read(1):
+            raise ValueError('it is cut short: its end mark is missing')
+
+
+def _refusal(member: tarfile.TarInfo) -> str:
+    """Reason why a member is not read; empty if it is."""
+    path = PurePosixPath(member.name)
+    if not member.isreg() or member.issparse():
+        return 'no plain file; links and the like are not followed'
+    if path.is_absolute() or '..' in path.parts:
+        return 'its name leads out of the archive'
+    if member.size > max_download():
+        return (
+            f'it has {member.size:,} bytes; {MAX_DOWNLOAD} sets how many are '
+            'read'
+        )
+    try:
+        require_visible(member.name)
+    except ValueError as error:
+        return str(error)
+    return ''
+
+
+PendingImage = Callable[[], InputImage | ImageError]
+
+
+def pending_images(
     entries: Sequence[OneImage], frame_stride: int, channel_order: str
-) -> Iterator[InputImage | ImageError]:
-    """Read images and the frames of videos, each when it is asked for.
+) -> Iterator[PendingImage]:
+    """Give images and the frames of videos as functions that read them.
+
+    What is in one video or archive is read one after the other here, and
+    the functions may then be called in any threads.
 
     Args:
         entries: Of :func:`freeseg_mm.apis.inputs.list_images`.
@@ -339,16 +455,52 @@ def read_inputs(
         channel_order: Of arrays, ``bgr`` or ``rgb``.
 
     Yields:
-        In order; in the place of what cannot be read, why.
+        In order; in the place of what cannot be read, the function says why.
     """
     for index, entry in enumerate(entries):
+        name, number = source_name(entry, index), 0
         try:
             if is_video(entry):
-                yield from read_frames(str(entry), frame_stride)
+                for frame in read_frames(str(entry), frame_stride):
+                    place = index, number
+                    yield partial(replace, frame, place=place)
+                    number += 1
+                    del frame  # not two of them while the next one is read
+            elif is_archive(entry):
+                for member, content in read_members(str(entry)):
+                    source, place = f'{name}/{member}', (index, number)
+                    read = partial(_of_archive, content, source, member)
+                    yield partial(_attempt, source, place, read)
+                    number += 1
             else:
-                yield read_image(entry, index, channel_order)
-        except (FileNotFoundError, TypeError, ValueError) as error:
-            name, reason = source_name(entry, index), str(error)
-            if name not in reason:
-                reason = f'{name}: {reason}'
-            yield ImageError(name, reason)
+                read = partial(read_image, entry, index, channel_order)
+                yield partial(_attempt, name, (index, 0), read)
+        except _UNREADABLE as error:
+            yield partial(_failure, name, (index, number), error)
+
+
+_UNREADABLE = (FileNotFoundError, TypeError, ValueError)
+
+
+def _attempt(
+    name: str, place: tuple[int, int], read: Callable[[], InputImage]
+) -> InputImage | ImageError:
+    try:
+        return replace(read(), place=place)
+    except _UNREADABLE as error:
+        return _failure(name, place, error)
+
+
+def _failure(
+    name: str, place: tuple[int, int], error: Exception
+) -> ImageError:
+    reason = str(error)
+    if name not in reason:
+        reason = f'{name}: {reason}'
+    return ImageError(name, reason, place)
+
+
+def _of_archive(content: bytes | str, source: str, member: str) -> InputImage:
+    if isinstance(content, str):
+        raise ValueError(content)
+    return replace(decode_image(content, source), member=member)

@@ -123,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
         'tasks': tasks,
         'batch_size': args.batch_size,
         'frame_stride': args.frame_stride,
+        'num_workers': args.num_workers,
     }
     quiet_decoder()
     info = read_video_info(args.video)
