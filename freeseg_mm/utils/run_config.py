@@ -155,9 +155,16 @@ def read_run_config(args: argparse.Namespace) -> 'Config':
     Raises:
         FileNotFoundError: If the config file does not exist.
         KeyError: If an option could have no effect.
+        ValueError: If the config asks for mmengine's checkpointing.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = read_config(args.config, args.cfg_options)
+    if config.get('activation_checkpointing'):
+        raise ValueError(
+            f'{args.config}: activation_checkpointing: a module whose inputs '
+            'are lists, or need no gradient, would get none without a word; '
+            'set model.backbone.with_cp and model.panoptic_head.with_cp'
+        )
     config.launcher = args.launcher
     if args.work_dir:
         config.work_dir = args.work_dir
@@ -193,7 +200,8 @@ def init_distributed_on_cpu(config: 'Config') -> None:
     }
     strategy = config.get('strategy') or {}
     if strategy.get('type') == 'FSDPStrategy':
-        strategy.setdefault('model_wrapper', {}).setdefault('device_id', 'cpu')
+        wrapper = strategy.get('model_wrapper') or {}
+        strategy['model_wrapper'] = {'device_id': 'cpu', **wrapper}
 
 
 @cache
