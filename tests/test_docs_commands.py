@@ -13,6 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.optim import OptimWrapper
 
 from freeseg_mm.cli.main import build_parser
+from freeseg_mm.models.heads import FreeSegHead
 from freeseg_mm.utils.run_config import check_options
 
 # Programs that are not ours; the rest of their line is not checked. Targets
@@ -168,6 +169,7 @@ def test_options_of_the_table():
     # arguments that the config leaves at their defaults
     optional = {
         'model.backbone.with_cp': ResNet,
+        'model.panoptic_head.with_cp': FreeSegHead,
         'optim_wrapper.accumulative_counts': OptimWrapper,
     }
     for name in options:

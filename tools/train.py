@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import Runner
+from mmengine.registry import RUNNERS
+from mmengine.runner import FlexibleRunner, Runner
 
 from freeseg_mm.cli.main import user_errors
 from freeseg_mm.engine.checkpoint import WeightsInfo, latest_checkpoint
@@ -63,11 +64,15 @@ def apply_training_options(config: Config, args: argparse.Namespace) -> None:
         config.load_from = latest and str(latest)
 
 
-def build_runner(args: argparse.Namespace) -> Runner:
+def build_runner(args: argparse.Namespace) -> Runner | FlexibleRunner:
     config = read_run_config(args)
     apply_training_options(config, args)
     init_distributed_on_cpu(config)
-    runner = Runner.from_cfg(config)
+    runner = (
+        RUNNERS.build(config)
+        if 'runner_type' in config
+        else Runner.from_cfg(config)
+    )
     if config.get('resume') and config.get('load_from'):
         weights = WeightsInfo.read(Path(config.load_from))
         weights.check(model_of(runner))  # mmengine skips what does not fit

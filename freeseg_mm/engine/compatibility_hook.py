@@ -1,5 +1,6 @@
 """Refuse, before any work is done, what cannot give sound results."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -7,6 +8,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import Runner
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.registry import HOOKS
@@ -186,6 +188,14 @@ def _train_vocabulary(runner: Runner) -> Vocabulary:
 
 
 def _check_names(runner: Runner, metainfo: dict) -> None:
-    model_of(runner).check_vocabulary(
-        Vocabulary.from_dict(metainfo['vocabulary'])
-    )
+    is_sharded = isinstance(runner.model, FullyShardedDataParallel)
+    with (
+        FullyShardedDataParallel.summon_full_params(
+            runner.model, writeback=False
+        )
+        if is_sharded
+        else nullcontext()
+    ):
+        model_of(runner).check_vocabulary(
+            Vocabulary.from_dict(metainfo['vocabulary'])
+        )

@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from freeseg_mm.registry import HOOKS
 from freeseg_mm.utils.errors import DivergedError
@@ -45,7 +46,9 @@ class FiniteTrainingHook(Hook):
             raise DivergedError.of(', '.join(wrong))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Look at the weights before they are written."""
+        """Look at the weights, or this process's, before they are written."""
         for name, value in checkpoint['state_dict'].items():
+            if isinstance(value, ShardedTensor):
+                value = value.local_tensor()
             if isinstance(value, Tensor) and not value.isfinite().all():
                 raise DivergedError.of(f'weights {name}')

@@ -155,9 +155,16 @@ def read_run_config(args: argparse.Namespace) -> 'Config':
     Raises:
         FileNotFoundError: If the config file does not exist.
         KeyError: If an option could have no effect.
+        ValueError: If the config asks for mmengine's checkpointing.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = read_config(args.config, args.cfg_options)
+    if config.get('activation_checkpointing'):
+        raise ValueError(
+            f'{args.config}: activation_checkpointing: a module whose inputs '
+            'are lists, or need no gradient, would get none without a word; '
+            'set model.backbone.with_cp and model.panoptic_head.with_cp'
+        )
     config.launcher = args.launcher
     if args.work_dir:
         config.work_dir = args.work_dir
@@ -191,21 +198,27 @@ def init_distributed_on_cpu(config: 'Config') -> None:
         'find_unused_parameters': config.get('find_unused_parameters', False),
         **(config.get('model_wrapper_cfg') or {}),
     }
+    strategy = config.get('strategy') or {}
+    if strategy.get('type') == 'FSDPStrategy':
+        wrapper = strategy.get('model_wrapper') or {}
+        strategy['model_wrapper'] = {'device_id': 'cpu', **wrapper}
 
 
 @cache
 def run_settings() -> frozenset[str]:
     """Names a runner takes as arguments, or reads from the config itself."""
-    from mmengine.runner import Runner
+    from mmengine.runner import FlexibleRunner, Runner
 
     return frozenset(
         {
             *inspect.signature(Runner).parameters,
+            *inspect.signature(FlexibleRunner).parameters,
             'activation_checkpointing',
             'compile',
             'efficient_conv_bn_eval',
             'find_unused_parameters',
             'model_wrapper_cfg',
+            'runner_type',
             'sync_bn',
         }
         - {'cfg'}

@@ -29,10 +29,15 @@ def test_prints_tables_and_writes_json(run, tmp_path, capsys):
     assert set(result) == {
         'settings',
         'num_images',
+        'images_per_second',
         'sides',
         'ratio',
         'same',
     }
+    for name, rate in result['images_per_second'].items():
+        seconds = result['sides'][name]['seconds']['total']
+        assert rate == pytest.approx(1 / seconds)
+        assert f'{name}: {rate:.3g} images a second' in printed
     for side in result['sides'].values():
         assert {'counts', 'macs', 'seconds', 'peak_bytes'} <= set(side)
     assert {'macs', 'seconds'} <= set(result['ratio'])

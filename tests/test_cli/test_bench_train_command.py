@@ -11,7 +11,7 @@ def test_counts_and_writes_json(tiny_config, tmp_path, capsys):
     assert main(['bench', 'train', str(config), *size, *more]) == 0
     assert 'mask2former takes ' in capsys.readouterr().out
     result = json.loads(out.read_text())
-    assert set(result) == {'settings', 'sides', 'ratio'}
+    assert set(result) == {'settings', 'sides', 'ratio', 'loss'}
     assert result['settings']['batch'] == 1
 
 

@@ -28,6 +28,7 @@ FAMILIES = {
     'schedule': 'schedules/*.py',
     'runtime': 'default_runtime.py',
     'self-training': 'self_training.py',
+    'size': 'large.py',
 }
 RESULT_FIELDS = {
     Task.SEMANTIC: 'pred_sem_seg',
@@ -146,7 +147,10 @@ def test_small_model_trains_a_step_and_answers(
         known[key] = run_once(model, test, train)
         learned = [p for p in model.parameters() if p.requires_grad]
         before = [parameter.detach().clone() for parameter in learned]
-        wrapper = build_optim_wrapper(model, config.optim_wrapper)
+        wrapper = build_optim_wrapper(
+            model, {**config.optim_wrapper, 'accumulative_counts': 1}
+        )
+        model.train()  # what is made again has to be made alike
         wrapper.update_params(sum(known[key][0].values()))
         assert all(torch.isfinite(parameter).all() for parameter in learned)
         assert not all(map(torch.equal, learned, before))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.config import Config
 
 from freeseg_mm.engine.compatibility_hook import KEY
 
@@ -152,3 +153,22 @@ def test_missing_data_ends_in_a_sentence(
     assert caught.value.code == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith('train: no ')
+
+
+@pytest.mark.slow
+def test_two_processes_hold_a_part_of_the_weights_each(
+    tiny_run_config, repo, run_process, tmp_path
+):
+    large = Config.fromfile(repo / 'configs/_base_/large.py')
+    config = tiny_run_config
+    config.runner_type, config.strategy = 'FlexibleRunner', large.sharded
+    for key in ('val', 'test'):
+        for part in ('cfg', 'dataloader', 'evaluator'):
+            config.pop(f'{key}_{part}')
+    path = tmp_path / 'sharded.py'
+    config.dump(path)
+    done = run_process('dist_train.sh', path, '2')
+    assert done.returncode == 0, done.stdout[-3000:]
+    folder = tmp_path / 'work_dir/iter_2.pth'
+    sizes = [(folder / f'rank{rank}.pth').stat().st_size for rank in (0, 1)]
+    assert max(sizes) < 1.1 * min(sizes)

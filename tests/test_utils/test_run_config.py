@@ -137,6 +137,8 @@ def test_every_entry_of_the_configs_is_a_setting_or_a_shared_variable(repo):
         # the transforms that datasets share
         others -= {'load_gt', 'pack_gt', 'pack_test', 'batch_augments'}
         others -= {'resize', 'fixed_view'}
+        # what large trainings take from their fragment
+        others -= {'less_memory', 'averaged_weights', 'sharded'}
         plain = (int, str, tuple, list)
         assert all(isinstance(config[name], plain) for name in others), others
 
@@ -216,3 +218,18 @@ def test_other_launchers_need_gpus(no_gpu, started, launcher):
         'tools/dist_train.sh, which launches with pytorch'
     )
     assert started == []
+
+
+def test_checkpointing_that_loses_gradients_is_refused(config_file, parse):
+    with config_file.open('a') as file:
+        file.write("activation_checkpointing = ['panoptic_head']\n")
+    with pytest.raises(ValueError, match=r'little.py: activation_.*with_cp'):
+        run_config.read_run_config(parse(config_file))
+
+
+def test_shards_on_a_cpu_are_told_so(started, no_gpu):
+    config = Config(
+        {'launcher': 'pytorch', 'strategy': {'type': 'FSDPStrategy'}}
+    )
+    run_config.init_distributed_on_cpu(config)
+    assert config.strategy.model_wrapper.device_id == 'cpu'

@@ -14,7 +14,7 @@ from freeseg_mm.utils.run_config import read_config
 from .agreement import BatchPrediction, agreement, of_tasks, recorded
 from .meter import Hotspot
 from .options import InferOptions
-from .passes import Contender
+from .passes import TOTAL, Contender
 from .released import ReleasedFlow
 from .report import agreement_lines, measure_and_show, print_now
 from .settings import (
@@ -98,13 +98,21 @@ class InferBenchmark:
 
         Returns:
             As :func:`measure_and_show`, with ``num_images``, to which the
-            costs of one run belong; with two sides also ``same`` (see
+            costs of one run belong, and by side ``images_per_second``, if
+            seconds are measured; with two sides also ``same`` (see
             :func:`agreement`).
         """
         result = measure_and_show(
             self.sides, self.options, self.device, show, self.options.measure
         )
         result['num_images'] = sum(len(x['inputs']) for x in self.batches)
+        if 'seconds' in self.options.measure:
+            rates = result['images_per_second'] = {
+                side.name: result['num_images'] / side.costs['seconds'][TOTAL]
+                for side in self.sides
+            }
+            for name, rate in rates.items():
+                show(f'{name}: {rate:.3g} images a second')
         if len(self.sides) == 2:
             common = [task for task in self.tasks[0] if task in self.tasks[1]]
             ours, theirs = (

@@ -55,14 +55,15 @@ class BenchOptions(ConfigOptions):
         warmup: Runs before the timed ones.
         device: Device to run on; without, CUDA if there is one.
         threads: CPU threads; without, PyTorch's choice.
+        measure: Kinds of cost to measure.
         against_options: entries of --against; without that, of the config
             as overridden by --cfg-options.
 
     Raises:
         FileNotFoundError: If ``against`` is neither a preset nor a config
             file.
-        ValueError: If a number is too small, or options are given for a
-            preset.
+        ValueError: If a number is too small, a kind of cost unknown, or
+            options are given for a preset.
     """
 
     PRESETS: ClassVar[tuple[str, ...]] = ()
@@ -77,10 +78,16 @@ class BenchOptions(ConfigOptions):
     warmup: int = 1
     device: str | None = None
     threads: int | None = None
+    measure: Sequence[str] = KINDS
     against_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        unknown = sorted(set(self.measure) - set(KINDS))
+        if unknown or not self.measure:
+            raise ValueError(
+                f'--measure {unknown}: expected some of {list(KINDS)}'
+            )
         if self.against in self.PRESETS:
             if self.against_options:
                 raise ValueError(
@@ -120,10 +127,6 @@ class InferOptions(BenchOptions):
         queries: Mask proposals; without, as configured.
         tasks: Some of semantic, instance, panoptic; without, as configured.
         images: Image files, or random.
-        measure: Kinds of cost to measure.
-
-    Raises:
-        ValueError: If a kind of cost is unknown, too.
     """
 
     PRESETS = ('reference',)
@@ -133,15 +136,6 @@ class InferOptions(BenchOptions):
     queries: int | None = None
     tasks: Sequence[str] | None = None
     images: Sequence[str] = ('random',)
-    measure: Sequence[str] = KINDS
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        unknown = sorted(set(self.measure) - set(KINDS))
-        if unknown or not self.measure:
-            raise ValueError(
-                f'--measure {unknown}: expected some of {list(KINDS)}'
-            )
 
 
 @dataclass(frozen=True)

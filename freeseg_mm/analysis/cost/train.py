@@ -20,7 +20,7 @@ from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.utils.text_table import render_table
 
 from .meter import Hotspot
-from .options import ALL_TASKS, KINDS, TrainOptions
+from .options import ALL_TASKS, TrainOptions
 from .passes import TOTAL, Contender
 from .report import measure_and_show, print_now
 from .settings import (
@@ -145,14 +145,19 @@ def _nearest_point(
 class TrainingStep:
     """Losses of a batch, their gradients, and an update of the weights.
 
-    The learning rate is zero, so that every step does the same work.
+    The learning rate is zero, and the generators are seeded, so that every
+    step does the same work.
 
     Args:
         model: An mmdet detector in training mode.
         batch: ``inputs`` and ``data_samples``, as a loader gives them.
+
+    Attributes:
+        loss: Sum of the losses of the last step.
     """
 
     def __init__(self, model: Any, batch: dict[str, Any]) -> None:
+        self.loss = float('nan')
         self.model = model
         self.batch = batch
         self.optimizer = torch.optim.AdamW(
@@ -161,12 +166,14 @@ class TrainingStep:
 
     def __call__(self) -> None:
         """Do the step once."""
+        torch.manual_seed(0)
         batch = copy.deepcopy(self.batch)
         data = self.model.data_preprocessor(batch, True)
         losses = self.model.loss(data['inputs'], data['data_samples'])
         total, _ = self.model.parse_losses(losses)
         self.backward(total)
         self.update()
+        self.loss = total.item()
 
     def backward(self, total: Tensor) -> None:
         """Compute all gradients."""
@@ -307,13 +314,23 @@ class TrainBenchmark:
             show: Takes each table as soon as it is known.
 
         Returns:
-            See :func:`measure_and_show`; of all tasks also ``networks``, see
+            See :func:`measure_and_show`, and by side ``loss``, the sum of
+            the step's; of all tasks also ``networks``, see
             :func:`network_costs`.
         """
-        kinds = ('macs',) if self.options.count_only else KINDS
+        kinds: Sequence[str] = self.options.measure
+        if self.options.count_only:
+            kinds = ('macs',)
         result = measure_and_show(
             self.sides, self.options, self.device, show, kinds
         )
+        result['loss'] = {
+            side.name: side.run.loss
+            for side in self.sides
+            if isinstance(side.run, TrainingStep)
+        }
+        for name, loss in result['loss'].items():
+            show(f'loss of the step, {name}: {loss:.8g}')
         if self.options.task == ALL_TASKS:
             assert self.steps is not None  # checked above
             result['networks'] = network_costs(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from mmdet.utils import (
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from freeseg_mm.models.layers import CosineClassifier, LinearClassifier
 from freeseg_mm.registry import MODELS
@@ -65,6 +67,11 @@ class FreeSegHead(Mask2FormerHead):
             classifier is then kept (:class:`LinearClassifier`), and
             ``classifier`` has no effect.
         no_object_weight: Weight of unmatched queries in L_cla.
+        with_cp: Whether the activations of pixel decoder and interaction are
+            made again in the backward pass, not kept: less memory, and
+            time of another forward pass of both. mmengine's
+            ``activation_checkpointing`` would lose their gradients, as it
+            does not look into lists of maps.
         loss_cls: Config of L_cla. Its class weights follow the vocabulary,
             so it must not set ``class_weight``.
         loss_mask: Config of L_F, on points.
@@ -111,6 +118,7 @@ class FreeSegHead(Mask2FormerHead):
         pool_mask_features: bool = False,
         closed_vocabulary: str | None = None,
         no_object_weight: float = 0.1,
+        with_cp: bool = False,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
@@ -138,6 +146,7 @@ class FreeSegHead(Mask2FormerHead):
             init_cfg=init_cfg,
         )
         self.no_object_weight = no_object_weight
+        self.with_cp = with_cp
         self.cls_embed: CosineClassifier | LinearClassifier
         if closed_vocabulary is None:
             self.cls_embed = CosineClassifier(
@@ -224,7 +233,7 @@ class FreeSegHead(Mask2FormerHead):
             Maps to attend to, low to high resolution, then the mask
             features, each (B, c, h, w).
         """
-        mask_features, maps = self.pixel_decoder(list(feats))
+        mask_features, maps = self._run(self.pixel_decoder, list(feats))
         return [*maps[: self.num_transformer_feat_level], mask_features]
 
     def propose(
@@ -254,8 +263,11 @@ class FreeSegHead(Mask2FormerHead):
                 no_object = self.cls_embed.unit_no_object
             pixel_maps = [
                 x.flatten(0, 1)  # (B * T, c, h, w)
-                for x in self.context_interaction(
-                    pixel_maps, text_embeds, no_object
+                for x in self._run(
+                    self.context_interaction,
+                    pixel_maps,
+                    text_embeds,
+                    no_object,
                 )
             ]
         *maps, mask_features = pixel_maps
@@ -271,6 +283,11 @@ class FreeSegHead(Mask2FormerHead):
             [x.reshape(batch, tasks, *x.shape[1:]) for x in query_feats],
             [x.reshape(batch, tasks, *x.shape[1:]) for x in mask_logits],
         )
+
+    def _run(self, module: nn.Module, *inputs: Any) -> Any:
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(module, *inputs, use_reentrant=False)
+        return module(*inputs)
 
     def _decode(
         self, maps: list[Tensor], mask_features: Tensor

@@ -11,11 +11,6 @@ from freeseg_mm.registry import MODELS
 SCORE_BUDGET = 2**25
 """Most attention scores made at once: 128 MiB in float32."""
 
-KEPT_SCORES = 2**27
-"""Most attention scores of a map kept for its gradients: 512 MiB in float32,
-and as much again for softmax and dropout. Those of more are made again, a
-piece at a time, in the backward pass."""
-
 RESIDUALS = (True, False, 'normalized')
 
 
@@ -50,6 +45,10 @@ class SemanticContextInteraction(BaseModule):
             on top of the maps before it (as released).
         no_object_key: Whether pixels attend to the no-object embedding, too
             (as released).
+        kept_scores: Most attention scores of a map kept for its gradients,
+            by default 512 MiB in float32, and as much again for softmax and
+            dropout. Those of more are made again, a piece at a time, in the
+            backward pass.
 
     Raises:
         ValueError: If the heads do not divide the attention's width,
@@ -69,6 +68,7 @@ class SemanticContextInteraction(BaseModule):
         norms: bool = True,
         cumulative_text_norm: bool = False,
         no_object_key: bool = False,
+        kept_scores: int = 2**27,
     ) -> None:
         super().__init__()
         if residual not in RESIDUALS:
@@ -89,6 +89,7 @@ class SemanticContextInteraction(BaseModule):
         self.residual = residual
         self.cumulative_text_norm = cumulative_text_norm
         self.no_object_key = no_object_key
+        self.kept_scores = kept_scores
         self.visual_norm = (
             nn.LayerNorm(feat_channels) if norms else nn.Identity()
         )
@@ -199,7 +200,7 @@ class SemanticContextInteraction(BaseModule):
         at_once = chunk = pixels.shape[1]
         scores = len(pixels) * keys.shape[1]  # of a pixel of each image
         keep = torch.is_grad_enabled()
-        if not keep or scores * at_once > KEPT_SCORES:
+        if not keep or scores * at_once > self.kept_scores:
             chunk = max(1, SCORE_BUDGET // scores)
 
         def read(*inputs: Tensor) -> Tensor:

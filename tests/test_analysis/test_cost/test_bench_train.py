@@ -84,6 +84,25 @@ def test_on_the_configs_own_data(options, tiny_run_config, tmp_path):
     assert result['sides']['mask2former']['macs']['total'] > 0
 
 
+def test_loss_is_one_however_scores_are_held(options):
+    """Scores in pieces, activations made again: what differs is memory."""
+    interaction = 'model.panoptic_head.context_interaction'
+    result, shown = measure(
+        options(
+            measure=['macs'],
+            cfg_options={f'{interaction}.dropout': 0.0},
+            against_options={
+                f'{interaction}.kept_scores': 1,
+                'model.panoptic_head.with_cp': True,
+            },
+        )
+    )
+    assert set(result['sides']['this']) == {'macs'}
+    loss = result['loss']
+    assert loss['against'] == pytest.approx(loss['this'], rel=1e-6)
+    assert f'loss of the step, this: {loss["this"]:.8g}' in shown
+
+
 @pytest.fixture
 def three_steps():
     """Measured steps: 12 trained parameters, 20 frozen ones and 6 of CLIP."""

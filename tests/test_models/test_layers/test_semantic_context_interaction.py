@@ -191,7 +191,7 @@ def test_scores_of_many_names_are_made_again_for_gradients(
     monkeypatch.setattr(module_file, 'SCORE_BUDGET', 40)
     torch.manual_seed(0)
     still_whole, _ = kept_scores(step)
-    monkeypatch.setattr(module_file, 'KEPT_SCORES', 40)
+    monkeypatch.setattr(interaction, 'kept_scores', 40)
     torch.manual_seed(0)
     pieces, kept_in_pieces = kept_scores(step)
 
