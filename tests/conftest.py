@@ -22,13 +22,26 @@ os.environ['FREESEG_MM_HOME'] = str(REPO / 'no_such_folder')
 
 
 def pytest_addoption(parser):
-    """Let ``--fuzz`` lengthen what is random."""
+    """Let options lengthen what is random."""
     parser.addoption(
         '--fuzz',
         type=int,
         metavar='N',
-        help='inputs of each door in tests/fuzz (default 300), and N kills '
-        'in its kill test (default 3)',
+        help='inputs of each door in tests/fuzz (default 300)',
+    )
+    parser.addoption(
+        '--kills',
+        type=int,
+        default=6,
+        metavar='N',
+        help='trainings to kill at a checkpoint (default 6)',
+    )
+    parser.addoption(
+        '--load',
+        type=float,
+        default=10,
+        metavar='SECONDS',
+        help='time that 20 users of the web page take (default 10)',
     )
 
 
