@@ -1,7 +1,6 @@
 """Checkpoints: notes read without the weights, and models built with them."""
 
 import re
-import zipfile
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import building
+from freeseg_mm.utils.torch_load import load_data
 
 from .compatibility_hook import KEY
 from .config_data import parse_config
@@ -47,14 +47,7 @@ class WeightsInfo:
         if not path.is_file():
             raise FileNotFoundError(f'no checkpoint {path}')
         try:
-            # torch.load leaves the checksums of a mapped file alone
-            with zipfile.ZipFile(path) as file:
-                damaged = file.testzip()
-            if damaged is not None:
-                raise ValueError(f'{damaged} in it does not fit its checksum')
-            content = torch.load(
-                path, map_location='cpu', mmap=True, weights_only=True
-            )
+            content = load_data(path, mmap=True)
         # an unpickler that reads garbage raises about everything
         except Exception as error:
             reason = str(error).partition('\n')[0] or type(error).__name__

@@ -40,7 +40,9 @@ def main(config: str, folder: Path, kills: int) -> None:
     for number in range(kills):
         rng = random.Random(number)
         moment = MOMENTS[number % len(MOMENTS)]
-        at = rng.randrange(INTERVAL, ITERATIONS + 1, INTERVAL)
+        # it would end before a kill from outside
+        end = ITERATIONS + (moment != 'outside')
+        at = rng.randrange(INTERVAL, end, INTERVAL)
         work_dir = folder / f'killed_{number}'
         ended = train(config, work_dir, moment, at, rng.random())
         left = latest_checkpoint(work_dir)

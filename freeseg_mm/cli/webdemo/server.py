@@ -1,6 +1,7 @@
 """Server of the page, which contacts no other machine."""
 
 import asyncio
+import ctypes
 import os
 import re
 import socket
@@ -32,6 +33,8 @@ _UPLOAD_HEAD_BYTES = 2**16
 _UNREAD = 64
 # Seconds between two looks for what is old, at most.
 _TIDY_SECONDS = 10
+# glibc keeps what pictures took, in each thread, until it is told not to.
+_TRIM = getattr(ctypes.pythonapi, 'malloc_trim', None)
 # What the page and gradio's client ask for. gradio has more, that others
 # need: it fetches addresses, converts recordings, stores and links states.
 _ROUTES = re.compile(
@@ -173,6 +176,8 @@ async def _tidy(
         )
         for paths in page.temp_file_sets:
             paths.difference_update(map(str, deleted))
+        if _TRIM is not None:
+            await asyncio.to_thread(_TRIM, 0)
 
 
 def _forget_sessions(page: Any) -> None:
@@ -209,7 +214,8 @@ def delete_old_files(
         The files that are gone.
     """
     now = time.time()
-    files, folders = [], []
+    files: list[tuple[os.stat_result, Path]] = []
+    folders: list[tuple[os.stat_result, Path]] = []
     for root, names, file_names in os.walk(folder, topdown=False):
         for found, ends in ((files, file_names), (folders, names)):
             for path in {Path(root, end) for end in ends}.difference(kept):
