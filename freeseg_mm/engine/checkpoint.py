@@ -236,7 +236,7 @@ def _check_content(content: Any, path: Path) -> None:
         ('state_dict', state, Mapping),
         ('meta', meta, dict | None),
         ("meta['dataset_meta']", dataset_meta, dict | None),
-        (KEY, notes, dict | None),
+        (KEY, notes, dict if KEY in content else type(None)),
     ):
         if not isinstance(value, kinds):
             raise ValueError(
@@ -262,7 +262,7 @@ def _is_plain(value: Any) -> bool:
         isinstance(value, torch.Tensor)
         and value.layout == torch.strided
         and value.device.type == 'cpu'
-        and not (value.is_quantized or value.is_complex())
+        and not (value.is_quantized or value.is_complex() or value.is_nested)
     )
 
 

@@ -72,6 +72,8 @@ def load_data(
             damaged = file.testzip()
         if damaged is not None:
             raise ValueError(f'{damaged} in it does not fit its checksum')
+    elif mmap:
+        raise ValueError('it is no whole archive, as torch.save writes them')
     return torch.load(
         path, map_location=map_location, mmap=mmap, weights_only=True
     )

@@ -1,4 +1,5 @@
 import re
+import zipfile
 
 import pytest
 import torch
@@ -67,7 +68,12 @@ def test_keys_that_are_no_names_are_data():
             {'state_dict': {}, 'meta': {'dataset_meta': 3}},
             r"meta\['dataset_meta'\] is a int",
         ),
+        (
+            {'state_dict': {'a': torch.nested.nested_tensor([torch.ones(1)])}},
+            "entry 'a' of its state_dict is no dense",
+        ),
         ({'state_dict': {}, 'freeseg_mm': 3}, 'freeseg_mm is a int'),
+        ({'state_dict': {}, 'freeseg_mm': None}, 'freeseg_mm is a NoneType'),
         (
             {'state_dict': {}, 'freeseg_mm': {'clip': 3}},
             r"freeseg_mm\['clip'\] is 3, expected text",
@@ -114,6 +120,34 @@ def test_flipped_byte_is_found(tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r'flipped\.pth.*data/0.*checksum'):
+        WeightsInfo.read(path)
+
+
+@pytest.mark.parametrize('fault', ['compressed', 'occurs 2 times'])
+def test_archives_that_torch_does_not_write_are_refused(tmp_path, fault):
+    """Readers differ in which of two entries of one name they take."""
+    path = tmp_path / 'odd.pth'
+    torch.save({'state_dict': {}}, path)
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    kind = zipfile.ZIP_STORED
+    if fault == 'compressed':
+        kind = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, 'w', kind) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+        if kind == zipfile.ZIP_STORED:
+            with pytest.warns(UserWarning, match='Duplicate name'):
+                file.writestr('odd/data.pkl', entries['odd/data.pkl'])
+    with pytest.raises(ValueError, match=rf'odd\.pth: .*data\.pkl.*{fault}'):
+        WeightsInfo.read(path)
+
+
+@pytest.mark.parametrize('content', [b'', b'<html>', b'version https://git'])
+def test_other_files_are_no_archive(tmp_path, content):
+    path = tmp_path / 'page.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'page\.pth: .*no whole archive'):
         WeightsInfo.read(path)
 
 

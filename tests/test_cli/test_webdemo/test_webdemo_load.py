@@ -189,7 +189,8 @@ def test_users_then_floods(running, request, tmp_path, noise, capsys):
     assert running.listens_on() == {'0100007F'}
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(60) == 0
-    assert not list(running.folder.iterdir())
+    assert not running.files()
+    assert not list(running.folder.glob('freeseg_*'))
     with capsys.disabled():
         first = memory[min(100, len(memory) - 1)]
         print(
