@@ -12,6 +12,7 @@ from freeseg_mm.cli.main import user_errors
 from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.engine.compatibility_hook import model_of
 from freeseg_mm.evaluation.results import write_results
+from freeseg_mm.models.segmentors.test_time_augmentation import use_tta
 from freeseg_mm.utils.files import require_writable
 from freeseg_mm.utils.run_config import (
     add_run_arguments,
@@ -44,6 +45,13 @@ def parse_args() -> argparse.Namespace:
         default=2,
         help='seconds a window stays (default: %(default)s)',
     )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='predict flipped and resized copies of each image, too, and '
+        'join them: tta_pipeline and tta_model of the config, or three sizes '
+        'and both flips',
+    )
     return parser.parse_args()
 
 
@@ -55,6 +63,8 @@ def build_runner(args: argparse.Namespace) -> Runner:
         require_writable(args.out)
     config = read_run_config(args)
     config.load_from, config.resume = args.checkpoint, False
+    if args.tta:
+        use_tta(config)
     if args.show or args.show_dir:
         # configs of older checkpoints have none
         hook = {'type': 'DetVisualizationHook'}
@@ -73,6 +83,8 @@ def main() -> None:
         runner = build_runner(args)
     metrics = runner.test()  # an error in here keeps its traceback
     if args.out is not None and is_main_process():
+        model = runner.cfg.model
+        test_cfg = (model.module if args.tta else model).test_cfg
         write_results(
             args.out,
             metrics,
@@ -80,7 +92,7 @@ def main() -> None:
             runner.test_dataloader.dataset.metainfo,
             config_path=args.config,
             checkpoint=args.checkpoint,
-            test_cfg=runner.cfg.model.test_cfg,
+            test_cfg=test_cfg,
             options=args.cfg_options,
             images=len(runner.test_dataloader.dataset),
         )

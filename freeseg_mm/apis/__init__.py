@@ -8,6 +8,7 @@ import importlib
 from typing import Any
 
 _PLACES = {
+    'ClassifiedMask': 'results',
     'ImageError': 'results',
     'Instance': 'results',
     'PanopticSegment': 'results',

@@ -23,6 +23,7 @@ from freeseg_mm.models.predict_options import (
     TuningChoice,
 )
 from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.models.segmentors.batch import given_mask_logits
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import require_whole
 from freeseg_mm.utils.resampling import fitting
@@ -31,12 +32,22 @@ from freeseg_mm.utils.run_config import apply_options
 from .inputs import (
     Images,
     InputImage,
+    Masks,
     OneImage,
     check_channel_order,
     list_images,
+    read_image,
+    read_masks,
 )
 from .model_names import fetching_hint, find_config, model_names
-from .results import ImageError, ImageResult, InferenceError, image_result
+from .results import (
+    ClassifiedMask,
+    ImageError,
+    ImageResult,
+    InferenceError,
+    image_result,
+)
+from .tiling import TileMerger, Tiling
 from .video import count_inputs, is_video, read_inputs
 from .vocabulary import Classes, read_classes
 
@@ -46,6 +57,8 @@ if TYPE_CHECKING:
 RANDOM = 'random'
 SCORE_THR = 0.3
 """Least score of an instance unless a call says another."""
+MASKS_AT_ONCE = 64
+"""Masks that :meth:`FreeSegInferencer.classify` holds at the input's size."""
 
 
 class FreeSegInferencer:
@@ -135,6 +148,7 @@ class FreeSegInferencer:
         classes: Classes,
         things: Iterable[str] | None = None,
         unseen: Iterable[str] | None = None,
+        options: PredictOptions | None = None,
     ) -> Vocabulary:
         """Vocabulary that a call with these arguments predicts.
 
@@ -143,14 +157,17 @@ class FreeSegInferencer:
             things: The same.
             unseen: The same; by default what the weights were not trained
                 on.
+            options: Of the call; default :attr:`options`.
 
         Raises:
-            ValueError: Also if CLIP cannot read a name.
+            ValueError: Also if CLIP cannot read a name, or options do not
+                fit the classes.
         """
         vocabulary = read_classes(
             classes, things=things, unseen=unseen, trained_on=self.trained_on
         )
-        self.model.check_vocabulary(vocabulary)
+        options = options or self.options
+        self.model.check_vocabulary(options.competing(vocabulary), options)
         return vocabulary
 
     def __call__(
@@ -163,6 +180,8 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        tile: int | None = None,
+        overlap: float = 0.2,
         **options: 'Unpack[PredictOverrides]',
     ) -> list[ImageResult]:
         """Predict images; arguments are those of :meth:`stream`.
@@ -186,6 +205,8 @@ class FreeSegInferencer:
                 batch_size=batch_size,
                 frame_stride=frame_stride,
                 channel_order=channel_order,
+                tile=tile,
+                overlap=overlap,
                 **options,
             )
         )
@@ -205,6 +226,8 @@ class FreeSegInferencer:
         batch_size: int = 1,
         frame_stride: int = 1,
         channel_order: str = 'bgr',
+        tile: int | None = None,
+        overlap: float = 0.2,
         **options: 'Unpack[PredictOverrides]',
     ) -> Iterator[ImageResult | ImageError]:
         """Predict images one after the other, holding a batch at a time.
@@ -223,10 +246,21 @@ class FreeSegInferencer:
                 frame 0; an image always is.
             channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
                 Results hold their image as RGB.
+            tile: A larger image is predicted in tiles of this longest side
+                in pixels, each like an image, so that small things are seen
+                and memory is that of a tile; ``max_side`` has no effect
+                then. What crosses tiles is joined, see
+                :class:`freeseg_mm.apis.tiling.TileMerger`.
+            overlap: Least share of its side that a tile has in common with
+                the next, in [0, 0.5].
             **options: Of this call: ``tasks``, ``score_thr`` (default 0.3),
-                ``object_score_thr``, ``overlap_thr``, ``min_object_prob``,
+                ``object_score_thr``, ``pixel_score_thr``, each also by
+                class, ``overlap_thr``, ``min_object_prob``,
                 ``max_per_image``, ``mode``, ``seen_weight``,
-                ``unseen_weight`` (see :class:`PredictOptions`) and
+                ``unseen_weight``, ``negatives`` (words as of ``classes``
+                that compete and are not reported), ``templates`` (sentences
+                in which names are read), ``raw`` (results with all scores
+                behind them; see :class:`PredictOptions`) and
                 ``prompt_tuning``, which tunes the prompt on each batch, so
                 that queries become more certain which unseen class they show
                 (Sec. 3.4): ``True`` or ``False``, a number of steps, or
@@ -250,13 +284,107 @@ class FreeSegInferencer:
         ):
             require_whole(name, number, 1)
         check_channel_order(channel_order)
+        negatives = options.get('negatives')
+        if negatives:
+            options['negatives'] = read_classes(
+                negatives, trained_on=self.trained_on
+            )
         chosen = self.options.override(**options)
         self.model.check_options(chosen)
+        tiling = None if tile is None else Tiling(tile, overlap)
+        if tiling is not None and chosen.raw:
+            raise ValueError(
+                'raw=True gives the scores of one pass of the network; leave '
+                'tile out, or give it parts of the image'
+            )
         entries = list_images(images)
-        vocabulary = self.vocabulary(classes, things, unseen)
+        vocabulary = self.vocabulary(classes, things, unseen, chosen)
         inputs = read_inputs(entries, frame_stride, channel_order)
-        outcomes = self._outcomes(inputs, batch_size, vocabulary, chosen)
+        if tiling is None:
+            outcomes = self._outcomes(
+                inputs, batch_size, vocabulary, chosen, self._max_side
+            )
+        else:
+            outcomes = self._tiled(
+                inputs, tiling, batch_size, vocabulary, chosen
+            )
         return self._with_progress(outcomes, entries, frame_stride)
+
+    @torch.no_grad()
+    def classify(
+        self,
+        image: OneImage,
+        masks: Masks,
+        classes: Classes,
+        *,
+        task: str = 'panoptic',
+        templates: str | Iterable[str] | None = None,
+        channel_order: str = 'bgr',
+    ) -> list[ClassifiedMask]:
+        """Name masks from elsewhere by CLIP and the prompts.
+
+        Masks are shown to CLIP as the network's own are, by the model's mask
+        classifier; the queries' view has no part in it, nor has no object:
+        one of the classes it is.
+
+        Args:
+            image: Of :func:`freeseg_mm.apis.inputs.read_image`.
+            masks: See :func:`freeseg_mm.apis.inputs.read_masks`; of the
+                image upright.
+            classes: See :func:`freeseg_mm.apis.vocabulary.read_classes`.
+            task: The task whose prompts are read, where they differ.
+            templates: See :class:`PredictOptions`.
+            channel_order: Of an image that is an array, ``bgr`` or ``rgb``.
+
+        Returns:
+            One an mask, in order.
+
+        Raises:
+            FileNotFoundError: If there is no such image or vocabulary.
+            TypeError: If image, masks or classes are of a wrong type.
+            ValueError: If one of them is unusable, the task is unknown or
+                the model has no ``mask_classifier``.
+        """
+        check_channel_order(channel_order)
+        if self.model.mask_classifier is None:
+            raise ValueError(
+                'masks are named by a mask_classifier, and this model has '
+                'none; set model.mask_classifier'
+            )
+        chosen = self.options.override(tasks=task, templates=templates)
+        if len(chosen.tasks) > 1:
+            raise ValueError(f'expected one task, got {task!r}')
+        self.model.check_options(chosen)
+        vocabulary = self.vocabulary(classes, options=chosen)
+        read = read_image(image, 0, channel_order)
+        planes = read_masks(masks, read.pixels.shape[:2])
+        packed = self._pack(read, vocabulary, self._max_side)
+        if isinstance(packed, ImageError):
+            raise ValueError(packed.reason)
+        with self._turn:
+            batch = self.model.data_preprocessor(
+                pseudo_collate([packed[1]]), False
+            )
+            metas = [sample.metainfo for sample in batch['data_samples']]
+            on_device = torch.from_numpy(planes).to(self.device)
+            scores = [
+                self.model.clip_scores(
+                    batch['inputs'],
+                    self.model.masks_to_show(
+                        given_mask_logits(part, metas[0]), metas, chosen
+                    ),
+                    vocabulary,
+                    options=chosen,
+                )[0][0, 0]
+                for part in on_device.split(MASKS_AT_ONCE)
+            ]
+        probs = torch.cat(scores).float().softmax(-1).cpu().numpy()
+        return [
+            ClassifiedMask(
+                label, vocabulary.names[label], float(row[label]), row
+            )
+            for label, row in zip(probs.argmax(1).tolist(), probs, strict=True)
+        ]
 
     def _with_progress(
         self,
@@ -278,9 +406,10 @@ class FreeSegInferencer:
         batch_size: int,
         vocabulary: Vocabulary,
         options: PredictOptions,
+        max_side: int | None,
     ) -> Iterator[ImageResult | ImageError]:
         while batch := list(islice(inputs, batch_size)):
-            packed = [self._pack(image, vocabulary) for image in batch]
+            packed = [self._pack(x, vocabulary, max_side) for x in batch]
             ready = [x for x in packed if not isinstance(x, ImageError)]
             results = iter(self._predict(ready, vocabulary, options))
             for image in packed:
@@ -289,8 +418,37 @@ class FreeSegInferencer:
                 else:
                     yield next(results)
 
+    def _tiled(
+        self,
+        inputs: Iterator[InputImage | ImageError],
+        tiling: Tiling,
+        batch_size: int,
+        vocabulary: Vocabulary,
+        options: PredictOptions,
+    ) -> Iterator[ImageResult | ImageError]:
+        """Predict images tile by tile; one bad tile fails its image."""
+        for image in inputs:
+            if isinstance(image, ImageError):
+                yield image
+                continue
+            merger = TileMerger(tiling, image, vocabulary)
+            del image  # it may be large, and the merger has it as RGB
+            results = self._outcomes(
+                merger.parts(), batch_size, vocabulary, options, None
+            )
+            failed = None
+            for result in results:
+                if isinstance(result, ImageError):
+                    failed = result
+                    break
+                merger.add(result)
+            yield failed or merger.finish()
+
     def _pack(
-        self, image: InputImage | ImageError, vocabulary: Vocabulary
+        self,
+        image: InputImage | ImageError,
+        vocabulary: Vocabulary,
+        max_side: int | None,
     ) -> tuple[InputImage, dict[str, Any]] | ImageError:
         """Bring an image to the network's size, unless it defies that."""
         if isinstance(image, ImageError):
@@ -308,8 +466,8 @@ class FreeSegInferencer:
             )
         sample = packed['data_samples']
         sample.set_metainfo({'vocabulary': vocabulary})
-        if self._max_side is not None:
-            size = fitting(sample.ori_shape, self._max_side)
+        if max_side is not None:
+            size = fitting(sample.ori_shape, max_side)
             sample.set_metainfo({'ori_shape': size})
         return image, packed
 

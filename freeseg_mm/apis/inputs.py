@@ -1,4 +1,4 @@
-"""From paths, arrays, folders, patterns and URLs to images."""
+"""From paths, arrays, folders, patterns and URLs to images, and masks."""
 
 import glob
 import os
@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import mmcv
 import numpy as np
 from PIL import Image, ImageOps
+from pycocotools import mask as coco_mask
 
+from freeseg_mm.utils.coco_masks import run_length_code
 from freeseg_mm.utils.fetch import fetch
 from freeseg_mm.utils.names import require_visible
 from freeseg_mm.utils.open_image import (
@@ -25,6 +27,7 @@ from freeseg_mm.utils.open_image import (
 
 OneImage: TypeAlias = str | Path | np.ndarray | Image.Image
 Images: TypeAlias = OneImage | Iterable[OneImage]
+Masks: TypeAlias = np.ndarray | Iterable[np.ndarray | dict | list]
 
 EXTENSIONS = (
     '.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff',
@@ -124,6 +127,61 @@ def read_image(
         except Exception as error:
             raise ValueError(f'{source}: {error}') from error
     return _decode(_read_bytes(str(entry)), source)
+
+
+def read_masks(masks: Masks, size: tuple[int, int]) -> np.ndarray:
+    """Read masks that come from elsewhere.
+
+    Args:
+        masks: (N, H, W) of bool, or of 0 and 1; or a list of (H, W) such
+            arrays and of COCO's segmentations, which are run-length codes
+            (compressed or not) or lists of polygons.
+        size: Of the image, (H, W).
+
+    Returns:
+        (N, H, W), bool.
+
+    Raises:
+        TypeError: If an entry is none of these, or holds other numbers.
+        ValueError: If there is none, or one is empty or of another size; it
+            is numbered, from 0.
+    """
+    if isinstance(masks, str | bytes | dict) or not isinstance(
+        masks, Iterable
+    ):
+        raise TypeError(
+            'expected masks as an array (N, H, W) or a list of (H, W) arrays '
+            f"or COCO's segmentations, got {type(masks).__name__}"
+        )
+    found = [_mask(each, i, size) for i, each in enumerate(masks)]
+    if not found:
+        raise ValueError('expected at least one mask, got none')
+    for index, mask in enumerate(found):
+        if not mask.any():
+            raise ValueError(f'mask {index} is empty')
+    return np.stack(found)
+
+
+def _mask(entry: Any, index: int, size: tuple[int, int]) -> np.ndarray:
+    if isinstance(entry, dict | list):
+        try:
+            code = run_length_code(entry, size)
+        except ValueError as error:
+            raise ValueError(f'mask {index}: {error}') from error
+        return coco_mask.decode(code).astype(bool)
+    mask = np.asarray(entry)
+    if mask.dtype != bool and (
+        mask.dtype.kind not in 'iuf' or not np.isin(mask, (0, 1)).all()
+    ):
+        raise TypeError(
+            f'mask {index}: expected bool, or 0 and 1 alone, got '
+            f'{mask.dtype}; compare probabilities with a threshold first'
+        )
+    if mask.shape != size:
+        raise ValueError(
+            f'mask {index} has the shape {mask.shape}, the image {size}'
+        )
+    return mask.astype(bool)
 
 
 def check_channel_order(channel_order: str) -> None:

@@ -1,12 +1,12 @@
 """Predictions on one image: plain data, other formats, and pictures."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,7 +18,7 @@ from freeseg_mm.structures import Task, Vocabulary, void_label
 from freeseg_mm.utils.files import write_json
 from freeseg_mm.utils.mask_boxes import encode_mask, mask_boxes, segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
-from freeseg_mm.utils.resampling import nearest
+from freeseg_mm.utils.resampling import fitting, nearest
 from freeseg_mm.visualization import (
     Region,
     TaskRegions,
@@ -31,6 +31,9 @@ from freeseg_mm.visualization.regions import semantic_regions
 
 from .inputs import InputImage, is_remote
 
+if TYPE_CHECKING:
+    from freeseg_mm.models.segmentors.raw_prediction import RawPrediction
+
 _PANEL_SIDE = 1024
 _STEM_BYTES = 180
 
@@ -39,19 +42,53 @@ _STEM_BYTES = 180
 class Instance:
     """One object of the instance result.
 
+    Only the part of its mask inside of the box is kept, so that a thousand
+    small objects of a large image fit into memory.
+
     Attributes:
         label: Position of its class in the vocabulary.
         name: Of its class.
         score: In [0, 1].
-        mask: (H, W), bool.
         box: Left, top, right, bottom in pixels; right and bottom exclusive.
+        crop: Its pixels inside of the box, (bottom - top, right - left),
+            bool.
+        size: (H, W) of the image.
     """
 
     label: int
     name: str
     score: float
-    mask: np.ndarray
-    box: tuple[float, float, float, float]
+    box: tuple[int, int, int, int]
+    crop: np.ndarray
+    size: tuple[int, int]
+
+    @classmethod
+    def from_mask(
+        cls, label: int, name: str, score: float, mask: np.ndarray
+    ) -> 'Instance':
+        """Keep what lies inside of the box of a mask, (H, W) bool.
+
+        Raises:
+            ValueError: If no pixel is set.
+        """
+        left, top, width, height = segment_box(mask)
+        right, bottom = left + width, top + height
+        crop = mask[top:bottom, left:right].copy()
+        box = (left, top, right, bottom)
+        return cls(label, name, score, box, crop, mask.shape[:2])
+
+    @property
+    def mask(self) -> np.ndarray:
+        """All pixels of the image, (H, W) bool; made anew each time."""
+        mask = np.zeros(self.size, bool)
+        left, top, right, bottom = self.box
+        mask[top:bottom, left:right] = self.crop
+        return mask
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return int(self.crop.sum())
 
 
 @dataclass(frozen=True)
@@ -76,6 +113,24 @@ class PanopticSegment:
 
 
 @dataclass(frozen=True, eq=False)
+class ClassifiedMask:
+    """Class of a mask that came from elsewhere, by CLIP's view of it.
+
+    Attributes:
+        label: Position of its best class in the vocabulary.
+        name: Of that class.
+        score: Its probability.
+        probs: Probability of each class, (C,), float32; they sum to 1, and
+            are equal of a mask that is too small to be seen.
+    """
+
+    label: int
+    name: str
+    score: float
+    probs: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class ImageResult:
     """Predictions on one image; those of other tasks are ``None``.
 
@@ -89,6 +144,7 @@ class ImageResult:
         segment_map: Panoptic: segment id of each pixel, (H, W), int32, 0
             where there is none.
         segments: Panoptic: the segments.
+        raw: All scores behind the results, by task, if they were asked for.
         notes: Changes made to the image, as ``first of 12 frames``.
         frame: Its number in a video, from 0; of no video ``None``.
         seconds: Its time in the video, by the frame rate.
@@ -101,6 +157,7 @@ class ImageResult:
     instances: tuple[Instance, ...] | None = None
     segment_map: np.ndarray | None = None
     segments: tuple[PanopticSegment, ...] | None = None
+    raw: 'Mapping[Task, RawPrediction] | None' = None
     notes: tuple[str, ...] = ()
     frame: int | None = None
     seconds: float | None = None
@@ -208,7 +265,7 @@ class ImageResult:
                 'category_id': found.label + 1,
                 'segmentation': encode_mask(found.mask),
                 'bbox': _xywh(found.box),
-                'area': int(found.mask.sum()),
+                'area': found.area,
                 'iscrowd': 0,
                 'score': found.score,
             }
@@ -242,11 +299,12 @@ class ImageResult:
         if self.frame is not None:
             content.update(frame=self.frame, seconds=self.seconds)
         if self.label_map is not None:
+            # row by row and mask by mask: images may be very large
+            rows = [np.unique(row) for row in self.label_map]
             content['semantic'] = [
-                entry(region.label, region.mask)
-                for region in semantic_regions(
-                    self.label_map, void_label(len(self.vocabulary))
-                ).regions
+                entry(int(label), np.equal(self.label_map, label))
+                for label in np.unique(np.concatenate(rows))
+                if label < len(self.vocabulary)
             ]
         if self.instances is not None:
             content['instances'] = [
@@ -364,24 +422,36 @@ class ImageResult:
             data={'class_name': np.array([x.name for _, x in found])},
         )
 
-    def regions(self) -> dict[Task, TaskRegions]:
-        """Regions of each predicted task, for drawing."""
+    def regions(
+        self, size: tuple[int, int] | None = None
+    ) -> dict[Task, TaskRegions]:
+        """Regions of each predicted task, for drawing.
+
+        Args:
+            size: (H', W') that they are brought to, by the nearest pixel;
+                default the image's own.
+        """
+        size = size or self.size
         found = {}
         if self.label_map is not None:
             found[Task.SEMANTIC] = semantic_regions(
-                self.label_map, void_label(len(self.vocabulary))
+                nearest(self.label_map, size), void_label(len(self.vocabulary))
             )
         if self.instances is not None:
             found[Task.INSTANCE] = TaskRegions(
-                [Region(x.mask, x.label, x.score) for x in self.instances]
+                [
+                    Region(nearest(x.mask, size), x.label, x.score)
+                    for x in self.instances
+                ]
             )
         if self.segments is not None and self.segment_map is not None:
+            segment_map = nearest(self.segment_map, size)
             found[Task.PANOPTIC] = TaskRegions(
                 [
-                    Region(self.segment_mask(x), x.label, x.score)
+                    Region(np.equal(segment_map, x.id), x.label, x.score)
                     for x in self.segments
                 ],
-                np.equal(self.segment_map, 0),
+                np.equal(segment_map, 0),
             )
         return found
 
@@ -407,9 +477,12 @@ class ImageResult:
             ValueError: If the task is unknown or was not predicted, or
                 ``max_side`` is not positive.
         """
-        views, names = self.regions(), self.vocabulary.names
         if max_side is None:
             max_side = _PANEL_SIDE if task is None else max(self.size)
+        if max_side < 1:
+            raise ValueError(f'max_side: expected at least 1, got {max_side}')
+        views = self.regions(fitting(self.size, max_side))
+        names = self.vocabulary.names
         if task is None:
             image, views = shrink(self.image, views, max_side)
             title = Path(self.title).name
@@ -500,12 +573,15 @@ def image_result(
         label_map = nearest(labels, size)
     if 'pred_instances' in sample:
         found = sample.pred_instances
-        masks = nearest(found.masks.numpy(), size)
-        boxes = mask_boxes(torch.from_numpy(masks)).float().tolist()
-        columns = (found.labels.tolist(), found.scores.tolist(), masks, boxes)
+        columns = (found.labels.tolist(), found.scores.tolist(), found.masks)
         instances = tuple(
-            Instance(label, vocabulary.names[label], score, mask, tuple(box))
-            for label, score, mask, box in zip(*columns, strict=True)
+            Instance.from_mask(
+                label,
+                vocabulary.names[label],
+                score,
+                nearest(mask.numpy(), size),
+            )
+            for label, score, mask in zip(*columns, strict=True)
         )
     if 'pred_panoptic_seg' in sample:
         segment_map, segments = _segments(sample, vocabulary, size)
@@ -517,6 +593,7 @@ def image_result(
         instances=instances,
         segment_map=segment_map,
         segments=segments,
+        raw=sample.get('raw'),
         notes=notes,
         frame=image.frame,
         seconds=image.seconds,

@@ -217,20 +217,58 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, '--cfg-options', 'entries of the config')
 
 
-_THRESHOLDS = {
+def _threshold(text: str) -> float | dict[str, float]:
+    """Read ``0.4`` or ``0.4, cat=0.6`` as ``PredictOptions`` takes it."""
+    parts = [part.rpartition('=') for part in text.split(',')]
+    names = [name.strip() for name, _, _ in parts]
+    try:
+        values = [float(value) for _, _, value in parts]
+    except ValueError:
+        values = []
+    if not values or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(
+            f"expected a number, or by class as 'cat=0.6, dog=0.5' or "
+            f"'0.4, cat=0.6', got {text!r}"
+        )
+    if names == ['']:
+        return values[0]
+    by_class = dict(zip(names, values, strict=True))
+    return {name or '*': value for name, value in by_class.items()}
+
+
+_CLASS_THRESHOLDS = {
     'score_thr': 'least score of an instance mask (default 0.3)',
     'object_score_thr': 'least score of a panoptic segment',
-    'overlap_thr': 'least share of a mask that a panoptic segment keeps',
+    'pixel_score_thr': 'least score of a pixel of the semantic and panoptic '
+    'results, void below',
 }
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model, and how it predicts an image."""
     add_model_arguments(parser)
-    for name, text in _THRESHOLDS.items():
+    for name, text in _CLASS_THRESHOLDS.items():
         parser.add_argument(
-            f'--{name.replace("_", "-")}', type=float, metavar='X', help=text
+            f'--{name.replace("_", "-")}',
+            type=_threshold,
+            metavar='X',
+            help=f"{text}; by class as '0.4, cat=0.6'",
         )
+    parser.add_argument(
+        '--not',
+        dest='negatives',
+        type=_names,
+        metavar='NAMES',
+        help='words that compete with the classes and are not reported, as '
+        "'person, hand'",
+    )
+    add_templates(parser)
+    parser.add_argument(
+        '--overlap-thr',
+        type=float,
+        metavar='X',
+        help='least share of a mask that a panoptic segment keeps',
+    )
     parser.add_argument(
         '--prompt-tuning',
         nargs='?',
@@ -278,13 +316,24 @@ def _add_number(
 def prediction_options(args: argparse.Namespace) -> dict[str, Any]:
     """Options of a prediction that were given, by keyword.
 
+    Args:
+        args: Of :func:`add_image_arguments` and :func:`add_class_arguments`.
+
     Raises:
-        ValueError: If one is out of range.
+        ValueError: If one is out of range or names no class, or the classes
+            are refused.
     """
+    from freeseg_mm.apis import read_classes
     from freeseg_mm.models.predict_options import PredictOptions
 
-    given = {name: getattr(args, name) for name in _THRESHOLDS}
-    PredictOptions().override(**given)
+    vocabulary = read_classes(classes_of(args), **marks_of(args))
+    names = (*_CLASS_THRESHOLDS, 'overlap_thr', 'negatives')
+    given = {name: getattr(args, name) for name in names}
+    given['templates'] = templates_of(args)
+    checked = {**given}
+    if args.negatives:
+        checked['negatives'] = read_classes(args.negatives)
+    PredictOptions().override(**checked).competing(vocabulary)
     return {name: x for name, x in given.items() if x is not None}
 
 
@@ -360,6 +409,24 @@ def add_class_arguments(parser: argparse.ArgumentParser) -> None:
         help='the classes that training had no labels of; without it, those '
         'that are not among the seen classes of the weights',
     )
+
+
+def add_templates(parser: argparse.ArgumentParser) -> None:
+    """Add ``--templates``."""
+    parser.add_argument(
+        '--templates',
+        nargs='+',
+        metavar='SENTENCE',
+        help="sentences in which CLIP reads names, as 'a photo of a {}.', or "
+        'a set of them: imagenet80, vild14; for weights whose prompts are '
+        'sentences, as public ones',
+    )
+
+
+def templates_of(args: argparse.Namespace) -> list[str] | str | None:
+    """Sentences of ``--templates``, or the name of their set."""
+    given = args.templates
+    return given[0] if given and len(given) == 1 else given
 
 
 def add_things(parser: argparse.ArgumentParser) -> None:

@@ -66,14 +66,12 @@ def run(args: argparse.Namespace) -> None:
         ValueError: If the output is no name of a PNG, the input is not one
             image, or the model has no CLIP to predict alone.
     """
-    from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.inputs import list_images, local_path
     from freeseg_mm.apis.video import is_video
     from freeseg_mm.utils.image_files import write_picture
     from freeseg_mm.visualization import comparison
 
     classes, marks = classes_of(args), marks_of(args)
-    read_classes(classes, **marks)
     given = prediction_options(args)
     out: Path = args.out
     if out.suffix.lower() != '.png':

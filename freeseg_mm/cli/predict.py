@@ -29,6 +29,8 @@ EXAMPLES = """examples:
       --checkpoint work_dirs/coco/iter_60000.pth --json
   freeseg-mm predict clip.mp4 --vocab voc --frame-stride 10 --prompt-tuning \\
       --out predictions --format json
+  freeseg-mm predict aerial.tif --classes 'house, street, tree' --tile 1024 \\
+      --out predictions --format coco
 
 exit status: 0 if all images were predicted; 1 after saying what was wrong or
 which images failed (the others are predicted); 2 for wrong usage
@@ -75,6 +77,20 @@ def add_parser(commands: Any) -> None:
     )
     add_inferencer_arguments(parser)
     parser.add_argument(
+        '--tile',
+        type=int,
+        metavar='PIXELS',
+        help='predict larger images in tiles of this longest side and join '
+        'what crosses them, in place of --max-side',
+    )
+    parser.add_argument(
+        '--overlap',
+        type=float,
+        default=0.2,
+        metavar='SHARE',
+        help='of a tile with the next, of a side (default: %(default)s)',
+    )
+    parser.add_argument(
         '--json',
         action='store_true',
         help='print a JSON object a line, one for each image',
@@ -86,14 +102,15 @@ def run(args: argparse.Namespace) -> int:
     """Predict all images; what can be refused is refused before weights."""
     from tqdm import tqdm
 
-    from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.inputs import list_images
     from freeseg_mm.apis.results import ImageError
+    from freeseg_mm.apis.tiling import Tiling
     from freeseg_mm.apis.writer import ResultWriter
 
     classes, marks = classes_of(args), marks_of(args)
-    read_classes(classes, **marks)
     given = prediction_options(args)
+    if args.tile is not None:
+        Tiling(args.tile, args.overlap)  # refused before weights
     quiet_decoder()
     images = list_images(args.images)
     writer = None
@@ -105,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
         tasks=args.tasks,
         batch_size=args.batch_size,
         frame_stride=args.frame_stride,
+        tile=args.tile,
+        overlap=args.overlap,
         **marks,
         **given,
     )

@@ -87,12 +87,10 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict all frames; what can be refused is refused before weights."""
-    from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.video import read_video_info
     from freeseg_mm.structures import Task
 
     classes, marks = classes_of(args), marks_of(args)
-    read_classes(classes, **marks)
     _check_files(args)
     tasks = Task.parse_many(args.tasks)
     call = {

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import (
     add_class_arguments,
+    add_templates,
     add_things,
     classes_of,
     marks_of,
+    templates_of,
 )
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   freeseg-mm vocab list
   freeseg-mm vocab show coco
+  freeseg-mm vocab show voc --templates vild14
   freeseg-mm vocab check --classes 'cat|kitten, dragon, grass'
   freeseg-mm vocab check --vocab words.json
   freeseg-mm vocab import ade20k_150_with_prompt_eng.txt --out ade.json
@@ -43,6 +46,7 @@ def add_parser(commands: Any) -> None:
     listing.set_defaults(run=run_list)
     show = actions.add_parser('show', help='the classes of a vocabulary')
     show.add_argument('vocab', metavar='NAME', help='name or file')
+    add_templates(show)
     show.set_defaults(run=run_show)
     check = actions.add_parser(
         'check',
@@ -92,11 +96,28 @@ def run_list(args: argparse.Namespace) -> None:
 
 
 def run_show(args: argparse.Namespace) -> None:
-    """Print the classes of a vocabulary."""
+    """Print the classes of a vocabulary, or the sentences CLIP reads."""
     from freeseg_mm.apis.vocabulary import load_vocabulary
 
     vocabulary = load_vocabulary(args.vocab)
-    _print(_classes(vocabulary), args.json)
+    templates = templates_of(args)
+    if templates is None:
+        _print(_classes(vocabulary), args.json)
+        return
+    from freeseg_mm.models.clip.text_tower import read_templates
+
+    sentences = [
+        {
+            'label': label,
+            'name': name,
+            'sentence': template.replace('{}', name),
+        }
+        for name, label in zip(
+            vocabulary.prompts, vocabulary.prompt_to_class, strict=True
+        )
+        for template in read_templates(templates)
+    ]
+    _print(sentences, args.json)
 
 
 def run_check(args: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import Runner
 
@@ -14,9 +14,11 @@ from freeseg_mm.structures import Vocabulary
 
 
 def model_of(runner: Runner) -> FreeSeg:
-    """The FreeSeg that a runner trains or tests, in one or many processes."""
+    """The FreeSeg that a runner trains or tests, whatever is around it."""
     model = runner.model
-    return model.module if is_model_wrapper(model) else model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 KEY = 'freeseg_mm'

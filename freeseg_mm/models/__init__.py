@@ -5,11 +5,10 @@ from .clip import (
     MaskPoolClassifier,
     MaskTokenClassifier,
 )
-from .data_preprocessors import TaskPerBatch
 from .heads import FreeSegFusionHead, FreeSegHead
 from .layers import SemanticContextInteraction
 from .prompts import AdaptivePromptLearner, ClassEmbedding, FixedPrompt
-from .segmentors import FreeSeg
+from .segmentors import FreeSeg, FreeSegTTAModel, TaskPerBatch
 
 __all__ = [
     'AdaptivePromptLearner',
@@ -20,6 +19,7 @@ __all__ = [
     'FreeSeg',
     'FreeSegFusionHead',
     'FreeSegHead',
+    'FreeSegTTAModel',
     'FrozenCLIP',
     'MaskPoolClassifier',
     'MaskTokenClassifier',

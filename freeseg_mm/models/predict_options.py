@@ -6,10 +6,11 @@ from typing import Any, TypeAlias
 
 from typing_extensions import TypedDict
 
-from freeseg_mm.structures import Task
+from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.errors import require_share, require_whole
-from freeseg_mm.utils.names import shown
+from freeseg_mm.utils.names import normal_name, shown
 
+from .clip.text_tower import read_templates
 from .prompt_tuning import PromptTuner, PromptTuning
 
 ENSEMBLE_MODES = ('geometric', 'arithmetic', 'query', 'clip', 'released')
@@ -30,12 +31,15 @@ _SHARES = (
     'seen_weight',
     'unseen_weight',
     'clip_trust',
-    'score_thr',
     'min_object_prob',
-    'object_score_thr',
     'overlap_thr',
 )
+CLASS_THRESHOLDS = ('score_thr', 'object_score_thr', 'pixel_score_thr')
+"""Options that may differ from class to class."""
+OTHERS = '*'
+"""Stands for all classes that a mapping does not name."""
 
+Threshold: TypeAlias = float | Mapping[str, float]
 TuningChoice: TypeAlias = bool | int | Mapping[str, Any] | PromptTuning
 
 
@@ -70,10 +74,14 @@ class PredictOverrides(TypedDict, total=False):
     mode: str | None
     seen_weight: float | None
     unseen_weight: float | None
-    score_thr: float | None
+    score_thr: Threshold | None
     max_per_image: int | None
     min_object_prob: float | None
-    object_score_thr: float | None
+    object_score_thr: Threshold | None
+    pixel_score_thr: Threshold | None
+    negatives: Vocabulary | Iterable[str] | None
+    raw: bool | None
+    templates: str | Iterable[str] | None
     overlap_thr: float | None
     clip_trust: float | None
     panoptic_rule: str | None
@@ -92,6 +100,10 @@ class PredictOptions:
     Built from ``test_cfg`` by :meth:`from_config`, changed for a call by
     :meth:`override`; immutable, so that threads may share a model.
 
+    A threshold of :data:`CLASS_THRESHOLDS` is a number, or numbers by class
+    name, as ``{'cat': 0.6, '*': 0.3}``; ``'*'`` are all other classes. What
+    falls below the one of its class is void, not the next best class's.
+
     Attributes:
         tasks: Tasks that are predicted.
         mode: Combination of query and CLIP scores, one of
@@ -105,6 +117,19 @@ class PredictOptions:
         min_object_prob: Masks that are objects with a lower probability are
             neither shown to CLIP nor counted.
         object_score_thr: Least class probability of a panoptic segment.
+        pixel_score_thr: Least score of a pixel that is not void: in the
+            semantic result the sum over masks, in the panoptic one that of
+            the mask that wins it, of class times mask probability. Of no
+            effect on instances.
+        negatives: Words that compete with the classes and are not reported:
+            where one wins a pixel or a segment, that is void; where one is
+            the best of a mask, the mask is no instance. A list of names
+            becomes a vocabulary, all of them unseen.
+        raw: Whether all scores behind the results are given, too, see
+            :class:`RawPrediction`; without it none is kept.
+        templates: Sentences in which CLIP reads names, each with one ``{}``,
+            or the name of a set of ``TEMPLATE_SETS``, in place of those of a
+            :class:`FixedPrompt`; ``None`` leaves the model its own.
         overlap_thr: Least share of its mask that a panoptic segment keeps.
         panoptic_rule: Masks that may become panoptic segments, beside
             ``object_score_thr``: ``score`` asks for nothing else;
@@ -142,10 +167,14 @@ class PredictOptions:
     mode: str = 'geometric'
     seen_weight: float = 0.8
     unseen_weight: float = 0.2
-    score_thr: float = 0.0
+    score_thr: Threshold = 0.0
     max_per_image: int = 100
     min_object_prob: float = 0.0
-    object_score_thr: float = 0.0
+    object_score_thr: Threshold = 0.0
+    pixel_score_thr: Threshold = 0.0
+    negatives: Vocabulary | None = None
+    raw: bool = False
+    templates: tuple[str, ...] | None = None
     overlap_thr: float = 0.8
     clip_trust: float = 0.0
     panoptic_rule: str = 'no_object'
@@ -169,7 +198,15 @@ class PredictOptions:
                 )
         for name in _SHARES:
             require_share(name, getattr(self, name))
+        for name in CLASS_THRESHOLDS:
+            by_class = _threshold(name, getattr(self, name), 0.0)
+            object.__setattr__(self, name, by_class)
         require_whole('max_per_image', self.max_per_image, 1)
+        if self.negatives is not None:
+            object.__setattr__(self, 'negatives', _negatives(self.negatives))
+        if self.templates is not None:
+            templates = read_templates(self.templates)
+            object.__setattr__(self, 'templates', templates)
         tuning = self.prompt_tuning
         tuner = PromptTuner(tuning) if tuning.steps else None
         object.__setattr__(self, 'tuner', tuner)
@@ -214,8 +251,9 @@ class PredictOptions:
 
         Args:
             **changes: See :class:`PredictOverrides`. Settings of
-                ``prompt_tuning`` that are not given keep their value; what
-                is off and switched on by ``True`` takes one step.
+                ``prompt_tuning``, and thresholds of classes, that are not
+                given keep their value; what is off and switched on by
+                ``True`` takes one step.
 
         Raises:
             TypeError: If there is no such option or setting.
@@ -229,7 +267,87 @@ class PredictOptions:
             given['prompt_tuning'] = _tuning(
                 given['prompt_tuning'], self.prompt_tuning
             )
+        for name in set(CLASS_THRESHOLDS) & set(given):
+            usual = getattr(self, name)
+            given[name] = _threshold(name, given[name], usual)
         return replace(self, **given)
+
+    def least(self, name: str, vocabulary: Vocabulary) -> tuple[float, ...]:
+        """Spell out a threshold for each of the C classes.
+
+        Args:
+            name: Of :data:`CLASS_THRESHOLDS`.
+            vocabulary: The classes.
+
+        Raises:
+            ValueError: If it is given for a class that is not among them.
+        """
+        given = getattr(self, name)
+        if not isinstance(given, Mapping):
+            return (given,) * len(vocabulary)
+        unknown = [
+            each for each in given if each not in (OTHERS, *vocabulary.names)
+        ]
+        if unknown:
+            raise ValueError(
+                f'{name} is given for {unknown}, which are not among the '
+                f'classes {list(vocabulary.names)}'
+            )
+        return tuple(
+            given.get(each, given[OTHERS]) for each in vocabulary.names
+        )
+
+    def competing(self, vocabulary: Vocabulary) -> Vocabulary:
+        """Classes, then negatives: all that a mask is compared with.
+
+        Args:
+            vocabulary: The classes.
+
+        Raises:
+            ValueError: If a negative is a class, too, or a threshold is given
+                for what is none.
+        """
+        for name in CLASS_THRESHOLDS:
+            self.least(name, vocabulary)
+        if self.negatives is None:
+            return vocabulary
+        classes = {text.lower() for text in vocabulary.prompts}
+        both = [x for x in self.negatives.prompts if x.lower() in classes]
+        if both:
+            raise ValueError(
+                f'negatives {both} are classes or synonyms of classes, too; '
+                'a word is either looked for or not reported'
+            )
+        return vocabulary.joined(self.negatives)
+
+
+def _negatives(words: Any) -> Vocabulary | None:
+    """Vocabulary of negatives, none of them a thing; ``None`` of none."""
+    if not isinstance(words, Vocabulary):
+        if isinstance(words, str) or not isinstance(words, Iterable):
+            raise TypeError(
+                f'negatives: expected a list of words, got {shown(words)}'
+            )
+        words = list(words)
+        if not words:
+            return None
+        words = Vocabulary.from_names(words, name='negatives')
+    return replace(words, is_thing=(False,) * len(words))
+
+
+def _threshold(name: str, given: Any, usual: Threshold) -> Threshold:
+    """Check a threshold; of classes it leaves out it is as usual."""
+    if not isinstance(given, Mapping):
+        require_share(name, given)
+        return given
+    before = usual if isinstance(usual, Mapping) else {OTHERS: usual}
+    merged = dict(before)
+    for each, value in given.items():
+        if not isinstance(each, str):
+            raise TypeError(f'{name}: expected class names, got {shown(each)}')
+        require_share(f'{name} of {each!r}', value)
+        merged[normal_name(each)] = value
+    return merged if len(merged) > 1 else merged[OTHERS]
 
 
 def _tuning(choice: TuningChoice, usual: PromptTuning) -> PromptTuning:

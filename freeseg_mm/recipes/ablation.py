@@ -20,10 +20,10 @@ from freeseg_mm.analysis.paper_tables import (
 from freeseg_mm.analysis.paper_tables.filling import Table
 from freeseg_mm.analysis.paper_tables.result_files import Result, read_results
 from freeseg_mm.analysis.paper_tables.row_configs import digests, row_name
+from freeseg_mm.utils.journal import RunStamp, StampState
 from freeseg_mm.utils.run_config import read_config
 
 from .processes import Slot, run_on_slots
-from .run_stamp import RunStamp, StampState
 
 # Entries that are notes to a reader, or of one run: where it writes, what it
 # starts from, its seed.

@@ -16,9 +16,9 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from freeseg_mm.recipes.processes import Slot
-from freeseg_mm.recipes.run_stamp import RunStamp, StampState, file_digest
 from freeseg_mm.utils.files import read_json, write_json
 from freeseg_mm.utils.image_files import write_picture
+from freeseg_mm.utils.journal import RunStamp, StampState, file_digest
 
 from .clip_training import ClipTraining, train_shapes_clip
 from .mode_scores import choose_unseen, picture_modes, score_modes

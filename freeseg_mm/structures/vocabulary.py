@@ -300,6 +300,20 @@ class Vocabulary:
             name=name,
         )
 
+    def joined(self, others: 'Vocabulary') -> 'Vocabulary':
+        """These classes, then those of another vocabulary.
+
+        Raises:
+            ValueError: If a name or synonym is in both.
+        """
+        return Vocabulary(
+            names=self.names + others.names,
+            is_thing=self.is_thing + others.is_thing,
+            is_seen=self.is_seen + others.is_seen,
+            synonyms=self.synonyms + others.synonyms,
+            name=self.name,
+        )
+
     def seen_only(self) -> 'Vocabulary':
         """The classes that training may use, order kept.
 

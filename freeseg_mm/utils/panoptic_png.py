@@ -109,7 +109,8 @@ def encode_panoptic_png(ids: np.ndarray, path: str | Path) -> None:
             f'segment ids of {path}: expected values in [{VOID_ID}, '
             f'{MAX_ID}], got [{ids.min()}, {ids.max()}]'
         )
-    ids = ids.astype(np.int32)
-    rgb = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1)
+    # R, G and B are the three lowest bytes
+    octets = np.ascontiguousarray(ids, '<i4').view(np.uint8)
+    rgb = np.ascontiguousarray(octets.reshape(*ids.shape, 4)[..., :3])
     with atomic_path(Path(path)) as name:
-        Image.fromarray(rgb.astype(np.uint8)).save(name, format='PNG')
+        Image.fromarray(rgb).save(name, format='PNG')

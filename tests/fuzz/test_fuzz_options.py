@@ -52,9 +52,12 @@ VALUES = (
 
 def is_options(options):
     """The rules of every set of options."""
-    for name in (*SHARES, 'clip_trust', 'object_score_thr'):
-        assert 0 <= getattr(options, name) <= 1
-        assert not isinstance(getattr(options, name), str)
+    for name in (*SHARES, 'clip_trust', 'object_score_thr', 'pixel_score_thr'):
+        given = getattr(options, name)
+        values = given.values() if isinstance(given, dict) else [given]
+        for value in values:
+            assert 0 <= value <= 1
+            assert not isinstance(value, str)
     assert isinstance(options.max_per_image, int)
     assert options.max_per_image >= 1
     assert options.mode in ('geometric', 'arithmetic', 'query', 'clip')

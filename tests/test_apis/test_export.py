@@ -28,7 +28,7 @@ def result():
         image=np.full((4, 6, 3), 128, np.uint8),
         vocabulary=WORDS,
         label_map=np.where(CAT, 0, 1).astype(np.int32),
-        instances=(Instance(0, 'cat', 0.75, CAT, (2.0, 1.0, 5.0, 3.0)),),
+        instances=(Instance.from_mask(0, 'cat', 0.75, CAT),),
         segment_map=np.where(CAT, 1, 2).astype(np.int32),
         segments=(
             PanopticSegment(1, 0, 'cat', True, 0.5, 6),

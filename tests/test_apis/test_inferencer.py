@@ -21,6 +21,8 @@ from freeseg_mm.apis import (
 )
 from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.models.predict_options import PredictOptions
+from freeseg_mm.models.segmentors import raw_prediction as module
+from freeseg_mm.utils.mask_boxes import encode_mask
 
 WORDS = ['dragon', 'house', 'cat', 'lawn|turf']
 
@@ -533,3 +535,226 @@ def test_one_bad_input_ends_no_stream(
         name = entry if isinstance(entry, str) else f'array {index}'
         assert outcome.source == name
         assert name in outcome.reason
+
+
+# ---- thresholds by class ---------------------------------------------------
+
+
+def test_thresholds_hold_for_a_call_and_a_class(tiny_inferencer, photo):
+    def found(**options):
+        (result,) = tiny_inferencer(
+            photo, WORDS, **{'score_thr': 0.0, **options}
+        )
+        return result
+
+    plain = found()
+    names = {x.name for x in plain.instances}
+    assert names == {'dragon', 'cat'}
+    assert plain.void_share['semantic'] == 0.0
+    alone = found(score_thr={'dragon': 1.0, '*': 0.0})
+    assert {x.name for x in alone.instances} == {'cat'}
+    first = plain.vocabulary.names[plain.label_map.flat[0]]
+    void = found(pixel_score_thr={first: 1.0})
+    changed = void.label_map != plain.label_map
+    assert changed.any()
+    assert set(void.label_map[changed]) == {255}  # not the runner-up
+    assert set(plain.label_map[changed]) == {plain.vocabulary.index(first)}
+    assert found(pixel_score_thr=1.0).void_share['panoptic'] == 1.0
+    segment = plain.segments[0].name
+    left = found(object_score_thr={segment: 1.0}).segments
+    assert segment not in {x.name for x in left}
+    same(found(), plain)
+    with pytest.raises(ValueError, match=r"for \['cow'\].*'dragon', 'house'"):
+        tiny_inferencer.stream(photo, WORDS, score_thr={'cow': 0.5})
+
+
+def test_negatives_compete_and_are_not_reported(tiny_inferencer, photo):
+    options = {'score_thr': 0.0, 'object_score_thr': 0.0}
+    (whole,) = tiny_inferencer(
+        *(photo, ['cat', 'house', 'dragon', 'lawn|turf']),
+        things=['cat'],
+        **options,
+    )
+    (part,) = tiny_inferencer(
+        *(photo, ['cat', 'house']),
+        negatives=['dragon', 'lawn|turf'],
+        **options,
+    )
+    assert part.vocabulary.names == ('cat', 'house')
+    expected = np.where(whole.label_map < 2, whole.label_map, 255)
+    np.testing.assert_array_equal(part.label_map, expected)
+    assert (expected == 255).any()
+    assert [(x.name, x.area, x.score) for x in part.segments] == [
+        (x.name, x.area, x.score) for x in whole.segments if x.label < 2
+    ]
+    # a mask that is a dragon first of all is no cat
+    assert len(part.instances) < len(whole.instances)
+    for call, message in (
+        ({'negatives': ['lawn', 'Dragon']}, r"negatives \['Dragon'\] are"),
+        ({'negatives': ['a ' * 90]}, 'takes .* tokens, CLIP reads 77'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tiny_inferencer.stream(photo, ['dragon', 'cat'], **call)
+
+
+# ---- raw results ----
+
+
+def test_raw_results_are_what_results_are_made_of(tiny_inferencer, photo):
+    (result,) = tiny_inferencer(
+        photo, WORDS, raw=True, score_thr=0.0, negatives=['sky']
+    )
+    assert list(result.raw) == ['semantic', 'instance', 'panoptic']
+    tiny = tiny_inferencer.model
+    for raw in result.raw.values():
+        assert raw.names == (*result.vocabulary.names, 'sky')
+        assert raw.mask_probs.shape[1:] == (16, 22)  # stride 4 of 64 x 85
+        assert raw.query_probs.shape == (6, 6)
+        assert raw.clip_probs.shape == raw.class_probs.shape == (6, 5)
+        assert raw.mask_embeds.shape == (6, tiny.clip.embed_dim)
+        assert raw.is_shown.all()
+        np.testing.assert_allclose(raw.clip_probs.sum(1), 1, rtol=1e-5)
+        np.testing.assert_allclose(raw.query_probs.sum(1), 1, rtol=1e-5)
+        # geometric: dragon and house are unseen
+        weight = np.array([0.2, 0.2, 0.8, 0.8, 0.8])
+        objects = raw.query_probs[:, :-1].sum(1, keepdims=True)
+        query = raw.query_probs[:, :-1] / objects
+        both = query**weight * raw.clip_probs ** (1 - weight)
+        both = both / both.sum(1, keepdims=True) * objects
+        np.testing.assert_allclose(raw.class_probs, both, rtol=1e-3)
+    raw = result.raw['semantic']
+    best = raw.pixel_scores.argmax(0)
+    np.testing.assert_array_equal(
+        np.where(best < 4, best, 255), result.label_map
+    )
+    assert raw.pixel_probs.sum(0).max() <= 1 + 1e-5
+    assert result.raw['panoptic'].pixel_probs is None
+    scores = {round(x.score, 4) for x in result.segments}
+    assert scores <= {
+        round(float(x), 4) for x in result.raw['panoptic'].class_probs.max(1)
+    }
+
+
+def test_nothing_raw_is_computed_unless_asked_for(
+    tiny_inferencer, photo, monkeypatch
+):
+    plain = tiny_inferencer(photo, WORDS)[0]
+    query = tiny_inferencer(photo, WORDS, raw=True, mode='query')[0]
+    assert plain.raw is None
+    assert query.raw['instance'].clip_probs is None
+    assert query.raw['instance'].mask_embeds is None
+    assert not query.raw['instance'].is_shown.any()
+
+    def refuse(*arguments):
+        raise AssertionError
+
+    monkeypatch.setattr(module.ScoredMasks, 'raw', refuse)
+    tiny_inferencer(photo, WORDS)
+    with pytest.raises(AssertionError):
+        tiny_inferencer(photo, WORDS, raw=True)
+
+
+# ---- masks from elsewhere ----
+
+
+@pytest.fixture
+def quarters():
+    """Masks of a 64 x 64 image, edges at multiples of 8."""
+    masks = np.zeros((3, 64, 64), bool)
+    masks[0, :32, :32] = masks[1, 8:40, 16:64] = masks[2, 32:] = True
+    return masks
+
+
+@pytest.mark.parametrize('task', ['semantic', 'panoptic'])
+def test_masks_are_named_as_the_networks_own(
+    tiny_inferencer, noise, quarters, monkeypatch, task
+):
+    """The network's view is that of a network that proposes these masks."""
+    image, model = noise(64, 64), tiny_inferencer.model
+    found = tiny_inferencer.classify(
+        image, quarters, WORDS, task=task, channel_order='rgb'
+    )
+    propose = model.panoptic_head.propose
+
+    def given(*arguments):
+        query_feats, mask_logits = propose(*arguments)
+        inside = torch.from_numpy(quarters[:, 2::4, 2::4])
+        logits = torch.where(inside, 10.0, -10.0)
+        logits = logits.expand_as(mask_logits[-1][:, :, :3])
+        return (
+            [*query_feats[:-1], query_feats[-1][:, :, :3]],
+            [*mask_logits[:-1], logits],
+        )
+
+    monkeypatch.setattr(model.panoptic_head, 'propose', given)
+    (result,) = tiny_inferencer(
+        image, WORDS, raw=True, tasks=task, channel_order='rgb'
+    )
+    network = result.raw[task].clip_probs
+    np.testing.assert_allclose([x.probs for x in found], network, atol=1e-5)
+    assert [x.label for x in found] == network.argmax(1).tolist()
+    assert {x.name for x in found} <= {'dragon', 'house', 'cat', 'lawn'}
+    for mask in found:
+        assert mask.score == pytest.approx(mask.probs.max())
+        assert mask.probs.sum() == pytest.approx(1)
+
+
+def test_masks_come_in_many_forms(tiny_inferencer, photo):
+    rectangle = np.zeros((48, 64), bool)
+    rectangle[10:30, 20:50] = True
+    forms = [
+        rectangle,
+        rectangle.astype(np.uint8),
+        encode_mask(rectangle),
+        [[20, 10, 50, 10, 50, 30, 20, 30]],
+    ]
+    found = tiny_inferencer.classify(photo, forms, WORDS)
+    assert len(found) == 4
+    for mask in found:
+        np.testing.assert_allclose(mask.probs, found[0].probs, atol=1e-6)
+    again = tiny_inferencer.classify(photo, rectangle[None], WORDS)
+    np.testing.assert_array_equal(again[0].probs, found[0].probs)
+
+
+def test_a_mask_of_one_pixel_does_not_vanish(tiny_inferencer, noise):
+    masks = np.zeros((2, 640, 640), bool)
+    masks[0, 320, 320] = masks[1, 100:500, 100:500] = True
+    small, _ = tiny_inferencer.classify(noise(640, 640), masks, WORDS)
+    assert len(set(small.probs.tolist())) > 1
+
+
+@pytest.mark.parametrize(
+    ('masks', 'error', 'message'),
+    [
+        ([], ValueError, 'at least one mask'),
+        ('RLE', TypeError, 'masks as an array'),
+        ([np.ones((48, 63), bool)], ValueError, r'mask 0 .*\(48, 63\).*64\)'),
+        ([np.full((48, 64), 0.4)], TypeError, 'compare probabilities'),
+        (np.zeros((2, 48, 64), bool), ValueError, 'mask 0 is empty'),
+        (
+            [{'counts': [3, 4], 'size': [48, 64]}],
+            ValueError,
+            'mask 0: its run',
+        ),
+        ([[[1, 2, 3]]], ValueError, 'mask 0: it is no polygon'),
+    ],
+)
+def test_refuses_masks(tiny_inferencer, photo, masks, error, message):
+    with pytest.raises(error, match=message):
+        tiny_inferencer.classify(photo, masks, WORDS)
+
+
+# ---- sentences ----
+
+
+def test_sentences_reach_a_call(tiny_inferencer, photo):
+    for refused in (
+        lambda: tiny_inferencer.stream(photo, WORDS, templates='vild14'),
+        lambda: tiny_inferencer.classify(
+            photo, np.ones((1, 48, 64)), WORDS, templates=['a {}']
+        ),
+    ):
+        with pytest.raises(TypeError, match='has prompts of its own'):
+            refused()
+    with pytest.raises(ValueError, match=r"one {}, got 'vild' \(sets of"):
+        tiny_inferencer.stream(photo, WORDS, templates='vild')

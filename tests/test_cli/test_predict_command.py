@@ -85,6 +85,52 @@ def test_json_lines(predict, photo, tmp_path):
     assert 'freeseg-mm predict: 1 of 3 images failed' in errors
 
 
+def test_tiles(predict, photo, tmp_path):
+    arguments = (photo, '--classes', 'dragon, house', '--json')
+    _, whole, _ = predict(*arguments)
+    status, out, _ = predict(
+        *(*arguments, '--tile', '32', '--overlap', '0.25'),
+        *('--out', tmp_path / 'out', '--format', 'coco', 'png'),
+    )
+    assert status == 0
+    found = json.loads(out)
+    assert found['notes'] == ['predicted in 6 tiles']
+    assert (found['width'], found['height']) == (64, 48)
+    assert json.loads(whole)['notes'] == []
+    with Image.open(tmp_path / 'out/panoptic/photo.png') as picture:
+        assert picture.size == (64, 48)
+
+
+def test_thresholds_by_class(predict, photo):
+    def found(*options):
+        status, out, _ = predict(
+            *(photo, '--classes', 'dragon, red cat', '--json', *options),
+            *('--tasks', 'instance', 'semantic'),
+        )
+        assert status == 0
+        content = json.loads(out)
+        area = sum(x['area'] for x in content['semantic'])
+        return {x['name'] for x in content['instances']}, area
+
+    both = {'dragon', 'red cat'}
+    assert found('--score-thr', '0')[0] == both
+    assert found('--score-thr', '0, red cat=1')[0] == {'dragon'}
+    assert found('--score-thr', 'dragon=0,red cat=1')[0] == {'dragon'}
+    assert found()[1] == 48 * 64
+    assert found('--pixel-score-thr', '1')[1] < 48 * 64
+
+
+def test_negatives(predict, photo):
+    status, out, _ = predict(
+        *(photo, '--classes', 'dragon, cat', '--not', 'house, lawn|turf'),
+        *('--json', '--tasks', 'semantic'),
+    )
+    assert status == 0
+    content = json.loads(out)
+    assert [x['name'] for x in content['classes']] == ['dragon', 'cat']
+    assert sum(x['area'] for x in content['semantic']) < 48 * 64
+
+
 def test_prompts_are_tuned_on_demand(predict, photo):
     for steps, notes in (([], 1), (['2'], 1), (['0'], 0)):
         status, out, _ = predict(
@@ -164,6 +210,13 @@ def test_a_vocabulary_and_a_checkpoint_alone(
         (['PHOTO', '--classes', 'a', '--things', 'b'], "unknown classes ['b'"),
         (['PHOTO', '--vocab', 'lvis'], "no vocabulary 'lvis'"),
         (['PHOTO', '--classes', 'a', '--score-thr', '3'], 'score_thr: expec'),
+        (['PHOTO', '--classes', 'a', '--tile', '9'], 'tile: expected at l'),
+        (
+            ['PHOTO', '--classes', 'a, b', '--score-thr', 'c=0.3'],
+            "score_thr is given for ['c'], which are not among the classes "
+            "['a', 'b']",
+        ),
+        (['PHOTO', '--classes', 'a', '--not', 'b,a'], "negatives ['a'] are"),
         (['PHOTO', '--classes', 'a', '--out', 'PHOTO'], 'is a file; give a f'),
         (['PHOTO', '--classes', 'a'], 'no model is here yet'),
     ],

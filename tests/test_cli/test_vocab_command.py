@@ -36,6 +36,19 @@ def test_show(vocab):
     assert len(rows) == 171
     (grass,) = (row for row in rows if row['name'] == 'grass')
     assert grass['kind'] == 'stuff'
+    _, out, _ = vocab('show', 'voc', '--json', '--templates', 'vild14')
+    rows = json.loads(out)
+    assert len(rows) == 20 * 14
+    assert rows[0] == {
+        'label': 0,
+        'name': 'aeroplane',
+        'sentence': 'a photo of a aeroplane.',
+    }
+    _, out, _ = vocab('show', 'voc', '--json', '--templates', '{}', 'my {}')
+    assert [row['sentence'] for row in json.loads(out)[:2]] == [
+        'aeroplane',
+        'my aeroplane',
+    ]
     _, table, _ = vocab('show', 'voc')
     assert len(table.splitlines()) == 22
     assert 'unseen' in table

@@ -116,6 +116,15 @@ def test_options_reach_the_test(config_file, checkpoint, run_tool, tmp_path):
     assert set(results['metrics']) == METRICS
 
 
+def test_views_are_joined(config_file, checkpoint, run_tool, tmp_path):
+    out = tmp_path / 'results.json'
+    run_tool('test.py', config_file, checkpoint, '--out', out, '--tta')
+    results = json.loads(out.read_text())
+    assert set(results['metrics']) == METRICS
+    assert results['test_cfg']['ensemble']['mode'] == 'geometric'
+    assert results['images'] == 4
+
+
 def test_missing_checkpoint_is_named(config_file, run_tool, tmp_path, capsys):
     path = tmp_path / 'absent.pth'
     with pytest.raises(SystemExit) as caught:

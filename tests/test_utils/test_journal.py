@@ -10,7 +10,7 @@ def path(tmp_path):
     """A journal with the records 1 and 2."""
     path = tmp_path / 'journal.jsonl'
     with Journal(path, SUBJECT) as journal:
-        assert journal.records == []
+        assert list(journal) == []
         journal.append({'id': 1})
         journal.append({'id': 2})
     return path
@@ -18,7 +18,7 @@ def path(tmp_path):
 
 def records(path, subject=SUBJECT):
     with Journal(path, subject) as journal:
-        return journal.records
+        return list(journal)
 
 
 def test_records_are_found_again(path):
@@ -42,7 +42,7 @@ def test_line_cut_short_is_dropped(path, num_bytes):
     """Cut by 1 byte the line lacks only its end, and could be trusted."""
     path.write_bytes(path.read_bytes()[:-num_bytes])
     with Journal(path, SUBJECT) as journal:
-        assert journal.records == [{'id': 1}]
+        assert list(journal) == [{'id': 1}]
         journal.append({'id': 3})
     assert records(path) == [{'id': 1}, {'id': 3}]
 
@@ -66,6 +66,23 @@ def test_records_survive_an_error(path):
     with pytest.raises(RuntimeError, match='stop'):
         fail()
     assert records(path) == [{'id': 1}, {'id': 2}, {'id': 3}]
+
+
+def test_length_and_subject(path):
+    with path.open('a') as file:
+        file.write('{"id": 3')
+    with Journal(path, SUBJECT) as journal:
+        assert len(journal) == 2
+        journal.append({'id': 4})
+        assert len(journal) == len(list(journal)) == 3
+    assert Journal.subject_of(path) == SUBJECT
+    assert Journal.subject_of(path.parent / 'gone') is None
+
+
+def test_a_damaged_line_is_named(path):
+    path.write_text(path.read_text().replace('{"id": 1}', '{"id": 1'))
+    with pytest.raises(ValueError, match=r'journal\.jsonl: '):
+        records(path)
 
 
 def test_remove(path):

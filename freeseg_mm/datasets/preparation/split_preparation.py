@@ -190,8 +190,7 @@ class SplitPreparation(ABC):
         finished = self._read_finished()
         with Journal(self.layout.journal, self.subject) as journal:
             done = {
-                record['image_id']: record
-                for record in [*finished, *journal.records]
+                record['image_id']: record for record in [*finished, *journal]
             }
             todo = self._unfinished(done)
             num_bytes = self.estimate_bytes(todo)

@@ -1,6 +1,7 @@
 """The text half of an open_clip model, entered with embeddings."""
 
 import hashlib
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +31,39 @@ TEMPLATE_SETS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Sentences with one ``{}``, the place of the name."""
+
+
+def read_templates(templates: Any) -> tuple[str, ...]:
+    """Sentences that are given as such, or by the name of their set.
+
+    Args:
+        templates: A name of :data:`TEMPLATE_SETS`, a sentence, or several,
+            each with one ``{}``.
+
+    Raises:
+        TypeError: If they are no strings.
+        ValueError: If there is none, or one has not exactly one ``{}``.
+    """
+    if isinstance(templates, str):
+        templates = TEMPLATE_SETS.get(templates, (templates,))
+    if not isinstance(templates, Iterable):
+        raise TypeError(
+            f'expected templates as a list of sentences, got {templates!r}'
+        )
+    sentences = tuple(templates)
+    if not sentences:
+        raise ValueError('expected at least one template, got none')
+    for sentence in sentences:
+        if not isinstance(sentence, str):
+            raise TypeError(
+                f'expected a template that is a string, got {sentence!r}'
+            )
+        if sentence.count('{}') != 1:
+            raise ValueError(
+                f'expected a template with one {{}}, got {sentence!r} '
+                f'(sets of class templates are {list(TEMPLATE_SETS)})'
+            )
+    return sentences
 
 
 class TextTower:

@@ -1,6 +1,7 @@
 """From classified masks to the three results of an image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -11,16 +12,22 @@ from mmdet.utils import OptConfigType, OptMultiConfig
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-from freeseg_mm.models.predict_options import PredictOptions
+from freeseg_mm.models.predict_options import (
+    CLASS_THRESHOLDS,
+    PredictOptions,
+)
 from freeseg_mm.registry import MODELS
-from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.structures import Task, Vocabulary, void_label
 from freeseg_mm.utils.mask_boxes import mask_boxes
 
 from .mask_results import (
     Instances,
+    Least,
     PanopticSegments,
     best_instances,
     enlarge_masks,
+    id_offset,
+    of_classes,
     panoptic_segments,
     released_instances,
     released_panoptic,
@@ -44,6 +51,46 @@ def fetch(tensors: Sequence[Tensor]) -> list[Tensor]:
     flat = torch.cat([x.double().flatten() for x in tensors]).cpu()
     parts = flat.split([x.numel() for x in tensors])
     return [part.view(x.shape) for part, x in zip(parts, tensors, strict=True)]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Properties of the C classes that results depend on.
+
+    Attributes:
+        num_reported: How many are reported; those behind are negatives.
+        is_thing: (C,), bool.
+        least: By option, a threshold for all or for each, (C,).
+    """
+
+    num_reported: int
+    is_thing: Tensor
+    least: Mapping[str, Least]
+
+    @classmethod
+    def of(
+        cls,
+        vocabulary: Vocabulary,
+        options: PredictOptions,
+        device: torch.device,
+    ) -> 'Classes':
+        """Read them of a vocabulary, negatives included, and options.
+
+        Raises:
+            ValueError: See :meth:`PredictOptions.least`.
+        """
+        least: dict[str, Least] = {}
+        for name in CLASS_THRESHOLDS:
+            value = getattr(options, name)
+            if isinstance(value, Mapping):
+                each = options.least(name, vocabulary)
+                value = torch.tensor(each, device=device)
+            least[name] = value
+        is_thing = torch.tensor(
+            vocabulary.is_thing, dtype=torch.bool, device=device
+        )
+        num_negatives = len(options.negatives or ())
+        return cls(len(vocabulary) - num_negatives, is_thing, least)
 
 
 Result: TypeAlias = PixelData | InstanceData
@@ -84,9 +131,10 @@ class FreeSegFusionHead(BasePanopticFusionHead):
 
         By definition none whose probability of being an object, o, is not
         over ``min_object_prob``. Nor, for the panoptic result, one with o
-        not over ``object_score_thr``: the class probabilities of a mask sum
-        to o, so the largest is at most o, and the panoptic result begins by
-        dropping masks whose largest is not over that threshold. By the
+        not over the least ``object_score_thr`` of a class: the class
+        probabilities of a mask sum to o, so the largest is at most o, and
+        the panoptic result begins by dropping masks whose largest is not
+        over that threshold. By the
         ``no_object`` rule it drops those, too, whose largest is not over
         1 - o. What CLIP may yet add to o by ``clip_trust`` is reckoned in.
         In mode ``released`` class probabilities may exceed o, so that this
@@ -105,7 +153,7 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         least = [
             max(
                 options.min_object_prob,
-                _least(task, options),
+                _least_object(task, options),
                 0.5 if needs_half and task is Task.PANOPTIC else 0.0,
             )
             for task in options.tasks
@@ -130,7 +178,8 @@ class FreeSegFusionHead(BasePanopticFusionHead):
                 w).
             batch_img_metas: ``batch_input_shape``, ``img_shape``,
                 ``ori_shape`` of each image, (H, W).
-            vocabulary: The C classes.
+            vocabulary: The C classes; the last ones are the negatives of
+                ``options``, if there are any.
             options: Tasks and thresholds.
             rescale: Whether results have the size of the original image
                 rather than of the network's input.
@@ -141,14 +190,13 @@ class FreeSegFusionHead(BasePanopticFusionHead):
             instance task ``masks`` (n, H, W) bool, ``labels``, ``scores``
             and ``bboxes`` xyxy in pixels of the result, best first; of the
             panoptic task ``sem_seg``, ids of mmdet's form ``label + offset
-            * k``, (1, H, W), C where there is no segment, and
-            ``segments_info`` with ``id``, ``label``, ``score`` of each.
+            * k``, (1, H, W), the number of classes where there is no
+            segment, and ``segments_info`` with ``id``, ``label``, ``score``
+            of each.
         """
-        is_thing = torch.tensor(
-            vocabulary.is_thing, dtype=torch.bool, device=class_probs.device
-        )
+        classes = Classes.of(vocabulary, options, class_probs.device)
         tasks = options.tasks
-        order, counts = _survivors(class_probs, is_thing, options)
+        order, counts = _survivors(class_probs, classes, options)
         mask_logits = mask_logits.expand(-1, len(tasks), -1, -1, -1)
         on_device = []
         for b, meta in enumerate(batch_img_metas):
@@ -163,19 +211,16 @@ class FreeSegFusionHead(BasePanopticFusionHead):
                     rescale and options.resized == 'masks',
                     options.aligned_corners,
                 )
-                on_device.append(
-                    _result(
-                        task,
-                        class_probs[b, t, chosen],
-                        masks,
-                        is_thing,
-                        options,
-                        size,
-                    )
+                result = _result(
+                    task,
+                    class_probs[b, t, chosen],
+                    masks,
+                    classes,
+                    options,
+                    size,
                 )
-        known = fetch(
-            [_known(result, options.score_thr) for result in on_device]
-        )
+                on_device.append(_without_negatives(result, classes))
+        known = fetch([_known(result) for result in on_device])
         results = iter(map(_to_data, on_device, known))
         return [{task: next(results) for task in tasks} for _ in class_probs]
 
@@ -184,11 +229,12 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         return {}
 
 
-def _least(task: Task, options: PredictOptions) -> float:
-    """Probability that the best class of a mask has to exceed."""
+def _least_object(task: Task, options: PredictOptions) -> float:
+    """Probability that the best class of any mask has to exceed."""
     if task is not Task.PANOPTIC or _is_released(task, options):
         return 0.0
-    return options.object_score_thr
+    least = options.object_score_thr
+    return min(least.values()) if isinstance(least, Mapping) else least
 
 
 def _is_released(task: Task, options: PredictOptions) -> bool:
@@ -200,7 +246,7 @@ def _is_released(task: Task, options: PredictOptions) -> bool:
 
 
 def _survivors(
-    class_probs: Tensor, is_thing: Tensor, options: PredictOptions
+    class_probs: Tensor, classes: Classes, options: PredictOptions
 ) -> tuple[Tensor, list[list[int]]]:
     """Sort queries by their best class probability; count those that matter.
 
@@ -210,7 +256,7 @@ def _survivors(
     """
     best = torch.stack(
         [
-            _best_probs(task, probs, is_thing, options)
+            _best_probs(task, probs, classes, options)
             for task, probs in zip(
                 options.tasks, class_probs.unbind(1), strict=True
             )
@@ -222,23 +268,27 @@ def _survivors(
 
 
 def _best_probs(
-    task: Task, probs: Tensor, is_thing: Tensor, options: PredictOptions
+    task: Task, probs: Tensor, classes: Classes, options: PredictOptions
 ) -> Tensor:
     """Best class probability of queries, 0 of those without any part.
 
     Args:
         task: The task.
         probs: Class probabilities, (B, N, C).
-        is_thing: (C,), bool.
-        options: With the thresholds.
+        classes: The C classes.
+        options: With the rules.
 
     Returns:
         (B, N).
     """
-    if task is Task.INSTANCE and options.instance_ranking == 'things':
-        probs = probs * is_thing
-    best = probs.amax(-1)
-    matters = best > _least(task, options)
+    best, labels = probs.max(-1)
+    matters = best > 0
+    if task is Task.INSTANCE:
+        matters = labels < classes.num_reported
+        if options.instance_ranking == 'things':
+            best = (probs * classes.is_thing).amax(-1)
+    if task is Task.PANOPTIC and not _is_released(task, options):
+        matters = best > of_classes(classes.least['object_score_thr'], labels)
     if task is Task.PANOPTIC and options.panoptic_rule == 'no_object':
         matters &= best > 1 - probs.sum(-1)
     return best * matters
@@ -248,25 +298,24 @@ def _result(
     task: Task,
     probs: Tensor,
     masks: Tensor,
-    is_thing: Tensor,
+    classes: Classes,
     options: PredictOptions,
     size: Sequence[int],
 ) -> OnDevice:
     """One task's result of one image, at the result's size."""
+    is_thing, least = classes.is_thing, classes.least
+    pixel = least['pixel_score_thr']
     if task is Task.SEMANTIC:
-        return semantic_labels(probs, masks, size)
+        return semantic_labels(probs, masks, size, pixel)
     result: OnDevice
     if _is_released(task, options):
-        by_rule = (
-            released_instances if task is Task.INSTANCE else released_panoptic
-        )
-        result = by_rule(
-            probs,
-            masks,
-            is_thing,
-            options.object_score_thr,
-            options.overlap_thr,
-        )
+        rule = (probs, masks, is_thing, least['object_score_thr'])
+        if task is Task.INSTANCE:
+            result = released_instances(
+                *rule, options.overlap_thr, least['score_thr'], pixel
+            )
+        else:
+            result = released_panoptic(*rule, options.overlap_thr, pixel)
     elif task is Task.INSTANCE:
         result = best_instances(
             probs,
@@ -274,21 +323,41 @@ def _result(
             is_thing,
             options.max_per_image,
             options.instance_ranking,
+            least['score_thr'],
         )
     else:
         result = panoptic_segments(
-            probs, masks, is_thing, options.overlap_thr, options.overlap_pixels
+            probs,
+            masks,
+            is_thing,
+            options.overlap_thr,
+            options.overlap_pixels,
+            pixel,
         )
     if tuple(masks.shape[-2:]) == tuple(size):
         return result
     return resize_results(result, size)
 
 
-def _known(result: OnDevice, score_thr: float) -> Tensor:
+def _without_negatives(result: OnDevice, classes: Classes) -> OnDevice:
+    """A result whose negatives are void; no instance is of one."""
+    number, total = classes.num_reported, len(classes.is_thing)
+    if number == total or isinstance(result, Instances):
+        return result
+    if isinstance(result, PanopticSegments):
+        labels = result.sem_seg % id_offset(total)
+        return replace(
+            result,
+            sem_seg=result.sem_seg.where(labels < number, number),
+            begins=result.begins & (result.labels < number),
+        )
+    return result.where(result < number, void_label(number))
+
+
+def _known(result: OnDevice) -> Tensor:
     """Values that the host has to know of a result; a small tensor."""
     if isinstance(result, Instances):
-        scores = result.scores
-        return ((scores > 0) & (scores >= score_thr)).sum()
+        return (result.scores > 0).sum()
     if isinstance(result, PanopticSegments):
         return torch.stack(
             [

@@ -6,6 +6,7 @@ back as a tensor, for the caller to fetch when it is wanted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,9 @@ CERTAIN_LOGIT = 0.5
 """Least mask logit of an instance's certain pixels, as released."""
 COVERED_SHARE = 0.8
 """Share of the largest instance's area, in :func:`released_instances`."""
+
+Least: TypeAlias = float | Tensor
+"""Threshold of a score, for all classes or for each, (C,)."""
 
 
 @dataclass
@@ -84,10 +88,16 @@ def enlarge_masks(
     return masks[0].unflatten(0, mask_logits.shape[:-2])
 
 
+def of_classes(least: Least, labels: Tensor) -> Least:
+    """Threshold of each label's class."""
+    return least[labels] if isinstance(least, Tensor) else least
+
+
 def semantic_labels(
     class_probs: Tensor,
     mask_logits: Tensor,
     size: Sequence[int] | None = None,
+    least: Least = 0.0,
 ) -> Tensor:
     """Class of each pixel: argmax over the masks' weighted sum.
 
@@ -96,10 +106,11 @@ def semantic_labels(
         mask_logits: (n, H, W).
         size: Size (H', W') that the sum is brought to before the argmax;
             ``None`` for that of the masks.
+        least: Sum that the best class needs.
 
     Returns:
         Class indices, (1, H or H', W or W'); ``void_label(C)`` where the
-        sum is 0 for every class, as without any mask.
+        sum is 0 for every class, as without any mask, or too small.
     """
     num_classes = class_probs.shape[1]
     void = void_label(num_classes)
@@ -110,11 +121,12 @@ def semantic_labels(
             max(1, PIXEL_BUDGET // num_classes), dim=1
         ):
             score, label = (class_probs.T @ part.sigmoid()).max(0)
-            labels.append(label.where(score > 0, void))
+            reached = (score > 0) & (score >= of_classes(least, label))
+            labels.append(label.where(reached, void))
         return torch.cat(labels).view(1, *own_size)
     masks = mask_logits.sigmoid().flatten(1)
     best = masks.new_zeros(tuple(size))
-    found = torch.full_like(best, void, dtype=torch.long)
+    found = torch.zeros_like(best, dtype=torch.long)
     count = max(1, PIXEL_BUDGET // max(masks.shape[1], best.numel()))
     for first in range(0, num_classes, count):
         scores = class_probs[:, first : first + count].T @ masks
@@ -123,7 +135,8 @@ def semantic_labels(
         )
         found = torch.where(score > best, label + first, found)
         best = torch.maximum(score, best)
-    return found[None]
+    reached = (best > 0) & (best >= of_classes(least, found))
+    return found.where(reached, void)[None]
 
 
 def best_instances(
@@ -132,6 +145,7 @@ def best_instances(
     is_thing: Tensor,
     max_per_image: int,
     ranking: str = 'things',
+    least: Least = 0.0,
 ) -> Instances:
     """Best (query, thing class) pairs.
 
@@ -146,6 +160,7 @@ def best_instances(
         ranking: ``things`` takes the thing pairs of the highest scores,
             ``all_classes`` what things are among the pairs of the highest
             class probability of all classes.
+        least: Score that a pair needs.
     """
     masks = mask_logits > 0
     certainty = _certainty(masks, mask_logits)
@@ -156,6 +171,7 @@ def best_instances(
         is_chosen = torch.zeros_like(scores, dtype=torch.bool).flatten()
         is_chosen[chosen] = True
         scores = scores * is_chosen.view_as(scores)
+    scores = scores * (scores >= least)
     count = min(max_per_image, scores.numel())
     top_scores, pairs = scores.flatten().topk(count)
     return Instances(
@@ -176,8 +192,10 @@ def released_instances(
     class_probs: Tensor,
     mask_logits: Tensor,
     is_thing: Tensor,
-    score_thr: float,
+    score_thr: Least,
     overlap_thr: float,
+    least: Least = 0.0,
+    pixel_least: Least = 0.0,
 ) -> Instances:
     """Instances by the rule of the authors' code, its oddities included.
 
@@ -192,8 +210,10 @@ def released_instances(
         class_probs: (n, C).
         mask_logits: (n, H, W).
         is_thing: (C,), bool.
-        score_thr: Score that an instance has to exceed.
+        score_thr: Sharpened score that an instance has to exceed.
         overlap_thr: Share of its certain pixels to exceed.
+        least: Score that it needs in the end.
+        pixel_least: See :func:`semantic_labels`, of the semantic result.
 
     Returns:
         All n masks, best first, with score 0 those that are none.
@@ -202,9 +222,14 @@ def released_instances(
     sharp[:, -1] = 0
     scores, labels = sharp.max(1)
     certain, area, share = _agreement(
-        mask_logits >= CERTAIN_LOGIT, labels, class_probs, mask_logits
+        mask_logits >= CERTAIN_LOGIT,
+        labels,
+        class_probs,
+        mask_logits,
+        pixel_least,
     )[1:]
-    kept = is_thing[labels] & (scores > score_thr) & (share > overlap_thr)
+    kept = is_thing[labels] & (scores > of_classes(score_thr, labels))
+    kept &= share > overlap_thr
     sizes = area * kept
     largest = torch.zeros_like(kept)
     if len(kept):
@@ -213,12 +238,17 @@ def released_instances(
     kept = kept & ~(largest & (others > COVERED_SHARE * sizes))
     masks = mask_logits > 0
     scores = scores * _certainty(masks, mask_logits) * kept
+    scores = scores * (scores >= of_classes(least, labels))
     scores, order = scores.sort(descending=True, stable=True)
     return Instances(scores, labels[order], masks[order])
 
 
 def _agreement(
-    masks: Tensor, labels: Tensor, class_probs: Tensor, mask_logits: Tensor
+    masks: Tensor,
+    labels: Tensor,
+    class_probs: Tensor,
+    mask_logits: Tensor,
+    least: Least,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Parts of masks that have their class in the semantic result.
 
@@ -227,12 +257,13 @@ def _agreement(
         labels: Class of each, (n,).
         class_probs: Of the semantic result, (n, C).
         mask_logits: Of the semantic result, (n, H, W).
+        least: See :func:`semantic_labels`.
 
     Returns:
         The parts and the masks, (n, H, W), the masks' areas, (n,), and the
         share of each that agrees, (n,), 0 of empty masks.
     """
-    semantic = semantic_labels(class_probs, mask_logits)
+    semantic = semantic_labels(class_probs, mask_logits, least=least)
     agreed = masks & (semantic == labels[:, None, None])
     area = masks.flatten(1).sum(1)
     share = agreed.flatten(1).sum(1) / area.clamp(min=1)
@@ -245,6 +276,7 @@ def panoptic_segments(
     is_thing: Tensor,
     overlap_thr: float,
     overlap_pixels: str = 'inside',
+    least: Least = 0.0,
 ) -> PanopticSegments:
     """Non-overlapping segments, better masks first.
 
@@ -259,13 +291,16 @@ def panoptic_segments(
         overlap_thr: Least share of a mask that has to be won.
         overlap_pixels: Pixels counted as won: those ``inside`` the mask, or
             all that are ``won``, outside of it too.
+        least: Score times mask probability that a pixel needs to belong to
+            the segment that wins it; what it loses so does not count as
+            lost to others.
     """
     number, num_classes = class_probs.shape
     if number == 0:
         return _no_segments(class_probs, mask_logits)
     scores, labels = class_probs.max(dim=1)
     inside = mask_logits > 0
-    winner = (mask_logits.sigmoid() * scores[:, None, None]).argmax(0)
+    best, winner = (mask_logits.sigmoid() * scores[:, None, None]).max(0)
     is_won = inside.gather(0, winner[None])  # (1, H, W)
     won_area = torch.zeros_like(labels).scatter_add_(
         0, winner.flatten(), is_won.flatten().to(labels.dtype)
@@ -278,6 +313,9 @@ def panoptic_segments(
         )
     kept = (won_area > 0) & (counted >= overlap_thr * area)
     is_won = is_won & kept[winner]
+    if isinstance(least, Tensor) or least > 0:
+        is_won = is_won & (best >= of_classes(least, labels[winner]))
+        kept = torch.zeros_like(kept).index_fill_(0, winner[is_won[0]], 1)
     begins, ids = _number(kept, labels, is_thing)
     sem_seg = torch.where(is_won, ids[winner], num_classes)
     return PanopticSegments(sem_seg, begins, ids, labels, scores)
@@ -287,8 +325,9 @@ def released_panoptic(
     class_probs: Tensor,
     mask_logits: Tensor,
     is_thing: Tensor,
-    score_thr: float,
+    score_thr: Least,
     overlap_thr: float,
+    least: Least = 0.0,
 ) -> PanopticSegments:
     """Segments by the rule of the authors' code.
 
@@ -304,16 +343,17 @@ def released_panoptic(
         is_thing: (C,), bool.
         score_thr: Least sharpened score of a thing.
         overlap_thr: Least share of a mask that is its region.
+        least: See :func:`semantic_labels`, of the semantic result.
     """
     number, num_classes = class_probs.shape
     if number == 0:
         return _no_segments(class_probs, mask_logits)
     scores, labels = (SHARPNESS * class_probs).softmax(-1).max(1)
     regions, _, _, share = _agreement(
-        mask_logits >= 0, labels, class_probs, mask_logits
+        mask_logits >= 0, labels, class_probs, mask_logits, least
     )
     kept = (share > 0) & (share >= overlap_thr)
-    kept &= ~is_thing[labels] | (scores >= score_thr)
+    kept &= ~is_thing[labels] | (scores >= of_classes(score_thr, labels))
     painted = regions & kept[:, None, None]
     last = number - 1 - painted.flip(0).to(torch.uint8).argmax(0)
     begins, ids = _number(kept, labels, is_thing)
@@ -327,6 +367,11 @@ def _no_segments(class_probs: Tensor, mask_logits: Tensor) -> PanopticSegments:
     size = (1, *mask_logits.shape[-2:])
     sem_seg = empty.new_full(size, class_probs.shape[1])
     return PanopticSegments(sem_seg, empty, empty, empty, empty)
+
+
+def id_offset(num_classes: int) -> int:
+    """Factor of a segment's number in its id; mmdet's, or a larger one."""
+    return max(INSTANCE_OFFSET, num_classes + 1)
 
 
 def _number(
@@ -349,7 +394,7 @@ def _number(
         is_thing[labels], itself, same_stuff.int().argmax(dim=1)
     )
     begins = kept & (first == itself)
-    offset = max(INSTANCE_OFFSET, len(is_thing) + 1)
+    offset = id_offset(len(is_thing))
     return begins, labels + offset * begins.cumsum(0)[first]
 
 

@@ -1,12 +1,13 @@
 """Hand-written prompts (Sec. 4.5, Table 7)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from freeseg_mm.models.clip.text_tower import TEMPLATE_SETS, TextTower
+from freeseg_mm.models.clip.text_tower import TextTower, read_templates
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task
 
@@ -37,22 +38,16 @@ class FixedPrompt(PromptLearner):
         task_template: str | None = 'for {}',
     ) -> None:
         super().__init__()
-        if isinstance(class_template, str):
-            class_template = TEMPLATE_SETS.get(
-                class_template, (class_template,)
-            )
-        self._templates = tuple(class_template)
-        for template in (*self._templates, task_template):
-            if template is not None and template.count('{}') != 1:
-                raise ValueError(
-                    f'expected a template with one {{}}, got {template!r} '
-                    f'(sets of class templates are {list(TEMPLATE_SETS)})'
-                )
-        if not self._templates:
-            raise ValueError('expected at least one class_template, got none')
+        self._templates = read_templates(class_template)
+        if task_template is not None:
+            read_templates([task_template])
         # one string: caches tell learners apart by plain values
         self.class_template = '\n'.join(self._templates)
         self.task_template = task_template
+
+    def reworded(self, templates: tuple[str, ...]) -> 'FixedPrompt':
+        """The same with other class sentences, in eval mode."""
+        return _fixed_prompt(templates, self.task_template)
 
     @property
     def depends_on_task(self) -> bool:
@@ -97,3 +92,12 @@ class FixedPrompt(PromptLearner):
         if self.task_template is not None:
             text = f'{text} {self.task_template.replace("{}", task.text)}'
         return (*text_tower.token_ids(text), text_tower.end_id)
+
+
+@lru_cache(maxsize=64)
+def _fixed_prompt(
+    templates: tuple[str, ...], task_template: str | None
+) -> FixedPrompt:
+    """One object for equal sentences, so that caches find their text."""
+    prompt = FixedPrompt(class_template=templates, task_template=task_template)
+    return prompt.eval()

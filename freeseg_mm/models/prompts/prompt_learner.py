@@ -67,6 +67,21 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
         )
         return embeds.expand(len(tasks), -1, -1)
 
+    def reworded(self, templates: tuple[str, ...]) -> 'PromptLearner':
+        """A learner that reads names in other sentences, for one call.
+
+        Args:
+            templates: Sentences with one ``{}``, the place of the name.
+
+        Raises:
+            TypeError: Unless prompts are sentences alone.
+        """
+        raise TypeError(
+            f'templates={list(templates)}: {type(self).__name__} has prompts '
+            'of its own, which sentences cannot take the place of; they need '
+            'a FixedPrompt, as public weights have'
+        )
+
     @property
     def depends_on_task(self) -> bool:
         """True if a name's prompt differs from task to task.

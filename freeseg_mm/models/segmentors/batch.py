@@ -1,14 +1,35 @@
-"""Values that the images of a batch share, and where these end."""
+"""Values that the images of a batch share (Sec. 3.1), and where these end."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmdet.structures import SampleList
-from torch import Tensor
+from torch import Tensor, nn
 
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
+from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Segment, Vocabulary, with_negatives
+
+CERTAINTY = 20.0
+"""Logits of a given mask are half of this inside, minus it outside."""
+
+
+@MODELS.register_module()
+class TaskPerBatch(nn.Module):
+    """Let all images of a batch train the task that the first one drew.
+
+    Draws are uniform and independent, so the batch's task is uniform too.
+    """
+
+    def forward(
+        self, inputs: Tensor, data_samples: SampleList
+    ) -> tuple[Tensor, SampleList]:
+        """Write the first sample's ``task`` into all; images stay as is."""
+        for sample in data_samples:
+            sample.set_metainfo({'task': data_samples[0].task})
+        return inputs, data_samples
 
 
 def shared_value(field: str, samples: SampleList) -> Any:
@@ -76,6 +97,31 @@ def blank_padding(mask_logits: Tensor, metas: Sequence[dict]) -> Tensor:
     return mask_logits.masked_fill(
         padding.to(mask_logits.device), PADDING_LOGIT
     )
+
+
+def given_mask_logits(masks: Tensor, meta: dict) -> Tensor:
+    """Bring masks of an image to the frame of the network's input.
+
+    Where an image becomes smaller a mask keeps what it covers by half, or
+    by half of what it covers most: none vanishes.
+
+    Args:
+        masks: None of them empty, (N, H, W), bool, of the image as it was
+            read.
+        meta: ``img_shape`` and ``batch_input_shape``.
+
+    Returns:
+        Logits as of the network's own masks, (1, 1, N, H', W').
+    """
+    size = tuple(meta['img_shape'][:2])
+    share = F.interpolate(
+        masks[None].float(), size, mode='bilinear', antialias=True
+    )
+    share = share / share.amax((-2, -1), keepdim=True)
+    full_height, full_width = meta['batch_input_shape']
+    padding = (0, full_width - size[1], 0, full_height - size[0])
+    logits = CERTAINTY * (share - 0.5)
+    return F.pad(logits, padding, value=PADDING_LOGIT)[None]
 
 
 def against_negatives(

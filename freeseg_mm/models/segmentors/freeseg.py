@@ -42,6 +42,7 @@ from .batch import (
     blank_padding,
     shared_value,
 )
+from .raw_prediction import ScoredMasks
 from .text_cache import TextCache
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class FreeSeg(MaskFormer):
         changed = self.predict_options.override(**options)
         self.check_options(changed)
         if vocabulary is not None:
-            self.check_vocabulary(vocabulary)
+            self.check_vocabulary(vocabulary, changed)
             self.vocabulary = vocabulary
         self.predict_options = changed
 
@@ -241,10 +242,16 @@ class FreeSeg(MaskFormer):
         """Refuse options that ask for parts that the model does not have.
 
         Raises:
-            TypeError: If prompts shall be tuned and there is no class prompt.
+            TypeError: If prompts shall be tuned and there is no class
+                prompt, or names be read in sentences by a learner that has
+                prompts of its own.
             ValueError: If CLIP's scores are asked for without a
                 ``mask_classifier``.
         """
+        if options.templates is not None:
+            for learner in (self.prompt_learner, self.clip_prompt):
+                if learner is not None:
+                    learner.reworded(options.templates)
         tuner = options.tuner
         if tuner is not None:
             tuner.check(self.prompt_learner)
@@ -269,14 +276,24 @@ class FreeSeg(MaskFormer):
                 "mask_classifier; without one set it to 'query'"
             )
 
-    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+    def check_vocabulary(
+        self, vocabulary: Vocabulary, options: PredictOptions | None = None
+    ) -> None:
         """Refuse names that CLIP cannot read, before anything is computed.
+
+        Args:
+            vocabulary: The names.
+            options: With the sentences around them; default
+                :attr:`predict_options`.
 
         Raises:
             ValueError: If a name is too long for CLIP's context.
         """
+        templates = (options or self.predict_options).templates
         for learner in (self.prompt_learner, self.clip_prompt):
             if learner is not None:
+                if templates is not None:
+                    learner = learner.reworded(templates)
                 learner.check_lengths(self.clip.text, vocabulary, tuple(Task))
 
     def loss(
@@ -338,19 +355,58 @@ class FreeSeg(MaskFormer):
 
         Returns:
             The samples with ``pred_sem_seg``, ``pred_instances`` and
-            ``pred_panoptic_seg``; see :class:`FreeSegFusionHead`.
+            ``pred_panoptic_seg``; see :class:`FreeSegFusionHead`. With
+            ``raw`` in the options also ``raw``, a :class:`RawPrediction` by
+            task.
 
         Raises:
             TypeError: See :meth:`check_options`.
             ValueError: See there, and if samples differ in vocabulary or
                 options, or have no vocabulary.
         """
-        if options is None:
-            options = self._options(batch_data_samples)
-        self.check_options(options)
-        vocabulary = self._vocabulary(batch_data_samples)
+        options, vocabulary = self.call_of(batch_data_samples, options)
         metas = [sample.metainfo for sample in batch_data_samples]
-        text = self._text(self.prompt_learner, vocabulary, options.tasks)
+        scored = self.score_masks(batch_inputs, metas, vocabulary, options)
+        results = self.panoptic_fusion_head.predict(
+            scored.class_probs,
+            scored.mask_logits,
+            metas,
+            vocabulary,
+            options,
+            rescale,
+        )
+        if options.raw:
+            raw = scored.raw(metas, vocabulary, options, rescale)
+            for sample, scores in zip(batch_data_samples, raw, strict=True):
+                sample.set_field(scores, 'raw')
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def call_of(
+        self, samples: SampleList, options: PredictOptions | None = None
+    ) -> tuple[PredictOptions, Vocabulary]:
+        """Options and competing classes of a batch; see :meth:`predict`."""
+        if options is None:
+            options = self._options(samples)
+        self.check_options(options)
+        return options, options.competing(self._vocabulary(samples))
+
+    @torch.no_grad()
+    def score_masks(
+        self,
+        batch_inputs: Tensor,
+        metas: Sequence[dict],
+        vocabulary: Vocabulary,
+        options: PredictOptions,
+    ) -> ScoredMasks:
+        """Propose masks and score them by all views, before any result.
+
+        Args:
+            batch_inputs: Normalised images, (B, 3, H, W).
+            metas: ``batch_input_shape`` and ``img_shape`` of each image.
+            vocabulary: The C classes, negatives last.
+            options: Tasks, ensemble and thresholds.
+        """
+        text = self._text(self.prompt_learner, vocabulary, options)
         with self.acceleration.autocast(batch_inputs.device):
             feats = self.extract_feat(batch_inputs)
             query_feats, mask_logits = self.panoptic_head.propose(
@@ -363,9 +419,10 @@ class FreeSeg(MaskFormer):
         )
         tuner = options.tuner
         source = 'query' if tuner is None else tuner.settings.source
+        shown = None
         if options.mode != 'query' or source != 'query':
             assert self.mask_classifier is not None  # checked above
-            embeds, is_shown = self.encode_masks(
+            embeds, is_shown = shown = self.encode_masks(
                 batch_inputs,
                 self.masks_to_show(mask_logits, metas, options),
                 is_relevant,
@@ -409,7 +466,7 @@ class FreeSeg(MaskFormer):
         clip_logits = is_empty = None
         if options.mode != 'query':
             if self.clip_prompt is not None:
-                text = self._text(self.clip_prompt, vocabulary, options.tasks)
+                text = self._text(self.clip_prompt, vocabulary, options)
             clip_logits = self._clip_logits(embeds, text, vocabulary)
             if options.empty_masks == 'drop':
                 is_relevant = is_relevant & is_shown
@@ -432,10 +489,13 @@ class FreeSeg(MaskFormer):
             clip_trust=options.clip_trust,
             is_empty=is_empty,
         )
-        results = self.panoptic_fusion_head.predict(
-            class_probs, mask_logits, metas, vocabulary, options, rescale
+        return ScoredMasks(
+            mask_logits,
+            query_logits,
+            clip_logits,
+            class_probs,
+            *(shown or (None, None)),
         )
-        return self.add_pred_to_datasample(batch_data_samples, results)
 
     def test_step(
         self,
@@ -470,8 +530,9 @@ class FreeSeg(MaskFormer):
         mask_logits: Tensor,
         vocabulary: Vocabulary,
         is_relevant: Tensor | None = None,
+        options: PredictOptions | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Score masks by CLIP, for the tasks of :attr:`predict_options`.
+        """Score masks by CLIP, as it sees those of the network.
 
         Args:
             batch_inputs: Normalised images, (B, 3, H, W).
@@ -479,6 +540,8 @@ class FreeSeg(MaskFormer):
             vocabulary: The C classes.
             is_relevant: Masks whose scores are wanted, (B, T, N), bool; none
                 of the others is shown to CLIP. ``None`` wants all.
+            options: Tasks whose prompts are read; default
+                :attr:`predict_options`.
 
         Returns:
             Logits, (B, T, N, C), and whether a mask was wanted and is not
@@ -490,7 +553,7 @@ class FreeSeg(MaskFormer):
         text = self._text(
             self.clip_prompt or self.prompt_learner,
             vocabulary,
-            self.predict_options.tasks,
+            options or self.predict_options,
         )
         return self._clip_logits(embeds, text, vocabulary), valid
 
@@ -585,9 +648,7 @@ class FreeSeg(MaskFormer):
         vocabulary = self._vocabulary(batch_data_samples)
         return self.panoptic_head.predict(
             self.extract_feat(batch_inputs),
-            self._text(
-                self.prompt_learner, vocabulary, self.predict_options.tasks
-            ),
+            self._text(self.prompt_learner, vocabulary, self.predict_options),
             vocabulary,
         )
 
@@ -595,17 +656,21 @@ class FreeSeg(MaskFormer):
         self,
         learner: PromptLearner,
         vocabulary: Vocabulary,
-        tasks: Sequence[Task],
+        options: PredictOptions,
     ) -> Tensor:
         """Cached text embeddings, (T, P, D)."""
-        return self._text_cache.encode(learner, self.clip, vocabulary, tasks)
+        if options.templates is not None:
+            learner = learner.reworded(options.templates)
+        return self._text_cache.encode(
+            learner, self.clip, vocabulary, options.tasks
+        )
 
     def _train_text(self, vocabulary: Vocabulary, task: Task) -> Tensor:
         """Text embeddings of a step, (1, P, D); cached if none is learned."""
         learner = self.prompt_learner
         if any(value.requires_grad for value in learner.parameters()):
             return learner(self.clip.text, vocabulary, [task])
-        return self._text(learner, vocabulary, [task])
+        return self._text_cache.encode(learner, self.clip, vocabulary, [task])
 
     def _options(self, samples: SampleList) -> PredictOptions:
         """Options of a batch: its samples', else the model's."""

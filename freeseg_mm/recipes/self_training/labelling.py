@@ -20,11 +20,15 @@ from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
 from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
 from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
 from freeseg_mm.models.segmentors import FreeSeg
-from freeseg_mm.recipes.run_stamp import RunStamp, StampState, json_digest
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
 from freeseg_mm.utils.files import write_json, write_text
 from freeseg_mm.utils.image_files import check_image_file, write_picture
-from freeseg_mm.utils.journal import Journal
+from freeseg_mm.utils.journal import (
+    Journal,
+    RunStamp,
+    StampState,
+    json_digest,
+)
 from freeseg_mm.utils.mask_boxes import segment_box
 from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.utils.panoptic_png import (
@@ -103,7 +107,7 @@ class Labelling:
         def make() -> None:
             files.pngs.mkdir(parents=True, exist_ok=True)
             with Journal(files.journal, info) as journal:
-                annotations = list(journal.records)
+                annotations = list(journal)
                 for annotation in tqdm(
                     self._predict_images(
                         files.pngs,

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
 from freeseg_mm.engine.checkpoint import WeightsInfo
-from freeseg_mm.recipes.run_stamp import RunStamp, StampState, file_digest
+from freeseg_mm.utils.journal import RunStamp, StampState, file_digest
 
 from .labelling import Labelling
 from .settings import PseudoLabelSettings

@@ -33,13 +33,14 @@ class Halves:
         height, width = pixels.shape[:2]
         left = np.arange(width) < width // 2
         left = np.repeat(left[None], height, axis=0)
-        box = (0.0, 0.0, width / 2, float(height))
         names = vocabulary.names
         found = {}
         if 'semantic' in tasks:
             found['label_map'] = np.where(left, 0, 1).astype(np.int32)
         if 'instance' in tasks:
-            found['instances'] = (Instance(0, names[0], 0.875, left, box),)
+            found['instances'] = (
+                Instance.from_mask(0, names[0], 0.875, left),
+            )
         if 'panoptic' in tasks:
             found['segment_map'] = left.astype(np.int32)
             found['segments'] = (

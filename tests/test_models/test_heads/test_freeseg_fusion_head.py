@@ -111,6 +111,41 @@ def test_semantic_in_chunks_changes_nothing(monkeypatch):
         assert torch.equal(parts, whole)
 
 
+@pytest.mark.parametrize('enlarged', [False, True])
+@pytest.mark.parametrize(
+    ('least', 'labels'),
+    [
+        (0.0, [0, 1, 0]),
+        (0.54, [0, 1, 255]),
+        (0.55, [0, 255, 255]),
+        ({'class 1': 0.55}, [0, 255, 0]),
+        ({'class 1': 0.1, '*': 0.05}, [0, 1, 255]),
+        ({'class 0': 0.9, 'class 1': 0.54}, [255, 1, 255]),
+    ],
+)
+def test_pixels_below_the_threshold_of_their_class_are_void(
+    enlarged, least, labels
+):
+    # best of each pixel: 0.815 (class 0), 0.5425 (class 1), 0.0475 (class 0)
+    probs = torch.tensor([[0.9, 0.05], [0.1, 0.6]])
+    masks = logits('900', '090')
+    size = (1, 3)
+    meta = {'batch_input_shape': size, 'img_shape': size, 'ori_shape': size}
+    if enlarged:  # the results, not the masks
+        meta['ori_shape'] = (2, 6)
+    (result,) = build().predict(
+        probs[None, None],
+        masks[None, None],
+        [meta],
+        Vocabulary.from_names(['class 0', 'class 1']),
+        options([Task.SEMANTIC], pixel_score_thr=least, resized='results'),
+    )
+    found = result[Task.SEMANTIC].sem_seg[0, 0]
+    assert found[:: 5 if enlarged else 1][[0, -1]].tolist() == labels[::2]
+    if not enlarged:
+        assert found.tolist() == labels
+
+
 # ---- instance ---------------------------------------------------------------
 
 THINGS = torch.tensor([True, False, True])
@@ -131,6 +166,23 @@ def test_instances_by_hand():
     assert torch.equal(
         result.masks, torch.stack([MASKS[i] > 0 for i in (0, 1, 1, 0)])
     )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'labels'),
+    [
+        ({'score_thr': {'class 0': 0.3}}, [0, 2, 2]),
+        ({'score_thr': {'class 0': 0.5, '*': 0.1}}, [2]),
+        # what is too weak takes no place
+        ({'score_thr': {'class 0': 0.5}, 'max_per_image': 2}, [2, 2]),
+        ({'pixel_score_thr': 0.9}, [0, 2, 0, 2]),
+    ],
+)
+def test_instances_have_the_threshold_of_their_class(changes, labels):
+    # scores are 0.4 (class 0), 0.18 (2), 0.12 (0), 0.08 (2)
+    result = instances(PROBS, MASKS, THINGS, **changes)
+
+    assert result.labels.tolist() == labels
 
 
 def test_best_instances_are_kept():
@@ -243,6 +295,62 @@ def test_no_confident_query_leaves_everything_void():
 
     assert sem_seg.unique().tolist() == [3]
     assert segments == []
+
+
+@pytest.mark.parametrize(
+    ('least', 'labels'),
+    [
+        (0.0, [0, 1, 2]),
+        ({'class 0': 0.85}, [0, 1, 2]),
+        ({'class 0': 0.9, 'class 1': 0.65}, [1, 2]),
+        ({'class 1': 0.75, '*': 0.65}, [0]),
+    ],
+)
+def test_segments_have_the_threshold_of_their_class(least, labels):
+    _, segments = panoptic(
+        [[0.9, 0, 0], [0, 0.7, 0], [0, 0, 0.6]],
+        logits('900', '090', '009').view(3, 1, 3),
+        object_score_thr=least,
+    )
+
+    assert [s['label'] for s in segments] == labels
+
+
+@pytest.mark.parametrize(
+    ('least', 'pixels'),
+    [
+        (0.0, [1000, 1000, 1000, 3001]),
+        (0.6, [1000, 1000, 3, 3001]),
+        ({'class 1': 0.75}, [1000, 1000, 1000, 3]),
+        ({'class 0': 0.82}, [3, 3, 3, 3001]),
+    ],
+)
+def test_panoptic_pixels_below_the_threshold_are_void(least, pixels):
+    # pixels score 0.81, 0.81, 0.54 (class 0) and 0.72 (class 1, stuff)
+    sem_seg, segments = panoptic(
+        [[0.9, 0, 0], [0, 0.8, 0]],
+        logits('9960', '0009').view(2, 1, 4),
+        pixel_score_thr=least,
+    )
+
+    number = {1000: 0, 3001: 1, 3: None}
+    found = [int(x) % 1000 if x != 3 else None for x in sem_seg[0, 0]]
+    assert found == [number[x] for x in pixels]
+    # what the threshold took is not lost to another mask
+    assert sorted(s['label'] for s in segments) == sorted(
+        {x for x in found if x is not None}
+    )
+
+
+def test_stuff_keeps_the_part_that_reaches_the_threshold():
+    sem_seg, segments = panoptic(
+        [[0, 0.9, 0], [0, 0.8, 0]],
+        logits('60', '09').view(2, 1, 2),
+        pixel_score_thr=0.6,
+    )
+
+    assert sem_seg.tolist() == [[[3, segments[0]['id']]]]
+    assert [s['score'] for s in segments] == pytest.approx([0.8])
 
 
 def test_ids_stay_apart_with_more_classes_than_mmdets_offset():
@@ -390,6 +498,84 @@ def test_masks_grow_bilinearly_before_the_threshold(vocabulary):
 
     # 1.5 + 0.75 * 4 = 4.5: pixel 5 is the first inside
     assert result[Task.INSTANCE].bboxes.tolist() == [[5, 0, 16, 16]]
+
+
+# ---- negatives ----
+
+
+def beside_negatives(task, probs, masks, is_thing, number, **changes):
+    """The result of the first classes; the others are negatives."""
+    names = [f'class {i}' for i in range(len(is_thing))]
+    return run(
+        task, probs, masks, is_thing, negatives=names[number:], **changes
+    )
+
+
+@pytest.mark.parametrize('number', [1, 300])
+def test_pixels_of_negatives_are_void(number):
+    # class 0 is 0.815 and 0.5; the negative 0.0775 and 0.5425
+    probs = torch.zeros(2, number + 1)
+    probs[:, 0], probs[:, -1] = torch.tensor([[0.9, 0.5], [0.05, 0.6]])
+    result = beside_negatives(
+        Task.SEMANTIC, probs, logits('90', '09'), [True] * (number + 1), number
+    )
+    void = 255 if number == 1 else 300
+    assert result.sem_seg.tolist() == [[[0, void]]]
+
+
+def test_mask_of_a_negative_is_no_instance_of_the_runner_up():
+    # the second query is 0.3 of class 2 and 0.4 of the negative
+    probs = torch.tensor([[0.5, 0.3, 0.1, 0.2], [0.2, 0.1, 0.3, 0.4]])
+    is_thing = torch.tensor([True, False, True, False])
+    for ranking in ('things', 'all_classes'):
+        result = beside_negatives(
+            Task.INSTANCE, probs, MASKS, is_thing, 3, instance_ranking=ranking
+        )
+        assert result.labels.tolist() == [0, 2]
+        assert_close(result.scores, torch.tensor([0.5 * 0.8, 0.1 * 0.8]))
+
+
+def test_segments_of_negatives_keep_what_they_win():
+    # the negative's mask takes the third pixel from class 0, then is dropped
+    probs = torch.tensor([[0.0, 0.0, 0.9], [0.7, 0.0, 0.0], [0.0, 0.6, 0.0]])
+    masks = logits('0099000', '9990000', '0000999').view(3, 1, 7)
+    is_thing = torch.tensor([True, False, False])
+    result = beside_negatives(
+        Task.PANOPTIC, probs, masks, is_thing, 2, overlap_thr=0.5
+    )
+    assert [s['label'] for s in result.segments_info] == [0, 1]
+    thing, stuff = (s['id'] for s in result.segments_info)
+    row = [thing, thing, 2, 2, stuff, stuff, stuff]
+    assert result.sem_seg.tolist() == [[row]]
+
+
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('rule', ['score', 'released'])
+def test_negatives_compete_as_classes_do(seed, rule):
+    torch.manual_seed(seed)
+    probs = torch.rand(8, 6).softmax(-1)
+    masks = torch.randn(8, 6, 6)
+    is_thing = torch.tensor([True, False, True, False, False, False])
+    changes = {
+        'object_score_thr': 0.0,
+        'overlap_thr': 0.1,
+        'panoptic_rule': rule,
+    }
+
+    def regions(result, number):
+        return {
+            (s['label'], (result.sem_seg == s['id']).nonzero().sum().item())
+            for s in result.segments_info
+            if s['label'] < number
+        }
+
+    whole = run(Task.PANOPTIC, probs, masks, is_thing, **changes)
+    part = beside_negatives(
+        Task.PANOPTIC, probs, masks, is_thing, 3, **changes
+    )
+    assert regions(part, 6) == regions(whole, 3)
+    ids = {s['id'] for s in part.segments_info}
+    assert set(part.sem_seg.unique().tolist()) <= ids | {3}
 
 
 # ---- what is worth computing ------------------------------------------------
@@ -627,6 +813,45 @@ def test_stuff_takes_places_among_all_classes(most, labels):
     assert result.labels.tolist() == labels
     scores = [0.5 * 0.8, 0.3 * 0.6, 0.2 * 0.6, 0.1 * 0.8]
     assert_close(result.scores, torch.tensor(scores[: len(labels)]))
+
+
+def test_the_least_threshold_of_a_class_decides_what_is_relevant():
+    probs = torch.tensor([[[0.2, 0.4, 0.6]]])
+    chosen = options(
+        [Task.PANOPTIC], object_score_thr={'class 0': 0.3, '*': 0.5}
+    )
+    assert build().is_relevant(probs, chosen).tolist() == [
+        [[False, True, True]]
+    ]
+
+
+@pytest.mark.parametrize('task', list(Task))
+def test_released_rules_know_the_thresholds(task):
+    # sharpened, e^3 / (e^3 + 3) = 0.87
+    probs = 0.03 * torch.eye(4)[[0, 2]]
+    masks = logits('9990', '0009').view(2, 1, 4)
+    things = torch.tensor([True, False, True, False])
+    rules = {
+        'instance_ranking': 'released',
+        'panoptic_rule': 'released',
+        'object_score_thr': 0.0,
+        'overlap_thr': 0.5,
+    }
+
+    def labels(**changes):
+        result = run(task, probs, masks, things, **(rules | changes))
+        if task is Task.INSTANCE:
+            return sorted(result.labels.tolist())
+        if task is Task.PANOPTIC:
+            return sorted(s['label'] for s in result.segments_info)
+        return sorted(set(result.sem_seg.flatten().tolist()) - {255})
+
+    assert labels() == [0, 2]
+    assert labels(pixel_score_thr={'class 2': 0.9}) == [0]
+    if task is Task.INSTANCE:  # 0.87 * 0.9
+        assert labels(score_thr={'class 0': 0.8}) == [2]
+    if task is not Task.SEMANTIC:
+        assert labels(object_score_thr={'class 0': 0.9}) == [2]
 
 
 def test_what_clip_may_add_keeps_a_mask():

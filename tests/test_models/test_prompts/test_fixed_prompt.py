@@ -130,5 +130,21 @@ def test_longest_sentence_counts(tiny_clip):
 
 
 def test_no_sentence_is_refused():
-    with pytest.raises(ValueError, match='at least one class_template'):
+    with pytest.raises(ValueError, match='at least one template'):
         FixedPrompt(class_template=[])
+
+
+def test_reworded_reads_other_sentences_and_is_one_object(tiny_clip):
+    prompt = FixedPrompt(class_template='{}!', task_template='({})')
+    other = prompt.reworded(('a {}.', 'the {}'))
+    same = FixedPrompt(
+        class_template=['a {}.', 'the {}'], task_template='({})'
+    )
+    tasks = [Task.SEMANTIC, Task.PANOPTIC]
+    torch.testing.assert_close(
+        other(tiny_clip.text, VOCABULARY, tasks),
+        same(tiny_clip.text, VOCABULARY, tasks),
+    )
+    assert prompt.reworded(('a {}.', 'the {}')) is other
+    assert not other.training
+    assert prompt.settings['class_template'] == '{}!'

@@ -616,6 +616,43 @@ def test_samples_bring_their_options(model, images, samples):
         model.predict(images[1:], samples[1:])
 
 
+@pytest.mark.parametrize('of_clip', [False, True])
+def test_sentences_of_a_call(
+    build_tiny_model, model_config, images, samples, of_clip
+):
+    def results(template, templates=None):
+        prompts = {'type': 'freeseg_mm.FixedPrompt'}
+        model_config.prompt_learner = ConfigDict(
+            **prompts, class_template=template
+        )
+        model_config.clip_prompt = None
+        if of_clip:
+            model_config.clip_prompt = ConfigDict(
+                **prompts, class_template=template
+            )
+        model = build_tiny_model(model_config).eval()
+        before = model.predict_options
+        options = before.override(templates=templates, raw=True)
+        model.predict(images, samples, options=options)
+        assert model.predict_options is before
+        return samples[0].raw['panoptic']
+
+    theirs, changed = results('{}'), results('no {}', '{}')
+    for name in ('query_probs', 'clip_probs', 'class_probs'):
+        assert_close(getattr(changed, name), getattr(theirs, name))
+    other = results('{}', ['no {}', 'a {}'])
+    assert (other.clip_probs != theirs.clip_probs).any()
+    assert (other.query_probs != theirs.query_probs).any()
+
+
+def test_sentences_need_prompts_that_are_sentences(model, tiny_vocabulary):
+    options = model.predict_options.override(templates='vild14')
+    with pytest.raises(
+        TypeError, match='AdaptivePromptLearner has prompts of its own'
+    ):
+        model.check_options(options)
+
+
 # ---- training ---------------------------------------------------------------
 
 

@@ -287,7 +287,7 @@ def test_clip_reads_the_tuned_prompt_if_it_has_none_of_its_own(
     trained = model._text(
         model.prompt_learner,
         samples[0].vocabulary,
-        model.predict_options.tasks,
+        model.predict_options,
     )
     (found,) = texts
     assert torch.equal(found[:, [0, 2, 3]], trained[:, [0, 2, 3]])

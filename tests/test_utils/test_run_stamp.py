@@ -1,6 +1,6 @@
 import pytest
 
-from freeseg_mm.recipes.run_stamp import (
+from freeseg_mm.utils.journal import (
     RunStamp,
     StampState,
     file_digest,

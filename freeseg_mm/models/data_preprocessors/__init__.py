@@ -1,3 +1,0 @@
-from .task_per_batch import TaskPerBatch
-
-__all__ = ['TaskPerBatch']
