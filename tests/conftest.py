@@ -22,7 +22,7 @@ os.environ['FREESEG_MM_HOME'] = str(REPO / 'no_such_folder')
 
 
 def pytest_addoption(parser):
-    """Let options lengthen what is random."""
+    """Let options lengthen tests."""
     parser.addoption(
         '--fuzz',
         type=int,
@@ -30,18 +30,20 @@ def pytest_addoption(parser):
         help='inputs of each door in tests/fuzz (default 300)',
     )
     parser.addoption(
-        '--kills',
-        type=int,
-        default=6,
-        metavar='N',
-        help='trainings to kill at a checkpoint (default 6)',
-    )
-    parser.addoption(
         '--load',
         type=float,
         default=10,
         metavar='SECONDS',
         help='time that 20 users of the web page take (default 10)',
+    )
+    parser.addoption(
+        '--images',
+        type=int,
+        metavar='N',
+        help='images of tests/integration/test_killed_prediction.py (60)',
+    )
+    parser.addoption(
+        '--kills', type=int, metavar='N', help='kills of tests that kill'
     )
 
 

@@ -24,8 +24,10 @@ OTHERS = {
     'ln',
     'make',
     'pip',
+    'sbatch',
     'source',
     'tensorboard',
+    'wait',
 }
 PYTHONS_OWN = {'-', '-m'}  # a program from standard input, a module
 
@@ -105,7 +107,8 @@ def parse(monkeypatch, capsys):
 
 def tool_of(words):
     """Script and arguments of a command, launchers seen through."""
-    words = [word for word in words if word != 'OPTIONS']  # a placeholder
+    # a placeholder, and a shell's own
+    words = [word for word in words if word not in ('OPTIONS', '&')]
     if words[0] == 'python':
         words = words[1:]
     script, *arguments = words
@@ -113,6 +116,10 @@ def tool_of(words):
     if script == 'tools/dist_train.sh':
         config, _, *rest = arguments
         return 'tools/train.py', [config, *rest]
+    if script == 'tools/slurm_pseudo_labels.sh':
+        _, _, config, weights, out, *rest = arguments
+        made = ['pseudo-labels', 'make', config, weights, '--out', out]
+        return 'freeseg-mm', [*made, *rest]
     if script == 'tools/dist_test.sh':
         config, checkpoint, _, *rest = arguments
         return 'tools/test.py', [config, checkpoint, *rest]

@@ -22,7 +22,8 @@ from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.run_config import check_options
 
 # Where the Python of a page runs, if not here.
-RUN_ELSEWHERE = ('inference.md', 'README.md')  # test_docs_inference.py
+# test_docs_inference.py; below, as it needs Ray
+RUN_ELSEWHERE = ('inference.md', 'README.md', 'scale.md')
 # Why a language needs no test.
 NOT_RUN = {
     '': 'what a command prints, or a diagram',
@@ -211,6 +212,33 @@ def test_python_runs(checkout, modules):  # noqa: F811
     for block in SCRIPTS:
         modules(block.page)
         exec(compile(block.text, str(block), 'exec'), names[block.page])
+
+
+@pytest.mark.slow
+def test_ray_runs(checkout):  # noqa: F811
+    """The page's own lines, on a small cluster of one node."""
+    ray = pytest.importorskip('ray', reason='Ray is not installed')
+    pytest.importorskip('ray.data', reason='Ray Data is not installed')
+    ray.init(
+        num_cpus=2,
+        object_store_memory=80 << 20,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
+    names = {}
+    try:
+        for block in blocks('python'):
+            if block.page == 'scale.md':
+                exec(compile(block.text, str(block), 'exec'), names)
+        rows = ray.data.read_parquet('rows').take_all()
+    finally:
+        ray.shutdown()
+    found = {row['image'].rsplit('/')[-1] for row in rows}
+    assert found == {'000007.jpg', '000008.jpg'}
+    content = json.loads((checkout / 'instances.json').read_text())
+    assert len(content['images']) == 2
+    objects = [row for row in rows if row['class']]
+    assert len(content['annotations']) == len(objects) > 0
 
 
 def code_named(name):

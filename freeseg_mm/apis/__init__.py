@@ -13,10 +13,13 @@ _PLACES = {
     'Instance': 'results',
     'PanopticSegment': 'results',
     'FreeSegInferencer': 'inferencer',
+    'ImageClass': 'vocabulary',
     'ImageResult': 'results',
     'InferenceError': 'results',
+    'RayPredictor': 'rows',
     'mmseg_config': 'mmlab_interop',
     'read_classes': 'vocabulary',
+    'rows_to_coco': 'rows',
     'set_classes': 'mmlab_interop',
 }
 
@@ -26,7 +29,7 @@ __all__ = list(_PLACES)
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f'module {__name__!r} has no {name!r}')
-    if _PLACES[name] in ('inferencer', 'mmlab_interop'):
+    if _PLACES[name] in ('inferencer', 'mmlab_interop', 'rows'):
         importlib.import_module('freeseg_mm.registry')  # checks OpenMMLab
     module = importlib.import_module(f'{__name__}.{_PLACES[name]}')
     return getattr(module, name)

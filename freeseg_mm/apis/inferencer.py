@@ -5,19 +5,28 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from torch import Tensor
 from tqdm import tqdm
 
-from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
+from freeseg_mm.engine.checkpoint import (
+    WeightsInfo,
+    build_model,
+    state_digest,
+)
 from freeseg_mm.models.predict_options import (
+    ClassExample,
     PredictOptions,
     PredictOverrides,
     TuningChoice,
@@ -26,6 +35,8 @@ from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.models.segmentors.batch import given_mask_logits
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import require_whole
+from freeseg_mm.utils.journal import json_digest
+from freeseg_mm.utils.parallel import ordered_map
 from freeseg_mm.utils.resampling import fitting
 from freeseg_mm.utils.run_config import apply_options
 
@@ -48,12 +59,13 @@ from .results import (
     image_result,
 )
 from .tiling import TileMerger, Tiling
-from .video import count_inputs, is_video, read_inputs
-from .vocabulary import Classes, read_classes
+from .video import count_inputs, is_video, pending_images
+from .vocabulary import Classes, ImageClass, listed, read_classes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+PackedImage: TypeAlias = tuple[InputImage, dict[str, Any]]
 RANDOM = 'random'
 SCORE_THR = 0.3
 """Least score of an instance unless a call says another."""
@@ -134,9 +146,50 @@ class FreeSegInferencer:
         self.model.check_options(options)
         self.options = options
         self._pipeline = _pipeline(config)
+        pipeline = get_test_pipeline_cfg(config)
+        self._config_digest = json_digest([config.model, pipeline])
         self._max_side = max_side
         self._progress = progress
         self._turn = threading.Lock()
+
+    def subject(
+        self,
+        classes: Classes,
+        *,
+        things: Iterable[str] | None = None,
+        unseen: Iterable[str] | None = None,
+        **options: 'Unpack[PredictOverrides]',
+    ) -> dict[str, Any]:
+        """All but the images that decides results, as JSON's types.
+
+        Calls of equal subjects predict the same. Reads all weights.
+
+        Args:
+            classes: See :meth:`stream`, as all others.
+            things: The same.
+            unseen: The same.
+            **options: The same.
+        """
+        chosen = self._choose(options)
+        vocabulary = self.vocabulary(classes, things, unseen, chosen)
+        return {
+            'classes': vocabulary.content_hash,
+            'model': self._config_digest,
+            'weights': state_digest(self.model.state_dict()),
+            'clip': self.model.clip.fingerprint,
+            'max_side': self._max_side,
+            'options': repr(chosen),
+        }
+
+    def _choose(self, options: PredictOverrides) -> PredictOptions:
+        """Options of a call, checked against the model."""
+        negatives = options.get('negatives')
+        if negatives:
+            words = read_classes(negatives, trained_on=self.trained_on)
+            options = {**options, 'negatives': words}
+        chosen = self.options.override(**options)
+        self.model.check_options(chosen)
+        return chosen
 
     @staticmethod
     def model_names() -> list[str]:
@@ -182,6 +235,7 @@ class FreeSegInferencer:
         channel_order: str = 'bgr',
         tile: int | None = None,
         overlap: float = 0.2,
+        num_workers: int = 0,
         **options: 'Unpack[PredictOverrides]',
     ) -> list[ImageResult]:
         """Predict images; arguments are those of :meth:`stream`.
@@ -207,6 +261,7 @@ class FreeSegInferencer:
                 channel_order=channel_order,
                 tile=tile,
                 overlap=overlap,
+                num_workers=num_workers,
                 **options,
             )
         )
@@ -228,9 +283,11 @@ class FreeSegInferencer:
         channel_order: str = 'bgr',
         tile: int | None = None,
         overlap: float = 0.2,
+        num_workers: int = 0,
+        skip: int = 0,
         **options: 'Unpack[PredictOverrides]',
     ) -> Iterator[ImageResult | ImageError]:
-        """Predict images one after the other, holding a batch at a time.
+        """Predict images one after the other, holding few at a time.
 
         Args:
             images: See :func:`freeseg_mm.apis.inputs.list_images`. The
@@ -244,7 +301,8 @@ class FreeSegInferencer:
                 results a little.
             frame_stride: Of a video every so many frames are predicted, from
                 frame 0; an image always is.
-            channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
+            channel_order: Of images that are arrays, those of an
+                :class:`ImageClass` too, ``bgr`` or ``rgb``.
                 Results hold their image as RGB.
             tile: A larger image is predicted in tiles of this longest side
                 in pixels, each like an image, so that small things are seen
@@ -253,6 +311,11 @@ class FreeSegInferencer:
                 :class:`freeseg_mm.apis.tiling.TileMerger`.
             overlap: Least share of its side that a tile has in common with
                 the next, in [0, 0.5].
+            num_workers: Threads that read images ahead of the network, a
+                batch and an image each; 0 reads a batch when its turn comes.
+            skip: Number of first images and frames to leave out, which an
+                earlier call predicted. Of a multiple of ``batch_size`` all
+                others are as without.
             **options: Of this call: ``tasks``, ``score_thr`` (default 0.3),
                 ``object_score_thr``, ``pixel_score_thr``, each also by
                 class, ``overlap_thr``, ``min_object_prob``,
@@ -278,19 +341,15 @@ class FreeSegInferencer:
             ValueError: If there are no images or names, a name, task or
                 number is unusable.
         """
-        for name, number in (
-            ('batch_size', batch_size),
-            ('frame_stride', frame_stride),
+        for name, number, least in (
+            ('batch_size', batch_size, 1),
+            ('frame_stride', frame_stride, 1),
+            ('num_workers', num_workers, 0),
+            ('skip', skip, 0),
         ):
-            require_whole(name, number, 1)
+            require_whole(name, number, least)
         check_channel_order(channel_order)
-        negatives = options.get('negatives')
-        if negatives:
-            options['negatives'] = read_classes(
-                negatives, trained_on=self.trained_on
-            )
-        chosen = self.options.override(**options)
-        self.model.check_options(chosen)
+        chosen = self._choose(options)
         tiling = None if tile is None else Tiling(tile, overlap)
         if tiling is not None and chosen.raw:
             raise ValueError(
@@ -298,17 +357,37 @@ class FreeSegInferencer:
                 'tile out, or give it parts of the image'
             )
         entries = list_images(images)
+        classes = listed(classes)
         vocabulary = self.vocabulary(classes, things, unseen, chosen)
-        inputs = read_inputs(entries, frame_stride, channel_order)
-        if tiling is None:
-            outcomes = self._outcomes(
-                inputs, batch_size, vocabulary, chosen, self._max_side
+        examples = self._examples(classes, vocabulary, channel_order)
+        if examples and chosen.mode == 'query':
+            raise ValueError(
+                f'{examples[0].name!r} is shown by images, which mode query, '
+                "without CLIP's view, has no use for; choose another mode"
             )
+        chosen = replace(chosen, examples=examples)
+        pack = partial(
+            self._pack, vocabulary=vocabulary, max_side=self._max_side
+        )
+        ahead = partial(
+            ordered_map,
+            items=islice(
+                pending_images(entries, frame_stride, channel_order),
+                skip,
+                None,
+            ),
+            threads=num_workers,
+            ahead=batch_size + num_workers,
+        )
+        if tiling is None:
+            packed = ahead(lambda read: pack(read()))
+            outcomes = self._outcomes(packed, batch_size, vocabulary, chosen)
         else:
             outcomes = self._tiled(
-                inputs, tiling, batch_size, vocabulary, chosen
+                ahead(lambda read: read()),
+                *(tiling, batch_size, vocabulary, chosen),
             )
-        return self._with_progress(outcomes, entries, frame_stride)
+        return self._with_progress(outcomes, entries, frame_stride, skip)
 
     @torch.no_grad()
     def classify(
@@ -334,10 +413,10 @@ class FreeSegInferencer:
             classes: See :func:`freeseg_mm.apis.vocabulary.read_classes`.
             task: The task whose prompts are read, where they differ.
             templates: See :class:`PredictOptions`.
-            channel_order: Of an image that is an array, ``bgr`` or ``rgb``.
+            channel_order: Of images that are arrays, ``bgr`` or ``rgb``.
 
         Returns:
-            One an mask, in order.
+            One a mask, in order.
 
         Raises:
             FileNotFoundError: If there is no such image or vocabulary.
@@ -346,39 +425,21 @@ class FreeSegInferencer:
                 the model has no ``mask_classifier``.
         """
         check_channel_order(channel_order)
-        if self.model.mask_classifier is None:
-            raise ValueError(
-                'masks are named by a mask_classifier, and this model has '
-                'none; set model.mask_classifier'
-            )
+        self.require_clip('naming masks')
         chosen = self.options.override(tasks=task, templates=templates)
         if len(chosen.tasks) > 1:
             raise ValueError(f'expected one task, got {task!r}')
         self.model.check_options(chosen)
+        classes = listed(classes)
         vocabulary = self.vocabulary(classes, options=chosen)
+        examples = self._examples(classes, vocabulary, channel_order)
+        chosen = replace(chosen, examples=examples)
         read = read_image(image, 0, channel_order)
         planes = read_masks(masks, read.pixels.shape[:2])
-        packed = self._pack(read, vocabulary, self._max_side)
-        if isinstance(packed, ImageError):
-            raise ValueError(packed.reason)
+        embeds, valid = self._embed_masks(read, planes, vocabulary)
         with self._turn:
-            batch = self.model.data_preprocessor(
-                pseudo_collate([packed[1]]), False
-            )
-            metas = [sample.metainfo for sample in batch['data_samples']]
-            on_device = torch.from_numpy(planes).to(self.device)
-            scores = [
-                self.model.clip_scores(
-                    batch['inputs'],
-                    self.model.masks_to_show(
-                        given_mask_logits(part, metas[0]), metas, chosen
-                    ),
-                    vocabulary,
-                    options=chosen,
-                )[0][0, 0]
-                for part in on_device.split(MASKS_AT_ONCE)
-            ]
-        probs = torch.cat(scores).float().softmax(-1).cpu().numpy()
+            logits = self.model.clip_view(embeds, valid, vocabulary, chosen)
+        probs = logits[0, 0].float().softmax(-1).cpu().numpy()
         return [
             ClassifiedMask(
                 label, vocabulary.names[label], float(row[label]), row
@@ -386,11 +447,77 @@ class FreeSegInferencer:
             for label, row in zip(probs.argmax(1).tolist(), probs, strict=True)
         ]
 
+    def _embed_masks(
+        self, image: InputImage, masks: np.ndarray, vocabulary: Vocabulary
+    ) -> tuple[Tensor, Tensor]:
+        """CLIP's embeddings of masks (N, H, W) of an image.
+
+        Returns:
+            (1, 1, N, D), and which are of any use, (1, 1, N), bool.
+
+        Raises:
+            ValueError: If the image defies the pipeline.
+        """
+        packed = self._pack(image, vocabulary, self._max_side)
+        if isinstance(packed, ImageError):
+            raise ValueError(packed.reason)
+        model = self.model
+        with self._turn:
+            batch = model.data_preprocessor(pseudo_collate([packed[1]]), False)
+            metas = [sample.metainfo for sample in batch['data_samples']]
+            found = [
+                model.encode_masks(
+                    batch['inputs'],
+                    model.masks_to_show(
+                        given_mask_logits(part, metas[0]), metas, self.options
+                    ),
+                )
+                for part in torch.from_numpy(masks)
+                .to(self.device)
+                .split(MASKS_AT_ONCE)
+            ]
+        embeds, valid = zip(*found, strict=True)
+        return torch.cat(embeds, dim=2), torch.cat(valid, dim=2)
+
+    @torch.no_grad()
+    def _examples(
+        self, classes: Classes, vocabulary: Vocabulary, channel_order: str
+    ) -> tuple[ClassExample, ...]:
+        """CLIP's embeddings of the classes that are shown by images."""
+        if isinstance(classes, Vocabulary | str | Path):
+            return ()
+        examples = []
+        for name, each in zip(vocabulary.names, classes, strict=True):
+            if not isinstance(each, ImageClass):
+                continue
+            self.require_clip('a class that is shown by images')
+            embeds = []
+            for index, image in enumerate(each.images):
+                read = read_image(image, index, channel_order)
+                whole = np.ones((1, *read.pixels.shape[:2]), bool)
+                embeds.append(self._embed_masks(read, whole, vocabulary)[0])
+            mean = F.normalize(torch.cat(embeds).mean(0).flatten(), dim=0)
+            examples.append(ClassExample(name, mean, each.text_weight))
+        return tuple(examples)
+
+    def require_clip(self, what: str) -> None:
+        """Refuse what CLIP's view of masks is needed for.
+
+        Raises:
+            ValueError: If the model has no ``mask_classifier``.
+        """
+        if self.model.mask_classifier is None:
+            raise ValueError(
+                f'{what} needs a mask_classifier, and this model has none; '
+                'set model.mask_classifier'
+            )
+
     def _with_progress(
         self,
         outcomes: Iterator[ImageResult | ImageError],
         entries: Sequence[OneImage],
         frame_stride: int,
+        skip: int,
     ) -> Iterator[ImageResult | ImageError]:
         shown = self._progress
         if shown is None:
@@ -398,18 +525,16 @@ class FreeSegInferencer:
         if not shown or (len(entries) == 1 and not is_video(entries[0])):
             return outcomes
         total = count_inputs(entries, frame_stride)
-        return iter(tqdm(outcomes, total=total, unit='image'))
+        return iter(tqdm(outcomes, total=total, initial=skip, unit='image'))
 
     def _outcomes(
         self,
-        inputs: Iterator[InputImage | ImageError],
+        inputs: Iterator[PackedImage | ImageError],
         batch_size: int,
         vocabulary: Vocabulary,
         options: PredictOptions,
-        max_side: int | None,
     ) -> Iterator[ImageResult | ImageError]:
-        while batch := list(islice(inputs, batch_size)):
-            packed = [self._pack(x, vocabulary, max_side) for x in batch]
+        while packed := list(islice(inputs, batch_size)):
             ready = [x for x in packed if not isinstance(x, ImageError)]
             results = iter(self._predict(ready, vocabulary, options))
             for image in packed:
@@ -433,8 +558,9 @@ class FreeSegInferencer:
                 continue
             merger = TileMerger(tiling, image, vocabulary)
             del image  # it may be large, and the merger has it as RGB
+            pack = partial(self._pack, vocabulary=vocabulary, max_side=None)
             results = self._outcomes(
-                merger.parts(), batch_size, vocabulary, options, None
+                map(pack, merger.parts()), batch_size, vocabulary, options
             )
             failed = None
             for result in results:
@@ -449,7 +575,7 @@ class FreeSegInferencer:
         image: InputImage | ImageError,
         vocabulary: Vocabulary,
         max_side: int | None,
-    ) -> tuple[InputImage, dict[str, Any]] | ImageError:
+    ) -> PackedImage | ImageError:
         """Bring an image to the network's size, unless it defies that."""
         if isinstance(image, ImageError):
             return image
@@ -463,6 +589,7 @@ class FreeSegInferencer:
                 image.source,
                 f'{image.source}: the test pipeline refuses an image of '
                 f'{width} x {height} ({reason})',
+                image.place,
             )
         sample = packed['data_samples']
         sample.set_metainfo({'vocabulary': vocabulary})
@@ -474,7 +601,7 @@ class FreeSegInferencer:
     @torch.no_grad()
     def _predict(
         self,
-        ready: Sequence[tuple[InputImage, dict[str, Any]]],
+        ready: Sequence[PackedImage],
         vocabulary: Vocabulary,
         options: PredictOptions,
     ) -> list[ImageResult]:

@@ -1,7 +1,8 @@
-"""From paths, arrays, folders, patterns and URLs to images, and masks."""
+"""From paths, arrays, folders, lists and URLs to images; and masks."""
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,6 +17,7 @@ from pycocotools import mask as coco_mask
 
 from freeseg_mm.utils.coco_masks import run_length_code
 from freeseg_mm.utils.fetch import fetch
+from freeseg_mm.utils.files import naming_errors
 from freeseg_mm.utils.names import require_visible
 from freeseg_mm.utils.open_image import (
     UPRIGHT,
@@ -36,6 +38,8 @@ EXTENSIONS = (
 """Endings of the files that are read from a folder."""
 
 CHANNEL_ORDERS = ('bgr', 'rgb')
+LIST_EXTENSION = '.txt'
+"""Ending of a file that lists images, one a line."""
 
 _LONGEST_NAME = 255
 # Pillow refuses images of so many pixels, at four bytes each.
@@ -50,11 +54,15 @@ class InputImage:
     """An image as the network's pipeline takes it.
 
     Attributes:
-        source: Path or URL, or ``array 3`` for the fourth input.
+        source: Path or URL, or ``array 3`` for the fourth input; of an
+            archive's image ``shards/1.tar/dog.jpg``.
         pixels: BGR, (H, W, 3), uint8.
         notes: What was done to it that a user may want to know.
         frame: Its number in a video, from 0.
         seconds: When it is shown, by the video's frame rate.
+        member: Its name in an archive.
+        place: Number of its input, and its own within a video or an
+            archive, both from 0.
     """
 
     source: str
@@ -62,24 +70,30 @@ class InputImage:
     notes: tuple[str, ...] = ()
     frame: int | None = None
     seconds: float | None = None
+    member: str | None = None
+    place: tuple[int, int] = (0, 0)
 
 
 def list_images(images: Images) -> list[OneImage]:
-    """Spell out folders and patterns; nothing is opened.
+    """Spell out folders, lists and patterns; no image is opened.
 
     Args:
-        images: One or several files, images or videos; URLs; folders (their
-            images, by name, without videos and subfolders); patterns with
-            ``*``, ``?`` or ``[``; arrays or Pillow images.
+        images: One or several files, images, videos or archives
+            (``.tar``); URLs; ``webcam`` or ``webcam:1``, a camera of this
+            machine; folders (their images, by name, without videos, archives
+            and subfolders); lists (``.txt``, a file or URL a line, read from
+            the working folder); patterns with ``*``, ``?`` or ``[``; arrays
+            or Pillow images.
 
     Returns:
-        One entry an image or video, in the order given.
+        One entry an image, video or archive, in the order given.
 
     Raises:
         FileNotFoundError: If a file, folder or anything a pattern could mean
-            is missing.
+            is missing; what a list names is looked for when it is read.
         TypeError: If an entry is none of these.
-        ValueError: If there is nothing, or a folder holds no image.
+        ValueError: If there is nothing, a folder holds no image, or a list
+            no name, or one that nobody can read.
     """
     if isinstance(images, str | Path | np.ndarray | Image.Image):
         images = [images]
@@ -87,6 +101,18 @@ def list_images(images: Images) -> list[OneImage]:
     if not entries:
         raise ValueError('no images: the list is empty')
     return entries
+
+
+def camera_number(entry: OneImage) -> int | None:
+    """Number of the camera of this machine that an entry names.
+
+    ``webcam`` is camera 0, ``webcam:1`` camera 1, unless there is a file of
+    that name; ``None`` for anything else.
+    """
+    if not isinstance(entry, str) or Path(entry).exists():
+        return None
+    found = re.fullmatch(r'webcam(?::(\d{1,2}))?', entry)
+    return int(found[1] or 0) if found else None
 
 
 def source_name(entry: OneImage, index: int) -> str:
@@ -126,7 +152,7 @@ def read_image(
         # it may be a file that was opened and not read yet
         except Exception as error:
             raise ValueError(f'{source}: {error}') from error
-    return _decode(_read_bytes(str(entry)), source)
+    return decode_image(_read_bytes(str(entry)), source)
 
 
 def read_masks(masks: Masks, size: tuple[int, int]) -> np.ndarray:
@@ -205,7 +231,7 @@ def _spell_out(entry: OneImage) -> Sequence[OneImage]:
             'expected images as paths, URLs, folders, patterns, numpy arrays '
             f'or Pillow images, got {type(entry).__name__}'
         )
-    if is_remote(str(entry)):
+    if is_remote(str(entry)) or camera_number(entry) is not None:
         return [str(entry)]
     path = local_path(str(entry))
     if max(map(len, map(os.fsencode, path.parts)), default=0) > _LONGEST_NAME:
@@ -216,6 +242,8 @@ def _spell_out(entry: OneImage) -> Sequence[OneImage]:
         )
     if path.is_dir():
         return _of_folder(path)
+    if path.suffix.lower() == LIST_EXTENSION and path.is_file():
+        return _of_list(path)
     if path.exists():
         return [str(entry)]
     if glob.has_magic(str(path)):
@@ -228,15 +256,29 @@ def _spell_out(entry: OneImage) -> Sequence[OneImage]:
 
 
 def _of_folder(folder: Path) -> list[str]:
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    images = [path for path in files if path.suffix.lower() in EXTENSIONS]
+    with os.scandir(folder) as entries:
+        files = [entry.name for entry in entries if entry.is_file()]
+    images = sorted(
+        name for name in files if Path(name).suffix.lower() in EXTENSIONS
+    )
     if not images:
         raise ValueError(
             f'no images in the folder {folder}: of its {len(files)} files '
             f'none ends in {", ".join(EXTENSIONS)} (subfolders are not read; '
             f"give '{folder}/**/*.jpg' for them)"
         )
-    return [str(path) for path in images]
+    return [str(folder / name) for name in images]
+
+
+def _of_list(path: Path) -> list[str]:
+    with naming_errors(path):  # UnicodeDecodeError is a ValueError
+        lines = path.read_text('utf-8-sig').splitlines()
+        names = [line.strip() for line in lines if line.strip()]
+        for name in names:
+            require_visible(name)
+    if not names:
+        raise ValueError(f'{path}: no file is listed; give one a line')
+    return names
 
 
 def is_remote(name: str) -> bool:
@@ -286,7 +328,16 @@ def _read_bytes(name: str) -> bytes:
         raise ValueError(f'cannot read {name}: {error}') from error
 
 
-def _decode(content: bytes, source: str) -> InputImage:
+def decode_image(content: bytes, source: str) -> InputImage:
+    """Decode the content of a file, see :func:`read_image`.
+
+    Args:
+        content: The file.
+        source: Its name, for messages.
+
+    Raises:
+        ValueError: If it is no image or damaged; the message names it.
+    """
     try:
         with open_image(BytesIO(content)) as image:
             require_whole_bytes(image)

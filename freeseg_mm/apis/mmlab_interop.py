@@ -12,6 +12,8 @@ from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.visualization import class_colours
 
+from .vocabulary import read_classes
+
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
@@ -68,6 +70,8 @@ def set_classes(
     """
     if not isinstance(model, FreeSeg):
         raise TypeError(f'expected a FreeSeg, got {type(model).__name__}')
+    if negatives := options.get('negatives'):
+        options['negatives'] = read_classes(negatives)
     model.set_defaults(vocabulary, **options)
     # Changed where it stands: a visualizer may hold the same dictionary.
     meta = model.__dict__.setdefault('dataset_meta', {})

@@ -16,9 +16,10 @@ from PIL import Image
 
 from freeseg_mm.structures import Task, Vocabulary, void_label
 from freeseg_mm.utils.files import write_json
-from freeseg_mm.utils.mask_boxes import encode_mask, mask_boxes, segment_box
+from freeseg_mm.utils.mask_boxes import mask_boxes, segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.utils.resampling import fitting, nearest
+from freeseg_mm.utils.run_lengths import encode_mask
 from freeseg_mm.visualization import (
     Region,
     TaskRegions,
@@ -53,6 +54,8 @@ class Instance:
         crop: Its pixels inside of the box, (bottom - top, right - left),
             bool.
         size: (H, W) of the image.
+        track: Number of the object in all frames of a video, from 1, if it
+            was followed; see :class:`freeseg_mm.apis.video.Tracker`.
     """
 
     label: int
@@ -61,6 +64,7 @@ class Instance:
     box: tuple[int, int, int, int]
     crop: np.ndarray
     size: tuple[int, int]
+    track: int | None = None
 
     @classmethod
     def from_mask(
@@ -102,6 +106,7 @@ class PanopticSegment:
         is_thing: Whether it is one object, not all stuff of its class.
         score: In [0, 1].
         area: Pixels.
+        track: Of a thing that was followed, as of :class:`Instance`.
     """
 
     id: int
@@ -110,6 +115,7 @@ class PanopticSegment:
     is_thing: bool
     score: float
     area: int
+    track: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +154,9 @@ class ImageResult:
         notes: Changes made to the image, as ``first of 12 frames``.
         frame: Its number in a video, from 0; of no video ``None``.
         seconds: Its time in the video, by the frame rate.
+        member: Its name in an archive; of none ``None``.
+        place: Number of its input, and its own within a video or an
+            archive, both from 0.
     """
 
     source: str
@@ -161,6 +170,8 @@ class ImageResult:
     notes: tuple[str, ...] = ()
     frame: int | None = None
     seconds: float | None = None
+    member: str | None = None
+    place: tuple[int, int] = (0, 0)
 
     @property
     def title(self) -> str:
@@ -172,15 +183,7 @@ class ImageResult:
     @property
     def stem(self) -> str:
         """Name for files about the image: ``photo``, ``clip_000012``."""
-        path = self.source
-        if is_remote(path):
-            with suppress(ValueError):  # it was read by another name then
-                path = urlsplit(path).path
-        stem = re.sub(r'[\s\\/:\0]', '_', Path(path).stem)
-        # a file name may have 255 bytes, endings and numbers included
-        stem = stem.encode()[:_STEM_BYTES].decode(errors='ignore')
-        if not stem.strip('.'):
-            stem = 'image'
+        stem = file_stem(self.source)
         return stem if self.frame is None else f'{stem}_{self.frame:06d}'
 
     @property
@@ -192,11 +195,7 @@ class ImageResult:
     @property
     def categories(self) -> list[dict[str, Any]]:
         """The vocabulary as COCO's categories; ids are labels + 1."""
-        is_thing = self.vocabulary.is_thing
-        return [
-            {'id': label + 1, 'name': name, 'isthing': int(is_thing[label])}
-            for label, name in enumerate(self.vocabulary.names)
-        ]
+        return categories_of(self.vocabulary)
 
     @property
     def void_share(self) -> dict[Task, float]:
@@ -310,6 +309,7 @@ class ImageResult:
             content['instances'] = [
                 {
                     **entry(found.label, found.mask),
+                    **_track(found),
                     'score': found.score,
                     'bbox': _xywh(found.box),
                 }
@@ -320,6 +320,7 @@ class ImageResult:
                 {
                     'id': segment.id,
                     **entry(segment.label, self.segment_mask(segment)),
+                    **_track(segment),
                     'isthing': int(segment.is_thing),
                     'score': segment.score,
                 }
@@ -328,12 +329,21 @@ class ImageResult:
         return content
 
     def coco_image(self, image_id: int) -> dict[str, Any]:
-        """COCO's entry of the image; a frame is called ``clip_000012.png``."""
+        """COCO's entry of the image.
+
+        A frame is called ``clip_000012.png``, an archive's image
+        ``1.tar/dog.jpg``.
+        """
         height, width = self.size
         name = Path(self.source).name
+        if self.frame is not None:
+            name = f'{self.stem}.png'
+        elif self.member is not None:
+            archive = self.source.removesuffix(f'/{self.member}')
+            name = f'{Path(archive).name}/{self.member}'
         return {
             'id': image_id,
-            'file_name': name if self.frame is None else f'{self.stem}.png',
+            'file_name': name,
             'height': height,
             'width': width,
         }
@@ -391,7 +401,8 @@ class ImageResult:
 
         Returns:
             With ``xyxy``, ``mask``, ``confidence``, ``class_id`` and, in
-            ``data``, ``class_name``.
+            ``data``, ``class_name``; of a frame whose objects were followed
+            with ``tracker_id``, -1 of stuff.
 
         Raises:
             ImportError: If supervision is not installed.
@@ -419,6 +430,7 @@ class ImageResult:
             mask=masks,
             confidence=np.array([x.score for _, x in found], np.float32),
             class_id=np.array([x.label for _, x in found], np.int64),
+            tracker_id=_tracker_ids([x.track for _, x in found]),
             data={'class_name': np.array([x.name for _, x in found])},
         )
 
@@ -440,7 +452,7 @@ class ImageResult:
         if self.instances is not None:
             found[Task.INSTANCE] = TaskRegions(
                 [
-                    Region(nearest(x.mask, size), x.label, x.score)
+                    Region(nearest(x.mask, size), x.label, x.score, x.track)
                     for x in self.instances
                 ]
             )
@@ -448,7 +460,9 @@ class ImageResult:
             segment_map = nearest(self.segment_map, size)
             found[Task.PANOPTIC] = TaskRegions(
                 [
-                    Region(np.equal(segment_map, x.id), x.label, x.score)
+                    Region(
+                        np.equal(segment_map, x.id), x.label, x.score, x.track
+                    )
                     for x in self.segments
                 ],
                 np.equal(segment_map, 0),
@@ -520,10 +534,12 @@ class ImageError:
     Attributes:
         source: Path or URL of the image.
         reason: A sentence that names it.
+        place: As of an :class:`ImageResult`.
     """
 
     source: str
     reason: str
+    place: tuple[int, int] = (0, 0)
 
 
 class InferenceError(ValueError):  # noqa: N818 - it says what happened
@@ -544,6 +560,28 @@ class InferenceError(ValueError):  # noqa: N818 - it says what happened
             f'{len(failed)} of {total} images failed: '
             + '; '.join(failure.reason for failure in failed)
         )
+
+
+def categories_of(vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    """A vocabulary as COCO's categories; ids are labels + 1."""
+    return [
+        {'id': label, 'name': name, 'isthing': int(is_thing)}
+        for label, (name, is_thing) in enumerate(
+            zip(vocabulary.names, vocabulary.is_thing, strict=True), start=1
+        )
+    ]
+
+
+def file_stem(source: str) -> str:
+    """Part of the name of files about an input."""
+    path = source
+    if is_remote(path):
+        with suppress(ValueError):  # it was read by another name then
+            path = urlsplit(path).path
+    stem = re.sub(r'[\s\\/:\0]', '_', Path(path).stem)
+    # a file name may have 255 bytes, endings and numbers included
+    stem = stem.encode()[:_STEM_BYTES].decode(errors='ignore')
+    return stem if stem.strip('.') else 'image'
 
 
 def image_result(
@@ -597,6 +635,8 @@ def image_result(
         notes=notes,
         frame=image.frame,
         seconds=image.seconds,
+        member=image.member,
+        place=image.place,
     )
 
 
@@ -622,6 +662,16 @@ def _segments(
             )
         )
     return segment_map, tuple(segments)
+
+
+def _track(found: Instance | PanopticSegment) -> dict[str, int]:
+    return {} if found.track is None else {'track': found.track}
+
+
+def _tracker_ids(tracks: list[int | None]) -> np.ndarray | None:
+    if all(track is None for track in tracks):
+        return None
+    return np.array([-1 if x is None else x for x in tracks], np.int64)
 
 
 def _labels_and_scores(

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import require_whole
-from freeseg_mm.utils.mask_boxes import encode_mask
+from freeseg_mm.utils.run_lengths import encode_mask
 
 from .inputs import InputImage
 from .results import ImageResult, Instance, PanopticSegment
@@ -291,7 +291,10 @@ class TileMerger:
         """Cut the image, tile by tile, as the network takes it."""
         for tile in self._tiles:
             part = cut(self._image.pixels, tile.box)[..., ::-1]
-            yield InputImage(self._image.source, np.ascontiguousarray(part))
+            pixels = np.ascontiguousarray(part)
+            yield InputImage(
+                self._image.source, pixels, place=self._image.place
+            )
 
     def add(self, result: ImageResult) -> None:
         """Take the result of the next tile."""
@@ -377,6 +380,8 @@ class TileMerger:
             notes=notes,
             frame=image.frame,
             seconds=image.seconds,
+            member=image.member,
+            place=image.place,
         )
 
     def _number_segments(self) -> Iterator[PanopticSegment]:

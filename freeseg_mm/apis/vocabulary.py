@@ -1,15 +1,58 @@
 """From what a user writes to a vocabulary."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.errors import require_share
 from freeseg_mm.utils.names import shown
 
-Classes: TypeAlias = Vocabulary | str | Path | Iterable[str]
+
+@dataclass(frozen=True, eq=False)
+class ImageClass:
+    """A class that is shown by images in place of words.
+
+    CLIP's view compares masks with the mean of its embeddings of the images;
+    the queries' view, which knows words alone, reads the name.
+
+    Attributes:
+        images: One image, or several of the same thing: crops that hold
+            little else; see :func:`freeseg_mm.apis.inputs.read_image`.
+        name: Of the class, with synonyms as ``cat|kitten``; by default that
+            of the first image's file, ``my_logo.png`` being ``my logo``.
+        text_weight: Share of the name in CLIP's view, in [0, 1]; 0 lets the
+            images stand in its place.
+
+    Raises:
+        TypeError: If no name is given and the first image is no path.
+        ValueError: If there is no image, or ``text_weight`` is no share.
+    """
+
+    images: Any
+    name: str = ''
+    text_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        images = self.images
+        if not isinstance(images, list | tuple):
+            images = [images]
+        if not images:
+            raise ValueError('an ImageClass needs at least one image')
+        require_share('text_weight', self.text_weight)
+        object.__setattr__(self, 'images', tuple(images))
+        if not self.name:
+            if not isinstance(images[0], str | Path):
+                raise TypeError(
+                    'an ImageClass whose first image is no path needs a name'
+                )
+            stem = Path(images[0]).stem.replace('_', ' ')
+            object.__setattr__(self, 'name', stem)
+
+
+Classes: TypeAlias = Vocabulary | str | Path | Iterable[str | ImageClass]
 
 SHORT_NAMES = {
     'coco': 'coco_stuff171',
@@ -24,6 +67,15 @@ _REFERENCES = ('coco_stuff171', 'coco_panoptic133', 'ade20k150', 'voc20')
 NOT_KNOWN = 'not known'
 
 
+def listed(classes: Classes) -> Classes:
+    """The same, so that it may be read more than once."""
+    if isinstance(classes, Vocabulary | str | Path) or not isinstance(
+        classes, Iterable
+    ):
+        return classes
+    return list(classes)
+
+
 def read_classes(
     words: Classes,
     *,
@@ -34,7 +86,8 @@ def read_classes(
     """Build the vocabulary that words stand for.
 
     Args:
-        words: A list of names, each with its synonyms as ``cat|kitten``; or
+        words: A list of names, each with its synonyms as ``cat|kitten``, or
+            an :class:`ImageClass`, whose name counts here; or
             a vocabulary's short name (``coco``, ``ade20k``, ``voc``),
             built-in name or file, JSON or text with a name a line; or a
             :class:`Vocabulary`, which is returned as it is.
@@ -116,11 +169,13 @@ def thing_mark(
     return True, NOT_KNOWN
 
 
-def _from_list(words: Iterable[str]) -> Vocabulary:
+def _from_list(words: Iterable[str | ImageClass]) -> Vocabulary:
     _require_list(words, 'class names')
     names: list[str] = []
     synonyms: dict[str, Sequence[str]] = {}
     for word in words:
+        if isinstance(word, ImageClass):
+            word = word.name
         if not isinstance(word, str):
             raise TypeError(
                 f'expected words that are strings, got {shown(word)}'

@@ -174,6 +174,16 @@ def read_options(
     return kind(**{**read, **given})
 
 
+def add_shard(parser: argparse.ArgumentParser, what: str, after: str) -> None:
+    """Add ``--shard``, for :meth:`Shard.parse`."""
+    parser.add_argument(
+        '--shard',
+        metavar='I/N',
+        help=f'take a share of {what}, as process I of N that have the same '
+        f'other arguments; {after}',
+    )
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the number of processes that look at files."""
     from freeseg_mm.utils.parallel import available_cores
@@ -295,6 +305,12 @@ def add_inferencer_arguments(parser: argparse.ArgumentParser) -> None:
         parser, '--frame-stride', 1, 'N', 'of a video, predict each N-th frame'
     )
     _add_number(parser, '--batch-size', 1, 'B', 'images at once')
+    _add_number(
+        *(parser, '--num-workers', 2, 'N'),
+        'threads that read images while the network works, and in predict as '
+        'many that write results; 0 for none',
+        least=0,
+    )
 
 
 def _add_number(
@@ -303,10 +319,11 @@ def _add_number(
     default: int,
     metavar: str,
     text: str,
+    least: int = 1,
 ) -> None:
     parser.add_argument(
         option,
-        type=partial(_whole, least=1),
+        type=partial(_whole, least=least),
         default=default,
         metavar=metavar,
         help=f'{text} (default: %(default)s)',

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from freeseg_mm.analysis.cost.options import (
-    BenchOptions,
+    ConfigOptions,
+    DataOptions,
     InferOptions,
+    MetricsOptions,
     TrainOptions,
 )
 from freeseg_mm.utils.files import require_writable, write_text
@@ -26,6 +28,15 @@ Count, then time what one training step takes, part by part, next to another
 config or mmdet's Mask2Former of the same size (--against mask2former), or of
 each task, for one network of three next to three of one (--task all).
 Weights are random.
+"""
+_METRICS = """\
+Time the metrics of the test data on predictions made from its ground truth,
+next to pycocotools' AP and to mmseg's and mmdet's metrics, all on the same
+predictions in one run. mmdet's panoptic metric needs panopticapi.
+"""
+_DATA = """\
+Load images as one worker of a loader does, and print what each transform of
+its pipeline takes.
 """
 
 
@@ -51,10 +62,26 @@ def add_parser(commands: Any) -> None:
         layout=partial(_lay_out, TrainOptions),
         run=partial(run, TrainOptions, _measure_train),
     )
+    add_command(
+        measurements,
+        'metrics',
+        help='time and memory of the metrics',
+        text=_METRICS,
+        layout=partial(_lay_out, MetricsOptions),
+        run=partial(run, MetricsOptions, _measure_metrics),
+    )
+    add_command(
+        measurements,
+        'data',
+        help='images a second of one worker, transform by transform',
+        text=_DATA,
+        layout=partial(_lay_out, DataOptions),
+        run=partial(run, DataOptions, _measure_data),
+    )
 
 
 def run(
-    options: type[BenchOptions],
+    options: type[ConfigOptions],
     measure: Callable[[Any], dict[str, Any]],
     args: argparse.Namespace,
 ) -> None:
@@ -81,7 +108,7 @@ def run(
         write_text(json.dumps(result, indent=2) + '\n', path)
 
 
-def _lay_out(options: type[BenchOptions], parser: CommandParser) -> None:
+def _lay_out(options: type[ConfigOptions], parser: CommandParser) -> None:
     add_fields(parser, options, positional=('config',))
     parser.add_argument(
         '--out', type=Path, metavar='FILE', help='write JSON to this file'
@@ -98,3 +125,15 @@ def _measure_train(options: TrainOptions) -> dict[str, Any]:
     from freeseg_mm.analysis.cost.train import TrainBenchmark
 
     return TrainBenchmark(options).run()
+
+
+def _measure_metrics(options: MetricsOptions) -> dict[str, Any]:
+    from freeseg_mm.analysis.cost.metrics import MetricsBenchmark
+
+    return MetricsBenchmark(options).run()
+
+
+def _measure_data(options: DataOptions) -> dict[str, Any]:
+    from freeseg_mm.analysis.cost.data import measure_data
+
+    return measure_data(options)

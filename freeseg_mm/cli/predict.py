@@ -3,13 +3,19 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .arguments import (
     TASKS,
+    CommandParser,
     add_class_arguments,
+    add_command,
     add_inferencer_arguments,
+    add_shard,
     classes_of,
     inferencer_of,
     marks_of,
@@ -19,6 +25,10 @@ from .arguments import (
 
 if TYPE_CHECKING:
     from freeseg_mm.apis.results import ImageError, ImageResult
+    from freeseg_mm.apis.writer import ResultWriter, Written
+    from freeseg_mm.utils.parallel import Shard
+
+    Reported: TypeAlias = tuple[ImageResult | ImageError, Sequence[Path]]
 
 EXAMPLES = """examples:
   freeseg-mm predict photo.jpg --classes 'cat, dog, grass' --out predictions
@@ -27,6 +37,8 @@ EXAMPLES = """examples:
   freeseg-mm predict photo.jpg --classes 'cat|kitten, dragon, lawn' \\
       --things 'cat, dragon' --config configs/freeseg/coco.py \\
       --checkpoint work_dirs/coco/iter_60000.pth --json
+  freeseg-mm predict 'shards/*.tar' list.txt --vocab coco --resume \\
+      --out predictions --format coco --num-workers 8
   freeseg-mm predict clip.mp4 --vocab voc --frame-stride 10 --prompt-tuning \\
       --out predictions --format json
   freeseg-mm predict aerial.tif --classes 'house, street, tree' --tile 1024 \\
@@ -34,6 +46,15 @@ EXAMPLES = """examples:
 
 exit status: 0 if all images were predicted; 1 after saying what was wrong or
 which images failed (the others are predicted); 2 for wrong usage
+"""
+_MERGE = """\
+Write what all images share, as instances.json, once each shard is done.
+
+    for i in 1 2; do
+        freeseg-mm predict photos/ --vocab coco --out predictions \\
+            --format coco --shard $i/2 --device cuda:$((i - 1)) --resume &
+    done; wait
+    freeseg-mm merge predictions
 """
 FORMATS = ('png', 'json', 'coco')
 
@@ -51,8 +72,9 @@ def add_parser(commands: Any) -> None:
         'images',
         nargs='+',
         metavar='IMAGE',
-        help='image or video (freeseg-mm video paints those): file, folder of '
-        'images, pattern or URL',
+        help='image, video (freeseg-mm video paints those) or archive of '
+        'images (.tar): file, folder of images, list of files (.txt, one a '
+        'line), pattern or URL',
     )
     add_class_arguments(parser)
     parser.add_argument(
@@ -95,59 +117,141 @@ def add_parser(commands: Any) -> None:
         action='store_true',
         help='print a JSON object a line, one for each image',
     )
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on where a run that was killed stopped; the files are those '
+        'of a run that was not',
+    )
+    add_shard(parser, 'the images', '`freeseg-mm merge` joins them')
+    parser.set_defaults(run=run, goes_on=False)
+    add_command(
+        commands,
+        'merge',
+        help='join the shards of a prediction',
+        text=_MERGE,
+        layout=_lay_out_merge,
+        run=run_merge,
+    )
+
+
+def _lay_out_merge(parser: CommandParser) -> None:
+    parser.add_argument(
+        'folder',
+        metavar='DIR',
+        type=Path,
+        help='the --out of `freeseg-mm predict`',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict all images; what can be refused is refused before weights."""
-    from tqdm import tqdm
-
+    from freeseg_mm.apis import read_classes
     from freeseg_mm.apis.inputs import list_images
-    from freeseg_mm.apis.results import ImageError
     from freeseg_mm.apis.tiling import Tiling
-    from freeseg_mm.apis.writer import ResultWriter
+    from freeseg_mm.apis.writer import FAILURES, ResultWriter
+    from freeseg_mm.utils.parallel import ordered_map
 
     classes, marks = classes_of(args), marks_of(args)
-    given = prediction_options(args)
+    options = {'tasks': args.tasks, **prediction_options(args), **marks}
     if args.tile is not None:
         Tiling(args.tile, args.overlap)  # refused before weights
     quiet_decoder()
-    images = list_images(args.images)
+    inputs = list_images(args.images)
+    shard = _shard_of(args)
     writer = None
     if args.out:
-        writer = ResultWriter(args.out, args.format, inputs=images)
-    predictions = inferencer_of(args).stream(
-        images,
+        words = read_classes(classes, **marks)
+        writer = ResultWriter(
+            args.out, args.format, inputs, words, shard=shard
+        )
+    inferencer = inferencer_of(args)
+    predict = partial(
+        inferencer.stream,
+        shard.of(inputs),
         classes,
-        tasks=args.tasks,
         batch_size=args.batch_size,
         frame_stride=args.frame_stride,
+        num_workers=args.num_workers,
         tile=args.tile,
         overlap=args.overlap,
-        **marks,
-        **given,
+        **options,
     )
+    if writer is None:
+        return _report(args, ((outcome, ()) for outcome in predict()))
+    goes_on = args.resume or shard.count > 1
+    if goes_on and inferencer.options.prompt_tuning.online:
+        raise ValueError(
+            'test_cfg.prompt_tuning.online carries what it learned from '
+            'image to image: predict all in one go, by one process'
+        )
+    subject = {
+        **inferencer.subject(classes, **options),
+        'batch_size': args.batch_size,
+        'frame_stride': args.frame_stride,
+        'tile': args.tile and [args.tile, args.overlap],
+    }
+    status = 0
+    with writer.recording(subject, resume=args.resume) as done:
+        if done is not None:
+            # batches are cut as they would have been
+            skip = done - done % args.batch_size
+            written = ordered_map(
+                writer.write,
+                islice(predict(skip=skip), done - skip, None),
+                threads=args.num_workers,
+                ahead=args.num_workers,
+            )
+            status = _report(args, _noted(writer, written))
+    for path in writer.finish():
+        print(f'wrote {path}', file=sys.stderr)
+    return int(status or (args.out / FAILURES).exists())
+
+
+def run_merge(args: argparse.Namespace) -> int:
+    """Join the shards of a prediction, unless it was done."""
+    from freeseg_mm.apis.writer import FAILURES, merge
+
+    for path in merge(args.folder):
+        print(f'wrote {path}')
+    return int((args.folder / FAILURES).exists())
+
+
+def _shard_of(args: argparse.Namespace) -> 'Shard':
+    from freeseg_mm.utils.parallel import Shard
+
+    for option in ('shard', 'resume'):
+        if getattr(args, option) and not args.out:
+            raise ValueError(f'--{option} needs the folder --out')
+    return Shard.parse(args.shard or '1/1')
+
+
+def _noted(
+    writer: 'ResultWriter', written: Iterable['Written']
+) -> Iterator['Reported']:
+    for each in written:
+        writer.append(each)
+        yield each.outcome, each.files
+
+
+def _report(args: argparse.Namespace, results: Iterable['Reported']) -> int:
+    """Say what was found in each image; gives the exit status."""
+    from tqdm import tqdm
+
+    from freeseg_mm.apis.results import ImageError
+
     failed = total = 0
-    for prediction in predictions:
+    for outcome, files in results:
         total += 1
-        files: list[Path] = []
-        if not isinstance(prediction, ImageError) and writer:
-            try:
-                files = writer.write(prediction)
-            except (OSError, ValueError) as error:
-                prediction = ImageError(prediction.title, str(error))
-        if isinstance(prediction, ImageError):
+        if isinstance(outcome, ImageError):
             failed += 1
-            report_failure(args, prediction)
+            report_failure(args, outcome)
         elif args.json:
-            content = prediction.to_json(with_masks=False)
+            content = outcome.to_json(with_masks=False)
             content['files'] = [str(path) for path in files]
             tqdm.write(json.dumps(content), file=sys.stdout)
         else:
-            tqdm.write(_summary(prediction, files), file=sys.stdout)
-    if writer:
-        for path in writer.finish():
-            print(f'wrote {path}', file=sys.stderr)
+            tqdm.write(_summary(outcome, files), file=sys.stdout)
     if failed:
         print(
             f'{args.prog}: {failed} of {total} images failed',
@@ -166,7 +270,7 @@ def report_failure(args: argparse.Namespace, failed: 'ImageError') -> None:
         tqdm.write(json.dumps(line), file=sys.stdout)
 
 
-def _summary(result: 'ImageResult', files: list[Path]) -> str:
+def _summary(result: 'ImageResult', files: Sequence[Path]) -> str:
     """One line on what was found."""
     if result.segments is not None:
         found = [f'{s.name} {s.score:.2f}' for s in result.segments]

@@ -1,8 +1,9 @@
 """``freeseg-mm pseudo-labels`` and ``self-train``: unseen classes learned."""
 
 import argparse
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freeseg_mm.utils.run_config import add_config_arguments, read_config
 
@@ -11,14 +12,19 @@ from .arguments import (
     add_command,
     add_fields,
     add_group,
+    add_shard,
     read_options,
 )
+
+if TYPE_CHECKING:
+    from freeseg_mm.utils.parallel import Shard
 
 _MAKE = """\
 Predict the unseen classes on a run's training images, for self-training.
 
 Only pixels without a seen label are predicted, and no unseen label is read.
-A run that was killed goes on where it stopped. Train with the result by
+A run that was killed goes on where it stopped; several processes may share
+the images, and the labels are the same. Train with the result by
 train_dataloader.dataset.pseudo_labels=DIR; see docs/self_training.md.
 
     freeseg-mm pseudo-labels make configs/freeseg/shapes.py \\
@@ -37,12 +43,18 @@ Train with one's own predictions of the unseen classes, in rounds.
 
 Trains the config (or takes --checkpoint), predicts the unseen classes on the
 training images, trains with both, and so on. A run that was killed goes on
-by the same command and ends with the same weights. One process; for several
-GPUs see docs/self_training.md.
+by the same command; with one process it ends with the same weights.
 
     freeseg-mm self-train configs/freeseg/shapes.py --rounds 1 \\
         --work-dir work_dirs/shapes_self_training
+    freeseg-mm self-train configs/freeseg/coco.py --gpus 8 \\
+        --work-dir work_dirs/coco_self_training
 """
+# Number, count and number on its machine of a launcher's processes.
+_RANKS = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+}
 
 
 def add_parser(commands: Any) -> None:
@@ -83,8 +95,16 @@ def _lay_out_make(parser: CommandParser) -> None:
 
     add_config_arguments(parser)
     parser.add_argument('checkpoint', type=Path, help='weights of the run')
-    own = ('out', 'limit', 'num_pictures', 'num_workers', 'device')
+    own = ('out', 'limit', 'num_pictures', 'num_workers', 'device', 'gpus')
     add_fields(parser, Labelling, own)
+    add_shard(parser, 'the images', 'the command without it joins them')
+    parser.add_argument(
+        '--launcher',
+        choices=('none', *_RANKS),
+        default='none',
+        help='take number and count of the process from a job launcher, in '
+        'place of --shard',
+    )
     add_fields(parser, PseudoLabelSettings)
 
 
@@ -94,14 +114,42 @@ def run_make(args: argparse.Namespace) -> None:
     from freeseg_mm.recipes.self_training import Labelling, PseudoLabelSettings
 
     files = PseudoLabelFiles(args.out)
+    shard, args.device = _place_of(args)
     was_made = read_options(
         Labelling,
         args,
         config=read_config(args.config, args.cfg_options),
         settings=read_options(PseudoLabelSettings, args),
+        shard=shard,
     ).run()
+    if was_made and shard.count > 1:
+        print(f'predicted shard {shard}; the command without it joins all')
+        return
     print(files.summary.read_text('utf-8'), end='')
     print(f'{"made" if was_made else "there already"}: {files.json}')
+
+
+def _place_of(args: argparse.Namespace) -> 'tuple[Shard, str | None]':
+    """Share of the images and device of this process."""
+    import torch
+
+    from freeseg_mm.utils.parallel import Shard
+
+    if args.launcher == 'none':
+        return Shard.parse(args.shard or '1/1'), args.device
+    try:
+        rank, count, local = (
+            int(os.environ[name]) for name in _RANKS[args.launcher]
+        )
+    except KeyError as error:
+        raise ValueError(
+            f'--launcher {args.launcher}: the environment has no {error}; '
+            'was the command started by it?'
+        ) from None
+    device = args.device
+    if device is None and torch.cuda.is_available():
+        device = f'cuda:{local % torch.cuda.device_count()}'
+    return Shard(rank + 1, count), device
 
 
 def _lay_out_score(parser: CommandParser) -> None:
@@ -139,7 +187,7 @@ def _lay_out_train(parser: CommandParser) -> None:
 
     add_config_arguments(parser)
     own = ('work_dir', 'rounds', 'refresh', 'start', 'checkpoint')
-    add_fields(parser, SelfTraining, (*own, 'num_workers', 'device'))
+    add_fields(parser, SelfTraining, (*own, 'num_workers', 'device', 'gpus'))
     add_fields(parser, PseudoLabelSettings)
 
 

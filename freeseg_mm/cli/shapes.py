@@ -174,7 +174,7 @@ def _plan(args: argparse.Namespace) -> 'ShapesDemo':
 
 
 def _report(demo: 'ShapesDemo') -> None:
-    from freeseg_mm.evaluation.score_table import score_table
+    from freeseg_mm.evaluation.splits import score_table
 
     metrics = demo.read_metrics()
     rows = {title: metrics[key] for key, title in _TITLES.items()}

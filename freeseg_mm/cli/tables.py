@@ -2,14 +2,18 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freeseg_mm.utils.files import write_text
 from freeseg_mm.utils.package_files import PACKAGE_FILES, find_path
 from freeseg_mm.utils.run_config import add_options
 
-from .arguments import CommandParser, add_command
+from .arguments import CommandParser, add_command, add_shard
+
+if TYPE_CHECKING:
+    from freeseg_mm.recipes.ablation import AblationRow, Runs
 
 _ABLATE = """\
 Train and test configs over several seeds, to tell what each part is worth.
@@ -73,6 +77,12 @@ def _lay_out_ablate(parser: CommandParser) -> None:
     parser.add_argument(
         '--gpus-per-run', type=int, default=1, metavar='N', help='default: 1'
     )
+    add_shard(
+        parser,
+        'the trainings (one a seed and config that needs no other, with the '
+        'tests that use it)',
+        'the command without it sums all up',
+    )
     add_options(parser, '--cfg-options', 'entries of all configs')
 
 
@@ -80,14 +90,9 @@ def run_ablate(args: argparse.Namespace) -> None:
     """Run what is missing, write the summary and print its tables."""
     from tqdm import tqdm
 
-    from freeseg_mm.analysis.paper_tables import load_rows
-    from freeseg_mm.recipes.ablation import (
-        Runs,
-        read_rows,
-        summarize,
-        tables_of,
-    )
+    from freeseg_mm.recipes.ablation import Runs, read_rows
     from freeseg_mm.recipes.processes import find_slots
+    from freeseg_mm.utils.parallel import Shard
 
     seeds = list(dict.fromkeys(args.seeds))
     paths = [find_path(path) for path in args.configs]
@@ -95,7 +100,23 @@ def run_ablate(args: argparse.Namespace) -> None:
     slots = find_slots(args.jobs, args.gpus_per_run)
     tools = PACKAGE_FILES / 'tools'
     runs = Runs(args.work_dir, tools, args.cfg_options, tqdm.write)
-    failures = runs.complete(rows, seeds, slots)
+    shard = Shard.parse(args.shard or '1/1')
+    failures = runs.complete(rows, seeds, slots, shard)
+    if shard.count == 1:
+        _sum_up(args, rows, seeds, runs)
+    if failures:
+        raise RuntimeError(f'{len(failures)} of the runs failed, see above')
+
+
+def _sum_up(
+    args: argparse.Namespace,
+    rows: 'Sequence[AblationRow]',
+    seeds: Sequence[int],
+    runs: 'Runs',
+) -> None:
+    from freeseg_mm.analysis.paper_tables import load_rows
+    from freeseg_mm.recipes.ablation import summarize, tables_of
+
     results = {
         row.name: {
             seed: result
@@ -114,8 +135,6 @@ def run_ablate(args: argparse.Namespace) -> None:
     for name, content in written.items():
         write_text(content, args.work_dir / name)
     print(text, end='')
-    if failures:
-        raise RuntimeError(f'{len(failures)} of the runs failed, see above')
 
 
 def _lay_out_report(parser: CommandParser) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -27,7 +27,7 @@ from .predict import report_failure
 if TYPE_CHECKING:
     import numpy as np
 
-    from freeseg_mm.apis.video import VideoInfo
+    from freeseg_mm.apis.video import Tracker
 
 
 EXAMPLES = """examples:
@@ -35,9 +35,14 @@ EXAMPLES = """examples:
   freeseg-mm video clip.mp4 --vocab coco --tasks semantic panoptic \\
       --frame-stride 5 --out painted.avi
   freeseg-mm video clip.mp4 --classes 'cat|kitten, lawn' --json > frames.jsonl
+  freeseg-mm video clip.mp4 --classes 'cat, dog' --track --out painted.mp4
+  freeseg-mm video webcam --classes 'cup, hand' --max-frames 100 --out me.mp4
 
-Each frame is predicted for itself; a name has one colour in all of them. Of
-several tasks the pictures stand side by side. Sound is not copied.
+Each frame is predicted for itself; a name has one colour in all of them, and
+with --track an object one number. Of several tasks the pictures stand side by
+side. With the extra `video` (pip install 'freeseg_mm[video]') .mp4, .mov and
+.mkv are H.264, which browsers play, with the sound; else OpenCV writes them,
+without.
 
 exit status: 0 if all frames were predicted; 1 after saying what was wrong or
 that the video is cut short (the frames before are predicted); 2 for wrong
@@ -55,7 +60,11 @@ def add_parser(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('video', metavar='VIDEO', help='file or URL')
+    parser.add_argument(
+        'video',
+        metavar='VIDEO',
+        help='file, URL, or a camera of this machine: webcam, webcam:1',
+    )
     add_class_arguments(parser)
     parser.add_argument(
         '--out',
@@ -66,7 +75,19 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         '--codec',
         metavar='FOURCC',
-        help='of --out, as OpenCV calls it (default mp4v, of .avi MJPG)',
+        help='of --out, as OpenCV calls it, which then writes the video '
+        '(default H.264 by ffmpeg, else mp4v; of .avi MJPG)',
+    )
+    parser.add_argument(
+        '--track',
+        action='store_true',
+        help='follow objects from frame to frame; each has a number',
+    )
+    parser.add_argument(
+        '--max-frames',
+        type=int,
+        metavar='N',
+        help='stop after N predicted frames; of a camera else Ctrl-C stops',
     )
     parser.add_argument(
         '--tasks',
@@ -87,11 +108,13 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict all frames; what can be refused is refused before weights."""
-    from freeseg_mm.apis.video import read_video_info
+    from freeseg_mm.apis.inputs import camera_number
+    from freeseg_mm.apis.video import Tracker, read_video_info, video_path
     from freeseg_mm.structures import Task
 
     classes, marks = classes_of(args), marks_of(args)
     _check_files(args)
+    is_camera = camera_number(args.video) is not None
     tasks = Task.parse_many(args.tasks)
     call = {
         'classes': classes,
@@ -100,14 +123,25 @@ def run(args: argparse.Namespace) -> int:
         'tasks': tasks,
         'batch_size': args.batch_size,
         'frame_stride': args.frame_stride,
+        'num_workers': args.num_workers,
     }
     quiet_decoder()
     info = read_video_info(args.video)
+    fps = (info.fps or _USUAL_FPS) / args.frame_stride
+    tracker = Tracker(fps) if args.track else None
     with ExitStack() as stack:
         output = None
         if args.out:
-            output = stack.enter_context(_output(args, info, len(tasks)))
-        status, frames = _predict_all(args, call, output)
+            height, width = info.size
+            output = VideoOutput(
+                args.out,
+                (height, len(tasks) * width),
+                fps,
+                args.codec,
+                None if is_camera else video_path(args.video),
+            )
+            stack.enter_context(output)
+        status, frames = _predict_all(args, call, output, tracker)
     if output and output.written:
         print(
             f'wrote {args.out}: {frames} frames',
@@ -119,7 +153,10 @@ def run(args: argparse.Namespace) -> int:
 def _check_files(args: argparse.Namespace) -> None:
     from freeseg_mm.apis.inputs import list_images, local_path
     from freeseg_mm.apis.video import VIDEO_EXTENSIONS, is_video
+    from freeseg_mm.utils.errors import require_whole
 
+    if args.max_frames is not None:
+        require_whole('--max-frames', args.max_frames, 1)
     if not args.out and not args.json:
         raise ValueError('give --out for a painted video, or --json, or both')
     found = list_images(args.video)
@@ -135,22 +172,11 @@ def _check_files(args: argparse.Namespace) -> None:
         )
 
 
-def _output(
-    args: argparse.Namespace, info: 'VideoInfo', num_tasks: int
-) -> 'VideoOutput':
-    height, width = info.size
-    return VideoOutput(
-        args.out,
-        (height, num_tasks * width),
-        (info.fps or _USUAL_FPS) / args.frame_stride,
-        args.codec,
-    )
-
-
 def _predict_all(
     args: argparse.Namespace,
     call: dict[str, Any],
     output: 'VideoOutput | None',
+    tracker: 'Tracker | None',
 ) -> tuple[int, int]:
     """Predict, paint and print frame by frame; exit status and frames."""
     import numpy as np
@@ -165,17 +191,26 @@ def _predict_all(
             report_failure(args, prediction)
             continue
         frames += 1
+        if tracker:
+            prediction = tracker.update(prediction)
         if output:
             painted = [prediction.plot(task) for task in call['tasks']]
             output.write(np.hstack(painted))
         if args.json:
             line = json.dumps(prediction.to_json(with_masks=False))
             tqdm.write(line, file=sys.stdout)
+        if frames == args.max_frames:
+            break
     return status, frames
 
 
 CODECS = {'.avi': 'MJPG', '.mkv': 'mp4v', '.mov': 'mp4v', '.mp4': 'mp4v'}
 """Codec of a video by its ending; OpenCV's packages have these."""
+# Even sides, which H.264 needs; the index in front, so that it plays at once.
+_H264 = (
+    *('-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2'),
+    *('-movflags', '+faststart'),
+)
 
 
 class VideoOutput:
@@ -189,8 +224,10 @@ class VideoOutput:
         path: The video; its folder is made if it does not exist.
         size: (H, W) of the pictures.
         fps: Pictures a second.
-        codec: Four characters as OpenCV knows them, as ``MJPG``; default by
-            the ending.
+        codec: Four characters as OpenCV knows them, as ``MJPG``; default
+            H.264, where imageio-ffmpeg is installed and the ending is not
+            ``.avi``, else by the ending.
+        sound: File whose sound is copied, if it has any; with H.264 only.
 
     Attributes:
         written: Pictures that were written.
@@ -206,14 +243,14 @@ class VideoOutput:
         size: tuple[int, int],
         fps: float,
         codec: str | None = None,
+        sound: Path | None = None,
     ) -> None:
         suffix = path.suffix.lower()
         if suffix not in CODECS:
             raise ValueError(
                 f'{path}: expected a name that ends in {", ".join(CODECS)}'
             )
-        codec = codec or CODECS[suffix]
-        if len(codec) != 4:
+        if codec is not None and len(codec) != 4:
             raise ValueError(
                 f'codec {codec!r}: expected four characters, as MJPG or mp4v'
             )
@@ -221,22 +258,63 @@ class VideoOutput:
         self._size = size
         self._part = _make_part(path)
         self.written = 0
+        encoder = None
+        if codec is None and suffix != '.avi':
+            with suppress(ImportError):
+                encoder = import_module('imageio_ffmpeg')
+        if encoder is not None:
+            self._write, self._release = self._by_ffmpeg(encoder, fps, sound)
+        else:
+            codec = codec or CODECS[suffix]
+            self._write, self._release = self._by_opencv(codec, fps)
+
+    def _by_ffmpeg(self, encoder: Any, fps: float, sound: Path | None) -> Any:
+        """Functions that append a picture and finish."""
+        if sound is not None:
+            reader = encoder.read_frames(str(sound.resolve()))
+            if not next(reader).get('audio_codec'):
+                sound = None
+            reader.close()
+        writer = encoder.write_frames(
+            str(self._part.resolve()),
+            self._size[::-1],
+            fps=fps,
+            codec='libx264',
+            macro_block_size=1,
+            ffmpeg_log_level='error',
+            audio_path=sound and str(sound.resolve()),
+            audio_codec='aac',
+            output_params=[*_H264, *(['-shortest'] if sound else [])],
+        )
+        writer.send(None)
+        return (
+            lambda picture: writer.send(picture.tobytes()),
+            writer.close,
+        )
+
+    def _by_opencv(self, codec: str, fps: float) -> Any:
+        """Functions that append a picture and finish."""
         # It comes with mmcv, which leaves open which of its packages (with
         # windows or without) is installed. So it is no requirement of ours.
         cv2 = import_module('cv2')
         with _quiet_opencv():
-            self._writer = cv2.VideoWriter(
+            writer = cv2.VideoWriter(
                 str(self._part),
                 cv2.VideoWriter_fourcc(*codec),
                 fps,
-                size[::-1],
+                self._size[::-1],
             )
-        if not self._writer.isOpened():
+        if not writer.isOpened():
             self._part.unlink(missing_ok=True)
+            suffix = self._path.suffix.lower()
             raise ValueError(
-                f'{path}: OpenCV cannot write the codec {codec!r} to a '
+                f'{self._path}: OpenCV cannot write the codec {codec!r} to a '
                 f'{suffix} file; leave the codec out for {CODECS[suffix]}'
             )
+        return (
+            lambda picture: writer.write(picture[..., ::-1].copy()),
+            writer.release,
+        )
 
     def write(self, picture: 'np.ndarray') -> None:
         """Append a picture, RGB, (H, W, 3), uint8.
@@ -249,12 +327,12 @@ class VideoOutput:
                 f'{self._path}: a picture is {picture.shape[:2]}, (H, W), '
                 f'and the video {self._size}'
             )
-        self._writer.write(picture[..., ::-1].copy())
+        self._write(picture)
         self.written += 1
 
     def close(self) -> None:
         """Finish the video and move it to its place."""
-        self._writer.release()
+        self._release()
         if self.written:
             self._part.replace(self._path)
         else:

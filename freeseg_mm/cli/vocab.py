@@ -1,4 +1,4 @@
-"""``freeseg-mm vocab``: vocabularies, and what is known of a class name."""
+"""``freeseg-mm vocab`` and ``tags``: class names, and those in an image."""
 
 import argparse
 import json
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import (
     add_class_arguments,
+    add_model_arguments,
     add_templates,
     add_things,
     classes_of,
+    inferencer_of,
     marks_of,
     templates_of,
 )
+from .predict import report_failure
 
 if TYPE_CHECKING:
     from freeseg_mm.structures import Vocabulary
@@ -29,9 +32,23 @@ EXAMPLES = """examples:
 exit status: 0; 1 after saying what is wrong; 2 for wrong usage
 """
 
+TAGS_TEXT = """\
+Print which words of a large vocabulary are in an image, with their scores.
+
+The network proposes masks, as for the instance result, and each is
+classified by queries and CLIP; a word scores as its best mask does. A word
+is then one that `freeseg-mm predict` would find, at about that score. Words
+that mean much the same share a mask's probability: write those as synonyms.
+"""
+TAGS_EXAMPLES = """examples:
+  freeseg-mm tags photo.jpg --vocab coco
+  freeseg-mm tags photos/ --vocab lvis.json --top 20 --json
+"""
+
 
 def add_parser(commands: Any) -> None:
-    """Add ``vocab`` and what it can do to the subcommands."""
+    """Add ``tags``, ``vocab`` and what it can do to the subcommands."""
+    _add_tags(commands)
     parser = commands.add_parser(
         'vocab',
         help='list, show and check vocabularies',
@@ -76,6 +93,74 @@ def add_parser(commands: Any) -> None:
     )
     add_things(importing)
     importing.set_defaults(run=run_import)
+
+
+def _add_tags(commands: Any) -> None:
+    parser = commands.add_parser(
+        'tags',
+        help='which words of a vocabulary are in an image',
+        description=TAGS_TEXT,
+        epilog=TAGS_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'images',
+        nargs='+',
+        metavar='IMAGE',
+        help='file, folder of images, pattern or URL',
+    )
+    add_class_arguments(parser)
+    parser.add_argument(
+        '--top',
+        type=int,
+        default=10,
+        metavar='K',
+        help='how many words (default: %(default)s)',
+    )
+    add_templates(parser)
+    add_model_arguments(parser)
+    parser.add_argument(
+        '--json',
+        action='store_true',
+        help='print a JSON object a line, one for each image',
+    )
+    # masks are not shown, so they need no size
+    parser.set_defaults(run=run_tags, max_side=640, prompt_tuning=None)
+
+
+def run_tags(args: argparse.Namespace) -> int:
+    """Print the words of each image; 1 if one could not be read."""
+    from freeseg_mm.apis import ImageError, read_classes
+    from freeseg_mm.apis.inputs import list_images
+    from freeseg_mm.structures import Task
+    from freeseg_mm.utils.errors import require_whole
+
+    require_whole('--top', args.top, 1)
+    classes, marks = classes_of(args), marks_of(args)
+    read_classes(classes, **marks)
+    images = list_images(args.images)
+    failed = 0
+    for result in inferencer_of(args).stream(
+        images,
+        classes,
+        **marks,
+        tasks='instance',
+        raw=True,
+        max_per_image=1,
+        templates=templates_of(args),
+    ):
+        if isinstance(result, ImageError):
+            failed += 1
+            report_failure(args, result)
+            continue
+        assert result.raw is not None  # asked for
+        tags = result.raw[Task.INSTANCE].tags(args.top)
+        if args.json:
+            print(json.dumps({'source': result.source, 'tags': tags}))
+        else:
+            words = [f'{name} {score:.2f}' for name, score in tags.items()]
+            print(f'{result.title}: {", ".join(words)}')
+    return 1 if failed else 0
 
 
 def run_list(args: argparse.Namespace) -> None:

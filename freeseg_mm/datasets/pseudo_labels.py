@@ -1,5 +1,6 @@
 """Predicted segments that stand in for the labels of unseen classes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,64 @@ import numpy as np
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Segment, Vocabulary
 from freeseg_mm.utils.files import read_json
 from freeseg_mm.utils.panoptic_png import decode_panoptic_png
+from freeseg_mm.utils.parallel import Shard
+from freeseg_mm.utils.run_lengths import joint_runs
 
 COMMAND = 'freeseg-mm pseudo-labels make'
+
+
+@dataclass(frozen=True)
+class PseudoLabelSettings:
+    """Thresholds of pseudo labels; ``docs/self_training.md`` measures them.
+
+    Attributes:
+        score_thr: Least class probability of a segment, in [0, 1).
+        min_area: Least size of a segment: a number of pixels, or below 1 a
+            share of the image.
+        min_unlabelled: Least share of a predicted segment that has to lie
+            on pixels without a seen label, in [0, 1]. What lies mostly on
+            labelled pixels is a known object, and its rest a rim.
+        overlap_thr: Least share of a predicted mask that better masks leave
+            to it, in [0, 1]; in place of the test's
+            ``test_cfg.overlap_thr``, which is stricter.
+        prior: Whether an unlabelled pixel is taken to be of an unseen class
+            for sure: the model then predicts the unseen classes alone, so
+            that seen ones take no part of the probability.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    score_thr: float = 0.4
+    min_area: float = 0.001
+    min_unlabelled: float = 0.3
+    overlap_thr: float = 0.5
+    prior: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score_thr < 1:
+            raise ValueError(
+                'score_thr: expected a probability of at least 0 and less '
+                f'than 1, got {self.score_thr}'
+            )
+        if self.min_area < 0 or (
+            self.min_area >= 1 and self.min_area != int(self.min_area)
+        ):
+            raise ValueError(
+                'min_area: expected a number of pixels, or a share of the '
+                f'image below 1, got {self.min_area}'
+            )
+        for name in ('min_unlabelled', 'overlap_thr'):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise ValueError(
+                    f'{name}: expected a share in [0, 1], got {share}'
+                )
+
+    def least_pixels(self, num_pixels: int) -> float:
+        """Least size of a segment in an image of so many pixels."""
+        share = self.min_area if self.min_area < 1 else 0
+        return max(1, share * num_pixels if share else self.min_area)
 
 
 @dataclass(frozen=True)
@@ -43,10 +100,13 @@ class PseudoLabelFiles:
         """Folder of a few pictures."""
         return self.root / 'pictures'
 
-    @property
-    def journal(self) -> Path:
-        """Records of an unfinished run."""
-        return self.root / '.unfinished.jsonl'
+    def journal(self, shard: Shard) -> Path:
+        """Records of an unfinished run, or of a process's share of it."""
+        return self.root / f'.unfinished-{shard.suffix}'
+
+    def journals(self) -> list[Path]:
+        """The journals that are there, of any shares."""
+        return sorted(self.root.glob('.unfinished-*.jsonl'))
 
     def read(self) -> dict[str, Any]:
         """Read the JSON.
@@ -201,26 +261,28 @@ def paste_pseudo_segments(
             f'{path}: the pseudo labels are {ids.shape} (height, width), the '
             f'ground truth {segment_map.shape}; {_ANOTHER}'
         )
+    found, true, pixels = joint_runs(ids, segment_map)
     listed = [segment['id'] for segment in pseudo_segments]
-    unknown = sorted(set(np.unique(ids).tolist()) - {0, *listed})
+    unknown = sorted(set(np.unique(found).tolist()) - {0, *listed})
     if unknown:
         raise ValueError(
             f'{path}: segment ids {unknown} are not listed in the JSON of '
             f'the pseudo labels; {_ANOTHER}'
         )
     # background is of no class that training knows
-    overlap = int(((ids > 0) & (segment_map >= FIRST_SEGMENT_ID)).sum())
+    overlap = int(pixels[(found > 0) & (true >= FIRST_SEGMENT_ID)].sum())
     if overlap:
         raise ValueError(
             f'{path}: {overlap} pixels have a pseudo label and a true one; '
             f'{_ANOTHER}'
         )
-    merged, added = segment_map.copy(), []
+    merged, added = true.copy(), []
     for number, segment in enumerate(pseudo_segments, start=len(segments)):
         new_id = FIRST_SEGMENT_ID + number
-        merged[ids == segment['id']] = new_id
+        merged[found == segment['id']] = new_id
         renumbered: Segment = {**segment, 'id': new_id}
         added.append(renumbered)
+    merged = np.repeat(merged, pixels).reshape(segment_map.shape)
     return merged, [*segments, *added]
 
 
@@ -228,3 +290,40 @@ _ANOTHER = (
     'they were made for another version of the data; make them anew with '
     f'{COMMAND}'
 )
+
+
+def summarize(content: Mapping[str, Any]) -> str:
+    """Tabulate segments, pixels and mean score of each class.
+
+    Args:
+        content: The JSON of the pseudo labels.
+    """
+    infos = [
+        info for a in content['annotations'] for info in a['segments_info']
+    ]
+    used = sum(bool(a['segments_info']) for a in content['annotations'])
+    share = sum(info['area'] for info in infos) / sum(
+        image['height'] * image['width'] for image in content['images']
+    )
+    width = max(len(category['name']) for category in content['categories'])
+    lines = [
+        f'{len(content["images"])} images, {used} of them with pseudo labels, '
+        f'which cover {share:.2%} of all pixels',
+        f'{"class":<{width}}  segments      pixels  mean score',
+    ]
+    absent = []
+    for category in content['categories']:
+        own = [x for x in infos if x['category_id'] == category['id']]
+        area = sum(info['area'] for info in own)
+        line = f'{category["name"]:<{width}}  {len(own):>8}  {area:>10}'
+        if own:
+            line += f'  {np.mean([info["score"] for info in own]):>10.3f}'
+        else:
+            absent.append(category['name'])
+        lines.append(line)
+    if absent:
+        lines.append(
+            'without any, so that training will not know their names: '
+            + ', '.join(absent)
+        )
+    return '\n'.join(lines)

@@ -19,6 +19,7 @@ from freeseg_mm.utils.panoptic_png import (
     VOID_ID,
     decode_panoptic_png,
 )
+from freeseg_mm.utils.run_lengths import joint_runs
 
 from .pseudo_labels import paste_pseudo_segments
 
@@ -64,7 +65,8 @@ class LoadPanopticSegments(BaseTransform):
         new_id |= dict.fromkeys(results.pop('hidden_ids'), 0)
         for index, segment in enumerate(segments):
             new_id[segment['id']] = FIRST_SEGMENT_ID + index
-        present, inverse = np.unique(ids, return_inverse=True)
+        runs, pixels = joint_runs(ids)
+        present, inverse = np.unique(runs, return_inverse=True)
         unknown = [int(i) for i in present if int(i) not in new_id]
         if unknown:
             raise ValueError(
@@ -72,7 +74,8 @@ class LoadPanopticSegments(BaseTransform):
                 "not in its annotation's segments_info"
             )
         lookup = np.array([new_id[int(i)] for i in present], dtype=np.int32)
-        results['gt_seg_map'] = lookup[inverse].reshape(size)
+        segment_map = np.repeat(lookup[inverse], pixels)
+        results['gt_seg_map'] = segment_map.reshape(size)
         results['segments'] = [
             {**segment, 'id': FIRST_SEGMENT_ID + index}
             for index, segment in enumerate(segments)

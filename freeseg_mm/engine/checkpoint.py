@@ -1,5 +1,6 @@
 """Checkpoints: notes read without the weights, and models built with them."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from copy import deepcopy
@@ -13,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.models.segmentors.text_cache import tensor_bytes
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import building
@@ -209,6 +211,18 @@ def build_model(
         model.dataset_meta = dict(meta.get('dataset_meta') or {})
     model.cfg = config  # as mmdet's functions expect
     return model.to(place).eval()
+
+
+def state_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """Digest of parameters, 16 hexadecimal digits.
+
+    A checkpoint's file holds the time of writing, too.
+    """
+    digest = hashlib.sha256()
+    for name, value in state.items():
+        digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
+        digest.update(tensor_bytes(value))
+    return digest.hexdigest()[:16]
 
 
 def _check_content(content: Any, path: Path) -> None:

@@ -14,6 +14,7 @@ from freeseg_mm.utils.image_files import (
     require_size,
 )
 from freeseg_mm.utils.panoptic_png import NO_SEGMENT_IDS, decode_panoptic_png
+from freeseg_mm.utils.run_lengths import joint_runs
 
 from .panoptic_quality import index_segments
 
@@ -44,11 +45,9 @@ def read_panoptic_gt(sample: Mapping[str, Any]) -> np.ndarray:
     ids = _decode_remembered(path, _modification_time(path))
     require_size(path, ids.shape, _size_of(sample))
     listed = [segment['id'] for segment in sample['segments']]
-    unlisted = ids[
-        (index_segments(ids, listed) == 0) & ~np.isin(ids, NO_SEGMENT_IDS)
-    ]
-    if unlisted.size:
-        unknown = np.unique(unlisted).tolist()
+    held = np.unique(joint_runs(ids)[0])
+    unknown = held[~np.isin(held, [*listed, *NO_SEGMENT_IDS])].tolist()
+    if unknown:
         raise ValueError(
             f'panoptic PNG {path}: ids {unknown[:_MAX_SHOWN]} '
             f'({len(unknown)} in all) are not among the {len(listed)} '
@@ -93,8 +92,10 @@ def read_semantic_gt(
         segment['label'] if teaches(segment, Task.SEMANTIC) else IGNORED
         for segment in segments
     ]
-    positions = index_segments(ids, [segment['id'] for segment in segments])
-    return np.array(class_of_position, dtype=np.int64)[positions]
+    runs, pixels = joint_runs(ids)
+    positions = index_segments(runs, [segment['id'] for segment in segments])
+    classes = np.array(class_of_position, dtype=np.int64)[positions]
+    return np.repeat(classes, pixels).reshape(ids.shape)
 
 
 def _size_of(sample: Mapping[str, Any]) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from freeseg_mm.utils.run_lengths import joint_runs
+
 
 def index_segments(ids: np.ndarray, segment_ids: Sequence[int]) -> np.ndarray:
     """Number the pixels of an id map by the position of their segment.
@@ -102,7 +104,10 @@ def count_panoptic(
     is_match = (
         (iou > 0.5) & (gt_label[:, None] == pred_label) & ~is_crowd[:, None]
     )
-    of_gt, of_pred = np.nonzero(is_match)
+    # in panopticapi's order, so that a sum of IoU has its very digits
+    by_id = np.argsort([segment['id'] for segment in gt_segments])
+    of_gt, of_pred = np.nonzero(is_match[by_id])
+    of_gt = by_id[of_gt]
 
     crowd_row = np.zeros(num_classes, dtype=np.int64)
     crowd_row[gt_label[is_crowd]] = np.flatnonzero(is_crowd) + 1
@@ -172,12 +177,9 @@ def _shared_pixels(
     gt_segments: Sequence[Mapping[str, Any]],
 ) -> np.ndarray:
     """Pixels of each (true, predicted) pair, row and column 0 are void."""
-    pred = index_segments(
-        pred_ids, [segment['id'] for segment in pred_segments]
-    )
-    gt = index_segments(gt_ids, [segment['id'] for segment in gt_segments])
+    pred, gt, pixels = joint_runs(pred_ids, gt_ids)
+    pred = index_segments(pred, [segment['id'] for segment in pred_segments])
+    gt = index_segments(gt, [segment['id'] for segment in gt_segments])
     shape = len(gt_segments) + 1, len(pred_segments) + 1
-    pair = gt * shape[1] + pred
-    return np.bincount(pair.ravel(), minlength=shape[0] * shape[1]).reshape(
-        shape
-    )
+    counts = np.bincount(gt * shape[1] + pred, pixels, shape[0] * shape[1])
+    return counts.astype(np.int64).reshape(shape)

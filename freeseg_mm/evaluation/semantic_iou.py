@@ -1,8 +1,9 @@
-"""Intersection over union of class maps, counted image by image."""
+"""Intersection over union of class maps, counted run by run."""
 
 import numpy as np
 
 from freeseg_mm.structures import void_label
+from freeseg_mm.utils.run_lengths import joint_runs
 
 
 def count_class_pixels(
@@ -25,19 +26,24 @@ def count_class_pixels(
     Raises:
         ValueError: If the maps differ in shape or hold other values.
     """
-    pred, gt = counted_classes(pred, gt, num_classes, ignore_index)
+    pred, gt, pixels = counted_runs(pred, gt, num_classes, ignore_index)
+    is_hit, is_known = gt == pred, pred < num_classes
     return np.stack(
         [
-            np.bincount(classes, minlength=num_classes)
-            for classes in (gt[gt == pred], pred[pred < num_classes], gt)
+            np.bincount(classes, weights, num_classes)
+            for classes, weights in (
+                (gt[is_hit], pixels[is_hit]),
+                (pred[is_known], pixels[is_known]),
+                (gt, pixels),
+            )
         ]
-    )
+    ).astype(np.int64)
 
 
-def counted_classes(
+def counted_runs(
     pred: np.ndarray, gt: np.ndarray, num_classes: int, ignore_index: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Check two class maps and take the pixels that count.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Check two class maps and take the runs of pixels that count.
 
     Args:
         pred: Predicted class of every pixel, (H, W) int in [0, C), or
@@ -48,7 +54,8 @@ def counted_classes(
         ignore_index: Value of ``gt`` that does not count.
 
     Returns:
-        Predicted and true class of the pixels that count, (P,) each.
+        Predicted and true class of the runs that count, and their pixels,
+        (R,) each; see :func:`~freeseg_mm.utils.run_lengths.joint_runs`.
 
     Raises:
         ValueError: If the maps differ in shape or hold other values.
@@ -58,6 +65,7 @@ def counted_classes(
             f'the prediction has shape {pred.shape}, the ground truth '
             f'{gt.shape}; resize the prediction to the original image'
         )
+    pred, gt, pixels = joint_runs(pred, gt)
     counted = gt != ignore_index
     gt = gt[counted]
     known = pred[pred != void_label(num_classes)]
@@ -68,7 +76,7 @@ def counted_classes(
                 f'expected 0 to {num_classes - 1}, the positions in the '
                 'vocabulary'
             )
-    return pred[counted], gt
+    return pred[counted], gt, pixels[counted]
 
 
 def iou_per_class(counts: np.ndarray) -> np.ndarray:

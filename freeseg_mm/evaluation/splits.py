@@ -1,10 +1,14 @@
-"""Means over the seen, the unseen and all classes."""
+"""Means over the seen, the unseen and all classes, and a table of them."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from mmengine.logging import print_log
+from rich.table import Table
+
+from freeseg_mm.utils.text_table import render_table
 
 
 def class_mean(values: np.ndarray) -> float:
@@ -81,3 +85,42 @@ def harmonic_mean(first: float, second: float) -> float:
     if first == 0 and second == 0:
         return 0.0
     return 2 * first * second / (first + second)
+
+
+def score_table(
+    rows: Mapping[str, Mapping[str, float | None]],
+    columns: Mapping[str, str],
+) -> str:
+    """Set the seen and unseen means of several runs below each other.
+
+    Args:
+        rows: Metrics by the title of their row, percent.
+        columns: Metric names without ``_seen`` and ``_unseen``, by the
+            title of their pair of columns, as ``{'panoptic PQ':
+            'panoptic/PQ'}``.
+
+    Returns:
+        The table, without a line break at its end; a mean over no class
+        (NaN or ``None``) is a dash.
+
+    Raises:
+        KeyError: If a row lacks a metric; both are named.
+    """
+    table = Table('', box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for title in columns:
+        table.add_column(f'{title}\n seen  unseen', justify='right')
+    for title, metrics in rows.items():
+        cells = []
+        for key in columns.values():
+            pair = []
+            for name in (f'{key}_seen', f'{key}_unseen'):
+                if name not in metrics:
+                    raise KeyError(f'{title}: no metric {name!r}')
+                pair.append(_percent(metrics[name]))
+            cells.append(f'{pair[0]:>5}  {pair[1]:>6}')
+        table.add_row(title, *cells)
+    return render_table(table)
+
+
+def _percent(value: float | None) -> str:
+    return '-' if value is None or math.isnan(value) else f'{value:.1f}'

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
+from torch import Tensor
 from typing_extensions import TypedDict
 
 from freeseg_mm.structures import Task, Vocabulary
@@ -38,6 +39,22 @@ CLASS_THRESHOLDS = ('score_thr', 'object_score_thr', 'pixel_score_thr')
 """Options that may differ from class to class."""
 OTHERS = '*'
 """Stands for all classes that a mapping does not name."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassExample:
+    """A class that CLIP's view knows by images.
+
+    Attributes:
+        name: Of the class.
+        embeds: CLIP's embedding of the images, unit-norm, (D,).
+        text_weight: Share of the name's own score, in [0, 1].
+    """
+
+    name: str
+    embeds: Tensor
+    text_weight: float
+
 
 Threshold: TypeAlias = float | Mapping[str, float]
 TuningChoice: TypeAlias = bool | int | Mapping[str, Any] | PromptTuning
@@ -130,6 +147,8 @@ class PredictOptions:
         templates: Sentences in which CLIP reads names, each with one ``{}``,
             or the name of a set of ``TEMPLATE_SETS``, in place of those of a
             :class:`FixedPrompt`; ``None`` leaves the model its own.
+        examples: Classes that CLIP's view knows by images, see
+            :func:`score_examples`.
         overlap_thr: Least share of its mask that a panoptic segment keeps.
         panoptic_rule: Masks that may become panoptic segments, beside
             ``object_score_thr``: ``score`` asks for nothing else;
@@ -175,6 +194,7 @@ class PredictOptions:
     negatives: Vocabulary | None = None
     raw: bool = False
     templates: tuple[str, ...] | None = None
+    examples: tuple[ClassExample, ...] = ()
     overlap_thr: float = 0.8
     clip_trust: float = 0.0
     panoptic_rule: str = 'no_object'
@@ -204,6 +224,14 @@ class PredictOptions:
         require_whole('max_per_image', self.max_per_image, 1)
         if self.negatives is not None:
             object.__setattr__(self, 'negatives', _negatives(self.negatives))
+        if not isinstance(self.examples, tuple) or not all(
+            isinstance(each, ClassExample) for each in self.examples
+        ):
+            raise TypeError(
+                'examples: expected a tuple of ClassExample, got '
+                f'{shown(self.examples)}; a call takes images as classes, '
+                "[ImageClass('my_logo.png'), 'cat']"
+            )
         if self.templates is not None:
             templates = read_templates(self.templates)
             object.__setattr__(self, 'templates', templates)
@@ -309,6 +337,8 @@ class PredictOptions:
         """
         for name in CLASS_THRESHOLDS:
             self.least(name, vocabulary)
+        for example in self.examples:
+            vocabulary.index(example.name)
         if self.negatives is None:
             return vocabulary
         classes = {text.lower() for text in vocabulary.prompts}

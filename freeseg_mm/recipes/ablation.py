@@ -21,6 +21,7 @@ from freeseg_mm.analysis.paper_tables.filling import Table
 from freeseg_mm.analysis.paper_tables.result_files import Result, read_results
 from freeseg_mm.analysis.paper_tables.row_configs import digests, row_name
 from freeseg_mm.utils.journal import RunStamp, StampState
+from freeseg_mm.utils.parallel import Shard
 from freeseg_mm.utils.run_config import read_config
 
 from .processes import Slot, run_on_slots
@@ -174,6 +175,7 @@ class Runs:
         rows: Sequence[AblationRow],
         seeds: Sequence[int],
         slots: Sequence[Slot],
+        shard: Shard | None = None,
     ) -> list[str]:
         """Run whatever is missing; the first seed of all rows comes first.
 
@@ -186,6 +188,8 @@ class Runs:
             rows: The rows to train and test.
             seeds: Seeds of the trainings.
             slots: Shares of the machine, for a run at a time each.
+            shard: Share of what can be done by itself: a training of a
+                seed, with those that need it and their tests.
 
         Returns:
             What failed, a sentence each; the other runs are done.
@@ -210,7 +214,7 @@ class Runs:
             for seed in seeds
             for family in families
         ]
-        return run_on_slots(jobs, slots, self.say)
+        return run_on_slots((shard or Shard()).of(jobs), slots, self.say)
 
     def result(self, row: AblationRow, seed: int) -> Result | None:
         """Read a test's result; ``None`` unless of the config as it is."""
@@ -291,7 +295,10 @@ class Runs:
             weights = self._training_stamp(teacher, seed).outputs[0]
             self._run(
                 *(row, seed, slot, 'pseudo_labels'),
-                [*self.label, teacher.config, weights, '--out', labels],
+                [
+                    *(*self.label, teacher.config, weights, '--out', labels),
+                    *(['--gpus', slot.devices] if slot.devices > 1 else []),
+                ],
                 _option_arguments(self.options),
             )
             own['train_dataloader.dataset.pseudo_labels'] = labels

@@ -14,9 +14,10 @@ from PIL import Image
 
 from freeseg_mm.utils.files import read_json, write_json
 from freeseg_mm.utils.image_files import write_label_map
-from freeseg_mm.utils.mask_boxes import encode_mask, segment_box
+from freeseg_mm.utils.mask_boxes import segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.utils.parallel import available_cores, parallel_map
+from freeseg_mm.utils.run_lengths import encode_mask
 
 from .classes import shapes_vocabulary, split_thing_name
 from .scene import compose_scene

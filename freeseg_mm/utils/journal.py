@@ -72,7 +72,8 @@ class Journal:
         with self._path.open('rb') as file, naming_errors(self._path):
             next(file)
             for line in file:
-                yield parse_json(line)
+                if line.endswith(b'\n'):  # else it is being written
+                    yield parse_json(line)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a record; it survives a kill of this process."""

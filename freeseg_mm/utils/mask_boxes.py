@@ -1,10 +1,7 @@
-"""Boxes around masks, without waiting for the device, and COCO's codes."""
-
-from typing import Any
+"""Boxes around masks, without waiting for the device."""
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
 
@@ -45,9 +42,3 @@ def segment_box(mask: np.ndarray) -> list[int]:
         raise ValueError('an empty mask has no box')
     x, y = int(columns[0]), int(rows[0])
     return [x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1]
-
-
-def encode_mask(mask: np.ndarray) -> dict[str, Any]:
-    """COCO's compressed run-length code of a mask, (H, W) bool, as JSON."""
-    code = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {'size': code['size'], 'counts': code['counts'].decode('ascii')}

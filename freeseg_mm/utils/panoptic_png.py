@@ -79,8 +79,12 @@ def decode_panoptic_png(path: str | Path) -> np.ndarray:
         ValueError: If the file is no image, is damaged or cut short, or is
             not 8-bit RGB; the message names the file.
     """
-    rgb = decode_png(path, ('RGB',), 'panoptic PNG').astype(np.int32)
-    return rgb[..., 0] | rgb[..., 1] << 8 | rgb[..., 2] << 16
+    rgb = decode_png(path, ('RGB',), 'panoptic PNG')
+    ids = rgb[..., 2].astype(np.int32)
+    for channel in (1, 0):
+        ids <<= 8
+        ids |= rgb[..., channel]
+    return ids
 
 
 def encode_panoptic_png(ids: np.ndarray, path: str | Path) -> None:

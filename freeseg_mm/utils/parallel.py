@@ -1,14 +1,21 @@
-"""Map a function over many files with processes and a progress bar."""
+"""Work on many items in processes or threads, and shares of it."""
 
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -23,6 +30,51 @@ def available_cores() -> int:
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Share of the work of one of several processes.
+
+    Attributes:
+        number: Number of the process, from 1.
+        count: Number of processes.
+
+    Raises:
+        ValueError: If there is no such share.
+    """
+
+    number: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(
+                f'shard {self}: expected a number from 1 to {self.count}'
+            )
+
+    def __str__(self) -> str:
+        return f'{self.number}/{self.count}'
+
+    @classmethod
+    def parse(cls, text: str) -> 'Shard':
+        """Read ``3/8``, the third of eight.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        if not (found := re.fullmatch(r'([0-9]{1,9})/([0-9]{1,9})', text)):
+            raise ValueError(f'expected a shard as 3/8, got {text!r}')
+        return cls(int(found[1]), int(found[2]))
+
+    @property
+    def suffix(self) -> str:
+        """End of the name of its journal."""
+        return f'{self.number}-of-{self.count}.jsonl'
+
+    def of(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Every so many items, beginning with its number."""
+        return items[self.number - 1 :: self.count]
 
 
 def parallel_map(
@@ -85,6 +137,59 @@ def parallel_map(
                 ) from error
             yield result
             bar.update()
+
+
+def ordered_map(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int,
+    ahead: int,
+) -> Iterator[Result]:
+    """Call a function on items in threads, before the results are asked for.
+
+    Args:
+        function: The function.
+        items: Its arguments, any number of them. With threads they are
+            taken one after the other in a thread of their own.
+        threads: Number of threads; 0 works when a result is asked for.
+        ahead: Most results that are made at once or wait to be asked for.
+
+    Yields:
+        The results in the order of the items. What the function or the
+        iterator of items raises is raised in its place.
+    """
+    if not threads:
+        yield from map(function, items)
+        return
+    source = iter(items)
+    pending: deque[Future[Any]] = deque()
+    with (
+        ThreadPoolExecutor(1) as feeder,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+
+        def work(taken: 'Future[Any]') -> Any:
+            item = taken.result()
+            return _END if item is _END else function(item)
+
+        def fill() -> None:
+            while len(pending) < max(ahead, 1):
+                taken = feeder.submit(next, source, _END)
+                pending.append(pool.submit(work, taken))
+
+        try:
+            fill()
+            while (result := pending[0].result()) is not _END:
+                pending.popleft()
+                fill()
+                yield result
+        finally:
+            for threads_of in (feeder, pool):
+                threads_of.shutdown(wait=False, cancel_futures=True)
+
+
+_END = object()
 
 
 @contextmanager

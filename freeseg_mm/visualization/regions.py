@@ -35,11 +35,13 @@ class Region:
         mask: (H, W), bool.
         label: Position of the class in the vocabulary.
         score: Confidence in [0, 1], ``None`` where there is none.
+        track: Number of the object in a video, ``None`` where there is none.
     """
 
     mask: np.ndarray
     label: int
     score: float | None = None
+    track: int | None = None
 
 
 @dataclass(frozen=True)

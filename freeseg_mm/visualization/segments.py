@@ -162,7 +162,7 @@ def place_names(
     taken = np.zeros(picture.shape[:2], dtype=bool)
     for region, mask in zip(regions, visible, strict=True):
         is_seen = vocabulary.is_seen[region.label]
-        for text in _wordings(vocabulary.names[region.label], region.score):
+        for text in _wordings(vocabulary.names[region.label], region):
             tag = name_tag(text, is_seen=is_seen)
             place = find_place(mask, taken, (tag.height, tag.width))
             if place is not None:
@@ -297,10 +297,12 @@ def _rim(mask: np.ndarray, width: int) -> np.ndarray:
     return mask & ~inner
 
 
-def _wordings(name: str, score: float | None) -> Iterator[str]:
+def _wordings(name: str, region: Region) -> Iterator[str]:
     """Texts of a tag, from the most telling to the smallest."""
-    if score is not None:
-        yield f'{name} {score:.0%}'
+    if region.track is not None:
+        name = f'{name} #{region.track}'
+    if region.score is not None:
+        yield f'{name} {region.score:.0%}'
     yield name
     if ' ' in name:
         yield name.replace(' ', '\n')

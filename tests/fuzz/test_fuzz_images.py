@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tarfile
 import warnings
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image, ImageOps
 
 from freeseg_mm.apis.inputs import EXTENSIONS, list_images, read_image
 from freeseg_mm.apis.results import ImageError, ImageResult
-from freeseg_mm.apis.video import read_inputs
+from freeseg_mm.apis.video import pending_images
 from freeseg_mm.cli.webdemo.form import Limits
 from freeseg_mm.datasets import OpenVocabPanopticDataset
 from freeseg_mm.utils.open_image import FORMATS, open_image, read_rgb
@@ -213,7 +214,9 @@ def of_list(rng, folder):
     images = [good, odd] if rng.random() < 0.7 else odd
 
     def call():
-        return list(read_inputs(list_images(images), 1, 'bgr'))
+        return [
+            read() for read in pending_images(list_images(images), 1, 'bgr')
+        ]
 
     def right(outcomes):
         assert outcomes
@@ -230,9 +233,10 @@ def of_list(rng, folder):
     return Case(f'list {odd!r:.60}', call, right, names)
 
 
-def of_video(rng, clip, path):
-    how, content = mutated_bytes(rng, clip)
-    path = path.with_suffix(rng.choice(('.avi', '.avi', '.mp4', '.mkv')))
+def of_stream(rng, seed, path, suffixes):
+    """A damaged video or archive."""
+    how, content = mutated_bytes(rng, seed)
+    path = path.with_suffix(rng.choice(suffixes))
     path.write_bytes(content)
 
     def right(outcomes):
@@ -244,11 +248,22 @@ def of_video(rng, clip, path):
                 is_picture(outcome.pixels, {outcome.pixels.shape[:2]})
 
     return Case(
-        f'video {how}',
-        lambda: list(read_inputs([str(path)], 1, 'bgr')),
+        f'{path.suffix} {how}',
+        lambda: [read() for read in pending_images([str(path)], 1, 'bgr')],
         right,
         (str(path),),
     )
+
+
+def tar_of(files):
+    """An archive of contents by name, some of them with long names."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode='w') as archive:
+        for number, (name, (content, _)) in enumerate(files.items()):
+            info = tarfile.TarInfo(f'a{"long" * 40 * (number % 2)}/{name}')
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
 
 
 def of_page(path, what):
@@ -336,6 +351,7 @@ def test_images(
     folder = tmp_path / 'files'
     folder.mkdir()
     numbers = iter(range(count))
+    shard = tar_of(seeds)
 
     def make(rng):
         number = next(numbers)
@@ -346,8 +362,11 @@ def test_images(
             return of_pillow(rng, seeds)
         if chance < 0.3:
             return of_list(rng, tmp_path)
-        if chance < 0.35:
-            return of_video(rng, clip, folder / f'v{number}')
+        if chance < 0.33:
+            suffixes = '.avi', '.avi', '.mp4', '.mkv'
+            return of_stream(rng, clip, folder / f'v{number}', suffixes)
+        if chance < 0.38:
+            return of_stream(rng, shard, folder / f's{number}', ('.tar',))
         if chance < 0.5:
             return of_dataset(rng, dataset, shapes_world, folder, number)
         what, path, sizes = of_file(rng, seeds, folder, number)

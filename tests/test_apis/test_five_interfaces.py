@@ -75,6 +75,22 @@ def test_mmdet_functions(tiny_weights, photo, expected):
     assert_same(inference_detector(model, str(photo)), expected)
 
 
+def test_mmdet_functions_with_negatives(tiny_weights, tiny_inferencer, photo):
+    config, weights = map(str, tiny_weights)
+    words, negatives = WORDS.subset([0, 2], 'part'), ['house', 'grass|lawn']
+    (ours,) = tiny_inferencer(
+        photo,
+        words,
+        negatives=Vocabulary.from_names(
+            ['house', 'grass'], synonyms={'grass': ['lawn']}
+        ),
+        score_thr=0.0,
+    )
+    model = init_detector(config, weights, palette='random', device='cpu')
+    set_classes(model, words, negatives=negatives)
+    assert_same(inference_detector(model, str(photo)), ours)
+
+
 def test_mmdet_function_with_arrays(tiny_weights, photo, expected, noise):
     config, weights = map(str, tiny_weights)
     model = init_detector(config, weights, palette='random', device='cpu')

@@ -14,6 +14,7 @@ from PIL import Image
 import freeseg_mm
 from freeseg_mm import FreeSegInferencer
 from freeseg_mm.apis import (
+    ImageClass,
     ImageError,
     ImageResult,
     InferenceError,
@@ -22,7 +23,7 @@ from freeseg_mm.apis import (
 from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.models.segmentors import raw_prediction as module
-from freeseg_mm.utils.mask_boxes import encode_mask
+from freeseg_mm.utils.run_lengths import encode_mask
 
 WORDS = ['dragon', 'house', 'cat', 'lawn|turf']
 
@@ -758,3 +759,88 @@ def test_sentences_reach_a_call(tiny_inferencer, photo):
             refused()
     with pytest.raises(ValueError, match=r"one {}, got 'vild' \(sets of"):
         tiny_inferencer.stream(photo, WORDS, templates='vild')
+
+
+# ---- classes shown by images ----
+
+
+@pytest.fixture
+def halves(noise, tmp_path):
+    """Image of two halves, masks of them, a file of the left one."""
+    image = np.concatenate([noise(64, 32), noise(64, 32, seed=1)], axis=1)
+    masks = np.zeros((2, 64, 64), bool)
+    masks[0, :, :32] = masks[1, :, 32:] = True
+    path = tmp_path / 'left_half.png'
+    Image.fromarray(image[:, :32]).save(path)
+    return image, masks, path
+
+
+def test_a_class_may_be_an_image(tiny_inferencer, halves):
+    image, masks, path = halves
+    classes = [ImageClass(path), 'dragon', 'house']
+
+    def left_half(classes):
+        found = tiny_inferencer.classify(
+            image, masks, classes, channel_order='rgb'
+        )
+        return [mask.probs[0] for mask in found]
+
+    right_half = ImageClass(image[:, 32:], 'right half')
+    by_images = tiny_inferencer.classify(
+        image, masks, [ImageClass(path), right_half], channel_order='rgb'
+    )
+    assert [mask.name for mask in by_images] == ['left half', 'right half']
+    left, right = left_half(classes)
+    several = left_half([ImageClass([path, path], 'left half'), *classes[1:]])
+    np.testing.assert_allclose(several, [left, right], rtol=1e-4)
+    word = left_half(['left half', 'dragon', 'house'])
+    as_word = left_half([ImageClass(path, text_weight=1.0), *classes[1:]])
+    np.testing.assert_allclose(as_word, word, rtol=1e-5)
+    assert not np.allclose(word, [left, right], rtol=1e-2)
+
+
+def test_images_take_part_in_all_results(tiny_inferencer, halves):
+    image, _, path = halves
+
+    def predict(*classes):
+        (result,) = tiny_inferencer(
+            image, classes, raw=True, channel_order='rgb', things=[]
+        )
+        return result
+
+    shown = predict(ImageClass(path, 'my logo|logo'), 'lawn')
+    word = predict('my logo|logo', 'lawn')
+    assert shown.vocabulary == word.vocabulary
+    assert shown.vocabulary.names[0] == 'my logo'
+    ours, theirs = shown.raw['semantic'], word.raw['semantic']
+    # the queries' view reads the name
+    np.testing.assert_array_equal(ours.query_probs, theirs.query_probs)
+    assert not np.allclose(ours.clip_probs, theirs.clip_probs)
+    assert not np.allclose(ours.pixel_scores, theirs.pixel_scores)
+    same(predict('my logo|logo', 'lawn'), word)
+
+
+def test_refuses_classes_shown_by_images(tiny_inferencer, halves, tmp_path):
+    image, _, path = halves
+    for make, error, message in (
+        (lambda: ImageClass(image), TypeError, 'no path needs a name'),
+        (lambda: ImageClass([]), ValueError, 'at least one image'),
+        (lambda: ImageClass(path, text_weight=2), ValueError, 'text_weight'),
+        (
+            lambda: tiny_inferencer(image, [ImageClass('no.png'), 'cat']),
+            FileNotFoundError,
+            r'no such file: no\.png',
+        ),
+        (
+            lambda: tiny_inferencer(image, [ImageClass(path)], mode='query'),
+            ValueError,
+            "'left half' is shown by images, which mode query",
+        ),
+        (
+            lambda: tiny_inferencer(image, [ImageClass(path), 'left half']),
+            ValueError,
+            "more than once: \\['left half'\\]",
+        ),
+    ):
+        with pytest.raises(error, match=message):
+            make()

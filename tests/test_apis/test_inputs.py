@@ -80,6 +80,31 @@ def test_an_empty_folder_is_named(tmp_path):
         list_images(tmp_path)
 
 
+def test_a_list_names_files_one_a_line(folder, tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text(
+        f'\ufeff{folder}/b.png\n\n  gone.jpg\r\nhttp://host/a b.jpg\n#1.png'
+    )
+    assert list_images([path, folder / 'c.webp']) == [
+        *(f'{folder}/b.png', 'gone.jpg', 'http://host/a b.jpg', '#1.png'),
+        f'{folder}/c.webp',
+    ]
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b' \n\n', r'list.txt: no file is listed'),
+        (b'a\xff.png', r"list.txt: 'utf-8' codec can't decode"),
+        (b'a\x00.png', r'list.txt: the name .* holds U\+0000'),
+    ],
+)
+def test_a_list_that_is_none_is_refused(tmp_path, content, message):
+    (tmp_path / 'list.txt').write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        list_images(tmp_path / 'list.txt')
+
+
 @pytest.mark.parametrize('name', ['photo.png', 'photo.jpg', 'photo.bmp'])
 def test_pixels_are_those_of_mmdets_pipelines(name, tmp_path, noise):
     path = tmp_path / name

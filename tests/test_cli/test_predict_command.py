@@ -5,6 +5,7 @@ import sys
 import pytest
 from PIL import Image
 
+from freeseg_mm.apis.writer import ResultWriter
 from freeseg_mm.cli import main
 
 
@@ -265,3 +266,119 @@ def test_an_answer_that_cannot_be_written_fails(predict, photo, tmp_path):
     assert out == ''
     assert 'would take the place of the image' in errors
     assert '1 of 1 images failed' in errors
+
+
+# --- Many images -------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(noise, tmp_path):
+    """Nine images, one of them damaged, in two sizes."""
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for seed in range(9):
+        pixels = noise(height=48 if seed % 2 else 40, seed=seed)
+        Image.fromarray(pixels).save(folder / f'{seed}.png')
+    (folder / '4.png').write_text('no image')
+    return folder
+
+
+def files_of(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
+
+
+CLASSES = ('--classes', 'dragon, house, cat')
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        ('--num-workers', 0),
+        ('--batch-size', 3),
+        ('--batch-size', 3, '--num-workers', 0),
+        ('--tile', 32),
+    ],
+)
+def test_resumed_is_as_in_one_go(
+    predict, folder, tmp_path, monkeypatch, options
+):
+    def command(out, *resume):
+        return predict(
+            *(folder, *CLASSES, '--out', tmp_path / out, *options),
+            *('--format', 'coco', *resume),
+        )
+
+    status, text, errors = command('whole')
+    assert status == 1
+    assert len(text.splitlines()) == 8
+    assert f'wrote {tmp_path}/whole/failures.json' in errors
+    append = ResultWriter.append
+    left = [2, 0, 3]
+
+    def interrupted(writer, written):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        append(writer, written)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultWriter, 'append', interrupted)
+        while left:
+            assert command('killed', '--resume')[0] == 130
+            left.pop(0)
+        assert not (tmp_path / 'killed/instances.json').exists()
+    status, text, errors = command('killed', '--resume')
+    assert status == 1
+    assert len(text.splitlines()) == 4  # of 9, 5 were noted
+    whole = files_of(tmp_path / 'whole')
+    assert files_of(tmp_path / 'killed') == whole
+    assert {'instances.json', 'panoptic.json', 'failures.json'} <= set(whole)
+    # all is done
+    assert command('killed', '--resume') == (1, '', '')
+    assert files_of(tmp_path / 'killed') == whole
+
+
+def test_shards_and_their_merge(predict, folder, tmp_path, capsys):
+    arguments = (folder, *CLASSES, '--format', 'coco')
+    predict(*arguments, '--out', tmp_path / 'whole')
+    out = ('--out', tmp_path / 'shards')
+    assert predict(*arguments, *out, '--shard', '2/2')[0] == 0
+    assert main(['merge', str(tmp_path / 'shards')]) == 1
+    assert 'of 2 shards these are not finished: 1;' in capsys.readouterr().err
+    assert predict(*arguments, *out, '--shard', '1/2')[0] == 1
+    assert main(['merge', str(tmp_path / 'shards')]) == 1  # an image failed
+    assert f'{tmp_path}/shards/panoptic.json' in capsys.readouterr().out
+    assert files_of(tmp_path / 'shards') == files_of(tmp_path / 'whole')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--resume'], '--resume needs the folder --out'),
+        (['--shard', '1/2'], '--shard needs the folder --out'),
+        (['--shard', '3/2', '--out', 'x'], 'shard 3/2: expected a number'),
+        (['--shard', '3', '--out', 'x'], "expected a shard as 3/8, got '3'"),
+    ],
+)
+def test_mistakes_of_shards(photo, capsys, options, message):
+    assert main(['predict', str(photo), '--classes', 'a', *options]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_other_options_are_not_gone_on_with(predict, photo, tmp_path):
+    command = (photo, '--out', tmp_path / 'out', '--format', 'coco')
+    assert predict(*command, '--classes', 'cat')[0] == 0
+    for options, what in (
+        (['--classes', 'dog'], 'categories, classes'),
+        (['--classes', 'cat', '--score-thr', '0.5'], 'options'),
+        (['--classes', 'cat', '--max-side', '32'], 'max_side'),
+        (['--classes', 'cat', '--batch-size', '2'], 'batch_size'),
+        (['--classes', 'cat', '--tile', '32'], 'tile'),
+    ):
+        status, _, errors = predict(*command, *options, '--resume')
+        assert status == 1
+        assert f'is of other {what}' in errors

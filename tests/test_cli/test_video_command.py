@@ -9,6 +9,8 @@ import pytest
 from freeseg_mm.cli import main
 from freeseg_mm.cli.video import VideoOutput
 
+TASKS = ('instances', 'panoptic')
+
 
 @pytest.fixture
 def clip(make_video, noise):
@@ -61,6 +63,118 @@ def test_a_painted_video(video, clip, tmp_path):
     assert fps == 5
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 4
     assert [path.name for path in out.parent.iterdir()] == ['painted.avi']
+
+
+def _streams(path):
+    """Codecs of a video's picture and sound, by ffmpeg."""
+    imageio_ffmpeg = pytest.importorskip('imageio_ffmpeg')
+    reader = imageio_ffmpeg.read_frames(str(path))
+    meta = next(reader)
+    reader.close()
+    return meta['codec'], meta.get('audio_codec') or None, meta['pix_fmt']
+
+
+def _with_sound(path):
+    """Put a second of a tone beside a video's pictures."""
+    imageio_ffmpeg = pytest.importorskip('imageio_ffmpeg')
+    out = path.with_name('loud.mp4')
+    subprocess.run(
+        [
+            *(imageio_ffmpeg.get_ffmpeg_exe(), '-v', 'error', '-i', path),
+            *('-f', 'lavfi', '-i', 'sine=duration=1', '-c:a', 'aac'),
+            out,
+        ],
+        check=True,
+    )
+    return out
+
+
+@pytest.mark.parametrize('ending', ['.mp4', '.mkv', '.mov'])
+def test_browsers_play_it_and_sound_is_kept(video, clip, tmp_path, ending):
+    loud = _with_sound(clip)
+    out = tmp_path / f'painted{ending}'
+    for source, sound in ((clip, None), (loud, 'aac')):
+        status, _, _ = video(
+            *(source, '--classes', 'a', '--tasks', 'semantic', '--out', out)
+        )
+        assert status == 0
+        codec, found, layout = _streams(out)
+        assert codec == 'h264'
+        assert layout.startswith('yuv420p')
+        assert found == sound
+    fps, frames = read(out)
+    assert fps == pytest.approx(5)
+    assert [frame.shape for frame in frames] == [(48, 64, 3)] * 4
+
+
+def test_without_ffmpeg_opencv_writes(video, clip, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'imageio_ffmpeg', None)
+    out = tmp_path / 'painted.mp4'
+    arguments = (clip, '--classes', 'a', '--tasks', 'semantic', '--out', out)
+    assert video(*arguments)[0] == 0
+    assert len(read(out)[1]) == 4
+    monkeypatch.undo()
+    assert _streams(out)[0].startswith('mpeg4')
+
+
+def test_objects_are_followed(video, make_video, noise, tmp_path):
+    pytest.importorskip('trackers')
+    still = make_video([noise()] * 4)
+    status, text, _ = video(
+        *(still, '--classes', 'dragon', '--json', '--track'),
+        *('--tasks', 'instance', 'panoptic', '--score-thr', '0.1'),
+        *('--out', tmp_path / 'painted.mp4'),
+    )
+    assert status == 0
+    first, second, *rest = (
+        [[x.get('track') for x in json.loads(line)[task]] for task in TASKS]
+        for line in text.splitlines()
+    )
+    assert second[0]
+    assert {None} == {track for tracks in first for track in tracks}
+    assert sorted(second[0]) == [*range(1, len(second[0]) + 1)]
+    assert rest == [second] * 2
+
+
+def test_a_camera(video, noise, tmp_path, monkeypatch):
+    class Camera:
+        opened = []
+
+        def __init__(self, number):
+            self.opened.append(number)
+
+        def isOpened(self):  # noqa: N802 - OpenCV's
+            return self.opened[-1] == 1
+
+        def get(self, _):
+            return 0.0  # as cameras say that do not know
+
+        def grab(self):
+            return True
+
+        def retrieve(self):
+            return True, noise()[..., ::-1]
+
+        def read(self):
+            return self.retrieve()
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(cv2, 'VideoCapture', Camera)
+    monkeypatch.chdir(tmp_path)
+    arguments = ('--classes', 'a', '--tasks', 'semantic', '--json')
+    status, text, _ = video('webcam:1', *arguments, '--max-frames', '3')
+    assert status == 0
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line['frame'] for line in lines] == [0, 1, 2]
+    assert {line['source'] for line in lines} == {'webcam:1'}
+    status, _, errors = video('webcam', *arguments)
+    assert status == 1
+    assert 'webcam: there is no camera 0, or another program' in errors
+    (tmp_path / 'webcam').write_text('no camera')
+    status, _, errors = video('webcam', *arguments)
+    assert 'expected one video' in errors
 
 
 def test_one_colour_in_all_frames(video, make_video, tmp_path):

@@ -153,3 +153,41 @@ def test_an_action_is_needed(capsys):
         main(['vocab'])
     assert stop.value.code == 2
     assert 'ACTION' in capsys.readouterr().err
+
+
+# ---- tags ----
+
+
+def test_tags_are_the_best_masks_classes(
+    tiny_weights, tiny_inferencer, photo, capsys
+):
+    words = ['dragon', 'house', 'cat', 'lawn', 'sky']
+    arguments = [
+        *('tags', str(photo), 'no_image.png', '--classes', ', '.join(words)),
+        *('--config', str(tiny_weights[0])),
+        *('--checkpoint', str(tiny_weights[1]), '--top', '3'),
+    ]
+    broken = photo.parent / 'no_image.png'
+    broken.write_text('nothing')
+    arguments[2] = str(broken)
+    (result,) = tiny_inferencer(photo, words, raw=True, tasks='instance')
+    best = result.raw['instance'].class_probs.max(0)
+    order = best.argsort()[::-1][:3]
+
+    assert main([*arguments, '--json']) == 1
+    lines = capsys.readouterr().out.splitlines()
+    tags = json.loads(lines[0])['tags']
+    assert list(tags) == [words[i] for i in order]
+    assert list(tags.values()) == pytest.approx(best[order].tolist())
+    assert json.loads(lines[1])['source'] == str(broken)
+    assert main(arguments) == 1
+    out = capsys.readouterr().out
+    assert (
+        out
+        == f'{photo}: '
+        + ', '.join(f'{words[i]} {best[i]:.2f}' for i in order)
+        + '\n'
+    )
+    arguments[-1] = '0'
+    assert main(arguments) == 1
+    assert '--top: expected at least 1' in capsys.readouterr().err

@@ -11,7 +11,10 @@ from mmengine.registry import MODELS
 from PIL import Image
 from scipy import ndimage
 
-from freeseg_mm.datasets.transforms import MultiTaskSampler
+from freeseg_mm.datasets.transforms import (
+    LoadPanopticSegments,
+    MultiTaskSampler,
+)
 from freeseg_mm.structures import (
     BACKGROUND_SEGMENT_ID,
     FIRST_SEGMENT_ID,
@@ -66,6 +69,32 @@ def test_hidden_and_void_pixels_become_zero_and_segments_are_renumbered(pets):
         {'id': CROWD, 'label': 0, 'iscrowd': 1},
     ]
     assert 'hidden_ids' not in sample
+
+
+def test_map_is_that_of_a_look_at_every_pixel(tmp_path):
+    rng = np.random.default_rng(0)
+    ids = np.array([0, 7, 70_000, BACKGROUND_ID, 9])[
+        np.kron(rng.integers(0, 5, (9, 11)), np.ones((3, 4), int))
+    ]
+    encode_panoptic_png(ids, tmp_path / 'ids.png')
+    loaded = LoadPanopticSegments().transform(
+        {
+            'img_path': 'a.jpg',
+            'ori_shape': ids.shape,
+            'seg_map_path': str(tmp_path / 'ids.png'),
+            'segments': [{'id': i, 'label': 0, 'iscrowd': 0} for i in (9, 7)],
+            'hidden_ids': [70_000],
+        }
+    )
+    expected = np.zeros_like(ids)
+    for old, new in (
+        (9, FIRST_SEGMENT_ID),
+        (7, FIRST_SEGMENT_ID + 1),
+        (BACKGROUND_ID, BACKGROUND_SEGMENT_ID),
+    ):
+        expected[ids == old] = new
+    assert loaded['gt_seg_map'].dtype == np.int32
+    np.testing.assert_array_equal(loaded['gt_seg_map'], expected)
 
 
 def test_nothing_is_hidden_under_full_supervision(pets):

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from hotcoco.panoptic import PanopticEval
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmengine.registry import DefaultScope
-from panopticapi_stand_in import with_panopticapi
+from panopticapi_stand_in import PQStat, with_panopticapi
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -344,7 +345,9 @@ def test_panoptic_equals_the_definition(world):
 
 
 def test_panoptic_equals_mmdet(world):
-    results = evaluate(OpenVocabPanMetric(), world)
+    metric = OpenVocabPanMetric()
+    results = evaluate(metric, world)
+    metric.process(None, world.samples)  # an evaluation forgets its counts
     with with_panopticapi(), DefaultScope.overwrite_default_scope('mmdet'):
         stock = stock_panoptic(
             world.vocabulary, world.panoptic_json, world.folder
@@ -354,7 +357,15 @@ def test_panoptic_equals_mmdet(world):
             # it writes into its input
             copied = {**sample, 'pred_panoptic_seg': {'sem_seg': pred.clone()}}
             stock.process({}, [copied])
+        stats = PQStat()
+        for counts in stock.results:
+            stats += counts
         theirs = stock.evaluate(size=IMAGES)
+    for label, counts in enumerate(sum(metric.results).T):
+        of_class = stats[10 * label + 3]
+        assert counts.tolist() == [  # to the last bit
+            of_class.tp, of_class.fp, of_class.fn, of_class.iou
+        ]  # fmt: skip
     for name in ('PQ', 'SQ', 'RQ'):
         ours = results[f'panoptic/{name}']
         # no class occurs: we say so, mmdet says 0
@@ -362,6 +373,45 @@ def test_panoptic_equals_mmdet(world):
         np.testing.assert_allclose(
             0 if np.isnan(ours) else ours, expected, **TOLERANCE
         )
+
+
+def test_panoptic_equals_hotcoco(world, tmp_path):
+    metric = OpenVocabPanMetric()
+    evaluate(metric, world)
+    folder = tmp_path / 'predicted'
+    folder.mkdir()
+    annotations = []
+    for sample in world.samples:
+        pred = sample['pred_panoptic_seg']
+        ids = pred['sem_seg'][0].numpy()
+        segments = [
+            {'id': segment['id'], 'category_id': 10 * segment['label'] + 3}
+            for segment in pred['segments_info']
+        ]
+        known = np.isin(ids, [segment['id'] for segment in segments])
+        name = f'{sample["img_id"]}.png'
+        encode_panoptic_png(np.where(known, ids, 0), folder / name)
+        annotations.append(
+            {
+                'image_id': sample['img_id'],
+                'file_name': name,
+                'segments_info': segments,
+            }
+        )
+    path = tmp_path / 'predicted.json'
+    path.write_text(json.dumps({'annotations': annotations}))
+    theirs = PanopticEval(
+        world.panoptic_json, path, gt_folder=world.folder, pred_folder=folder
+    )
+    theirs.evaluate()
+    of_class = theirs.results()['per_class']
+    for label, name in enumerate(world.vocabulary.names):
+        found = of_class[10 * label + 3]
+        ours = metric.per_class_results[name]
+        for key in ('PQ', 'SQ', 'RQ'):
+            value = found[key.lower()]
+            expected = np.nan if value < 0 else 100 * value
+            np.testing.assert_allclose(ours[key], expected, rtol=1e-13)
 
 
 # --- instance --------------------------------------------------------------
@@ -402,6 +452,17 @@ def test_instance_equals_pycocotools(world):
         means(ap, world.vocabulary.is_seen[::2]),
         **TOLERANCE,
     )
+
+
+def test_instance_engines_agree(world):
+    """To the last bit: many scores are alike, and some classes are absent."""
+    found = []
+    for engine in ('hotcoco', 'pycocotools'):
+        metric = OpenVocabInsMetric(
+            ann_file=world.instances_json, engine=engine
+        )
+        found.append((evaluate(metric, world), metric.per_class_results))
+    np.testing.assert_equal(*found)
 
 
 # --- semantic --------------------------------------------------------------

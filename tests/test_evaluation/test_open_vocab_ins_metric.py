@@ -1,5 +1,6 @@
 import json
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from freeseg_mm.evaluation import OpenVocabInsMetric
+from freeseg_mm.evaluation import OpenVocabInsMetric, open_vocab_ins_metric
+from freeseg_mm.evaluation.open_vocab_ins_metric import precision_by_recall
 from freeseg_mm.structures import Vocabulary
 
 SIZE = 40
@@ -356,7 +358,159 @@ def test_predictions_can_be_kept(tmp_path):
     assert (kept['category_id'], kept['score']) == (18, 0.5)
 
 
+# --- engines ---------------------------------------------------------------
+
+
+def numbered(seed, num_images=6, num_categories=5):
+    """Ground truth and detections for an engine.
+
+    Crowds, empty masks, equal scores, more than 100 detections of a class in
+    an image, a class without an object and one without a detection, an image
+    without either.
+    """
+    rng = np.random.default_rng(seed)
+    gt = {
+        'images': [
+            {'id': i, 'height': SIZE, 'width': SIZE}
+            for i in range(1, num_images + 1)
+        ],
+        'annotations': [],
+        'categories': [
+            {'id': i, 'name': str(i)} for i in range(1, num_categories + 1)
+        ],
+    }
+    detections = []
+    for image in range(1, num_images):
+        for _ in range(rng.integers(0, 9)):
+            category = int(rng.integers(2, num_categories + 1))
+            box = [*rng.integers(0, 30, 2), *rng.integers(2, 25, 2)]
+            code = mask_utils.encode(np.asfortranarray(rectangle(*box)))
+            gt['annotations'].append(
+                {
+                    'id': len(gt['annotations']) + 1,
+                    'image_id': image,
+                    'category_id': category,
+                    'segmentation': code,
+                    'area': float(mask_utils.area(code)),
+                    'iscrowd': int(rng.random() < 0.25),
+                }
+            )
+            copies = 110 if rng.random() < 0.1 else rng.integers(0, 6)
+            for _ in range(copies if category < num_categories else 0):
+                shaken = rectangle(*(box + rng.integers(-3, 4, 4)))
+                shaken *= rng.random() < 0.95  # or it is empty
+                detections.append(
+                    {
+                        'image_id': image,
+                        'category_id': int(
+                            rng.choice([category, category, 1])
+                        ),
+                        'segmentation': mask_utils.encode(
+                            np.asfortranarray(shaken)
+                        ),
+                        'score': float(rng.integers(1, 8)) / 8,
+                    }
+                )
+    return gt, detections
+
+
+@pytest.mark.parametrize('seed', range(8))
+@pytest.mark.parametrize('without', ['nothing', 'detections', 'objects'])
+def test_precision_of_engines_is_one_to_the_last_bit(seed, without):
+    found = []
+    for engine in ('hotcoco', 'pycocotools'):
+        gt, detections = numbered(seed)
+        if without == 'objects':
+            gt['annotations'] = []
+        if without == 'detections':
+            detections = []
+        found.append(precision_by_recall(gt, detections, engine))
+    ours, theirs = found
+    assert ours.shape == theirs.shape == (10, 101, 5)
+    assert ours.tobytes() == theirs.tobytes()
+    assert (ours[..., 0] == -1).all()
+    assert (0 < ours.max() <= 1) == (without == 'nothing')
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_precision_is_that_of_coco_s_own_protocol(seed):
+    gt, detections = numbered(seed)
+    ours = precision_by_recall(gt, detections, 'hotcoco')
+    official = COCO()
+    official.dataset = gt
+    official.createIndex()
+    evaluation = COCOeval(official, official.loadRes(detections), 'segm')
+    evaluation.evaluate()
+    evaluation.accumulate()
+    # all areas, 100 detections
+    theirs = np.ascontiguousarray(evaluation.eval['precision'][..., 0, 2])
+    assert ours.tobytes() == theirs.tobytes()
+
+
+def test_ids_of_images_may_be_any_numbers(tmp_path):
+    """An engine is handed numbers from 1, in the order of the ids."""
+    annotations, samples = random_scene(3)
+    path = write_file(tmp_path / 'instances.json', annotations, len(samples))
+    before, _ = evaluate(path, samples)
+    content = json.loads(Path(path).read_text())
+    first = -3  # so that some are negative and one is 0
+    for image in content['images']:
+        image['id'] += first
+    for each in content['annotations']:
+        each['image_id'] += first
+        del each['bbox']
+    Path(path).write_text(json.dumps(content))
+    for sample in samples:
+        sample['img_id'] += first
+    assert evaluate(path, samples)[0] == before
+
+
+def test_without_hotcoco_pycocotools_serves(tmp_path, monkeypatch):
+    path = write_file(tmp_path / 'instances.json', [], num_images=1)
+    assert OpenVocabInsMetric(ann_file=path).engine == 'hotcoco'
+    monkeypatch.setattr(
+        open_vocab_ins_metric, 'find_spec', lambda name: name != 'hotcoco'
+    )
+    assert OpenVocabInsMetric(ann_file=path).engine == 'pycocotools'
+    with pytest.raises(ImportError, match=r"'hotcoco' is not .*\[fast\]"):
+        OpenVocabInsMetric(ann_file=path, engine='hotcoco')
+
+
+def test_what_is_held_grows_with_detections_not_pixels(tmp_path):
+    """A code, however large the image."""
+    held = []
+    for size in (100, 1000):
+        content = {
+            'images': [{'id': 1, 'height': size, 'width': size}],
+            'annotations': [],
+            'categories': [{'id': 90, 'name': 'ant'}],
+        }
+        path = tmp_path / f'{size}.json'
+        path.write_text(json.dumps(content))
+        metric = OpenVocabInsMetric(ann_file=str(path))
+        metric.dataset_meta = META
+        masks = torch.zeros(20, size, size, dtype=torch.bool)
+        masks[:, 10:60, 10:60] = True
+        sample = predict(1)
+        sample['pred_instances'] = {
+            'bboxes': torch.zeros(20, 4),
+            'labels': torch.ones(20, dtype=int),
+            'scores': torch.ones(20),
+            'masks': masks,
+        }
+        metric.process(None, [sample])
+        held.append(len(pickle.dumps(metric.results)))
+    assert held[1] < 1.2 * held[0]
+    assert held[0] < 20 * 1000
+
+
 # --- refusals --------------------------------------------------------------
+
+
+def test_unknown_engine_is_refused(tmp_path):
+    path = write_file(tmp_path / 'instances.json', [], num_images=1)
+    with pytest.raises(ValueError, match="engine 'fast' is none of .*hotcoco"):
+        OpenVocabInsMetric(ann_file=path, engine='fast')
 
 
 @pytest.fixture

@@ -51,6 +51,11 @@ def test_refuses(given, error, message):
         PredictOptions().override(score_thr=given)
 
 
+def test_examples_come_by_classes():
+    with pytest.raises(TypeError, match='examples: expected a tuple of Class'):
+        PredictOptions().override(examples=['logo.png'])
+
+
 # ---- negatives ----
 
 

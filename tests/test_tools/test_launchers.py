@@ -8,7 +8,10 @@ import pytest
 import torch
 
 VALIDATION = ['cfg', 'dataloader', 'evaluator']
-SCRIPTS = ['launch.sh', 'dist_train.sh', 'dist_test.sh', 'slurm_train.sh']
+SCRIPTS = [
+    *('launch.sh', 'dist_train.sh', 'dist_test.sh', 'slurm_launch.sh'),
+    *('slurm_train.sh', 'slurm_test.sh', 'slurm_pseudo_labels.sh'),
+]
 
 
 @pytest.mark.parametrize('name', SCRIPTS)
@@ -41,6 +44,16 @@ def test_shellcheck_has_no_complaint(repo):
             'slurm_train.sh',
             ['gpu', 'coco', 'coco.py'],
             'slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options]',
+        ),
+        (
+            'slurm_test.sh',
+            ['gpu', 'coco', 'coco.py'],
+            'slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options]',
+        ),
+        (
+            'slurm_pseudo_labels.sh',
+            ['gpu', 'coco', 'coco.py', 'iter_9.pth'],
+            'PARTITION JOB_NAME CONFIG CHECKPOINT OUT [options]',
         ),
     ],
 )
@@ -172,6 +185,40 @@ def test_slurm_train_asks_for_gpus_and_starts_train(
         '--work-dir=my dir',
         '--launcher=slurm',
         '--amp',
+    ]
+
+
+def test_slurm_test_starts_test(run_process, repo, tmp_path):
+    srun = fake(tmp_path / 'bin', 'srun')
+    done = run_process(
+        *('slurm_test.sh', 'gpu', 'job', 'my config.py', 'iter_9.pth'),
+        *('--out', 'a.json'),
+        path=srun.parent,
+    )
+    words = done.stdout.splitlines()[8:]
+    assert (tmp_path / words[2]).resolve() == repo / 'tools/test.py'
+    assert words[3:] == [
+        *('my config.py', 'iter_9.pth', '--launcher=slurm'),
+        *('--out', 'a.json'),
+    ]
+
+
+def test_slurm_pseudo_labels_are_made_and_joined(run_process, tmp_path):
+    srun = fake(tmp_path / 'bin', 'srun')
+    python = fake(tmp_path / 'bin', 'my_python')
+    done = run_process(
+        *('slurm_pseudo_labels.sh', 'gpu', 'job', 'my config.py'),
+        *('iter_9.pth', 'my labels', '--score-thr', '0.5'),
+        path=srun.parent,
+        PYTHON=str(python),
+    )
+    command = [
+        *('-u', '-m', 'freeseg_mm', 'pseudo-labels', 'make', 'my config.py'),
+        *('iter_9.pth', '--out', 'my labels', '--score-thr', '0.5'),
+    ]
+    assert done.stdout.splitlines()[8:] == [
+        *(str(python), *command, '--launcher=slurm'),
+        *command,
     ]
 
 

@@ -1,12 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 import torch
 from mmdet.structures.mask import mask2bbox
-from pycocotools import mask as coco_mask
 
-from freeseg_mm.utils.mask_boxes import encode_mask, mask_boxes, segment_box
+from freeseg_mm.utils.mask_boxes import mask_boxes, segment_box
 
 
 def test_by_hand():
@@ -51,9 +48,3 @@ def test_box_is_xywh_in_whole_pixels(pixels, box):
 def test_empty_mask():
     with pytest.raises(ValueError, match='an empty mask has no box'):
         segment_box(np.zeros((2, 2), bool))
-
-
-def test_mask_code_is_json():
-    code = encode_mask(np.eye(3, dtype=bool))
-    again = json.loads(json.dumps(code))
-    np.testing.assert_array_equal(coco_mask.decode(again), np.eye(3))

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from functools import partial
@@ -8,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from freeseg_mm.utils.parallel import available_cores, parallel_map
+from freeseg_mm.utils.parallel import (
+    available_cores,
+    ordered_map,
+    parallel_map,
+)
 
 
 def square(number):
@@ -204,3 +209,63 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     finally:
         for pid in filter(is_running, pids):
             os.kill(pid, signal.SIGKILL)
+
+
+# --- Threads -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize('threads', [0, 1, 4])
+def test_results_of_threads_are_in_order(threads):
+    def slow(number):
+        time.sleep(0.002 * (number % 3))
+        return number * number
+
+    results = ordered_map(slow, iter(range(50)), threads=threads, ahead=6)
+    assert list(results) == [number * number for number in range(50)]
+    assert list(ordered_map(slow, [], threads=threads, ahead=1)) == []
+
+
+@pytest.mark.parametrize('ahead', [1, 3, 8])
+def test_no_more_than_agreed_is_taken(ahead):
+    taken = []
+
+    def items():
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    results = ordered_map(str, items(), threads=2, ahead=ahead)
+    for count in range(1, 11):
+        next(results)
+        time.sleep(0.005)
+        assert len(taken) <= count + ahead
+    results.close()
+    assert len(taken) <= 10 + ahead
+
+
+def test_threads_work_at_the_same_time():
+    """One waits for the other, who has to be running."""
+    both = threading.Barrier(2, timeout=10)
+    results = ordered_map(lambda _: both.wait(), [1, 2], threads=2, ahead=2)
+    assert sorted(results) == [0, 1]
+
+
+def test_an_error_comes_in_its_place():
+    def check(number):
+        if number == 2:
+            raise ValueError('two')
+        return number
+
+    results = ordered_map(check, range(9), threads=3, ahead=5)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ValueError, match='two'):
+        next(results)
+
+    def broken():
+        yield 1
+        raise OSError('gone')
+
+    results = ordered_map(check, broken(), threads=3, ahead=5)
+    assert next(results) == 1
+    with pytest.raises(OSError, match='gone'):
+        next(results)

@@ -12,11 +12,40 @@ KINDS = ('counts', 'macs', 'seconds', 'peak_bytes')
 
 
 @dataclass(frozen=True)
-class BenchOptions:
+class ConfigOptions:
     """Options of every measurement.
 
     Attributes:
         config: Config file of a FreeSeg.
+        seed: Seed of all that is random.
+        cfg_options: entries of the config.
+
+    Raises:
+        ValueError: If a number is too small.
+    """
+
+    LEAST: ClassVar[dict[str, int]] = {}
+    """Smallest number by option."""
+
+    config: str
+    seed: int = 0
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in self.LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                option = name.replace('_', '-')
+                raise ValueError(
+                    f'--{option} {value}: expected at least {least}'
+                )
+
+
+@dataclass(frozen=True)
+class BenchOptions(ConfigOptions):
+    """Options of the measurements of a model.
+
+    Attributes:
         against: A preset or another config file to measure, too.
         image_size: Longer side of the images, in pixels.
         batch: Images at once.
@@ -26,8 +55,6 @@ class BenchOptions:
         warmup: Runs before the timed ones.
         device: Device to run on; without, CUDA if there is one.
         threads: CPU threads; without, PyTorch's choice.
-        seed: Seed of weights, images and ground truth.
-        cfg_options: entries of the config.
         against_options: entries of --against; without that, of the config
             as overridden by --cfg-options.
 
@@ -40,10 +67,8 @@ class BenchOptions:
 
     PRESETS: ClassVar[tuple[str, ...]] = ()
     """Names that ``against`` may have beside a config file's."""
-    LEAST: ClassVar[dict[str, int]] = {'runs': 1, 'warmup': 0, 'threads': 1}
-    """Smallest number by option."""
+    LEAST = {'runs': 1, 'warmup': 0, 'threads': 1}
 
-    config: str
     against: str | None = None
     image_size: int = 320
     batch: int = 1
@@ -52,17 +77,10 @@ class BenchOptions:
     warmup: int = 1
     device: str | None = None
     threads: int | None = None
-    seed: int = 0
-    cfg_options: dict[str, Any] = field(default_factory=dict)
     against_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, least in self.LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(
-                    f'--{name} {value}: expected at least {least}'
-                )
+        super().__post_init__()
         if self.against in self.PRESETS:
             if self.against_options:
                 raise ValueError(
@@ -164,3 +182,53 @@ class TrainOptions(BenchOptions):
                 '--task all compares the tasks of one config; leave out '
                 '--against and --against-options, or name a task'
             )
+
+
+SIDES = ('this', 'pycocotools', 'stock')
+"""Sides of ``bench metrics``."""
+
+
+@dataclass(frozen=True)
+class MetricsOptions(ConfigOptions):
+    """Options of ``freeseg-mm bench metrics``.
+
+    Attributes:
+        images: Images to score; the test data's, again and again.
+        detections: Predicted objects of each image.
+        sides: Some of this (the config's metrics), pycocotools (which
+            counts AP where hotcoco is not installed) and stock (mmseg's and
+            mmdet's metrics). The peak of memory is that of all together.
+
+    Raises:
+        ValueError: If a side is unknown, too.
+    """
+
+    LEAST = {'images': 1, 'detections': 1}
+
+    images: int = 100
+    detections: int = 100
+    sides: Sequence[str] = SIDES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = sorted(set(self.sides) - set(SIDES))
+        if unknown or not self.sides:
+            raise ValueError(
+                f'--sides {unknown}: expected some of {list(SIDES)}'
+            )
+
+
+@dataclass(frozen=True)
+class DataOptions(ConfigOptions):
+    """Options of ``freeseg-mm bench data``.
+
+    Attributes:
+        images: Images to load, in the order of the annotation file, again
+            from the first if it has fewer.
+        loader: The loader whose data to load: train, val or test.
+    """
+
+    LEAST = {'images': 1}
+
+    images: int = 200
+    loader: str = 'train'

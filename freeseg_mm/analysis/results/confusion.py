@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from freeseg_mm.evaluation.semantic_iou import counted_classes
+from freeseg_mm.evaluation.semantic_iou import counted_runs
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.visualization.fonts import font_families
 
@@ -52,11 +52,11 @@ def count_confusion(
     Raises:
         ValueError: If the maps differ in shape or hold other values.
     """
-    pred, gt = counted_classes(pred, gt, num_classes, ignore_index)
-    pred, gt = pred[pred < num_classes], gt[pred < num_classes]
-    pair = gt.astype(np.int64) * num_classes + pred
-    counts = np.bincount(pair, minlength=num_classes**2)
-    return counts.reshape(num_classes, num_classes)
+    pred, gt, pixels = counted_runs(pred, gt, num_classes, ignore_index)
+    known = pred < num_classes
+    pair = gt[known].astype(np.int64) * num_classes + pred[known]
+    counts = np.bincount(pair, pixels[known], num_classes**2)
+    return counts.astype(np.int64).reshape(num_classes, num_classes)
 
 
 def row_shares(counts: np.ndarray) -> np.ndarray:

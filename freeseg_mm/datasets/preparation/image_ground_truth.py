@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from freeseg_mm.utils.image_files import IGNORE_INDEX, write_label_map
-from freeseg_mm.utils.mask_boxes import encode_mask, segment_box
+from freeseg_mm.utils.mask_boxes import segment_box
 from freeseg_mm.utils.panoptic_png import (
     BACKGROUND_ID,
     NO_SEGMENT_IDS,
     VOID_ID,
     encode_panoptic_png,
 )
+from freeseg_mm.utils.run_lengths import encode_mask
 
 from .split_preparation import DatasetLayout
 

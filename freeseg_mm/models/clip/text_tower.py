@@ -48,15 +48,15 @@ def read_templates(templates: Any) -> tuple[str, ...]:
         templates = TEMPLATE_SETS.get(templates, (templates,))
     if not isinstance(templates, Iterable):
         raise TypeError(
-            f'expected templates as a list of sentences, got {templates!r}'
+            f'templates: expected a list of sentences, got {templates!r}'
         )
     sentences = tuple(templates)
     if not sentences:
-        raise ValueError('expected at least one template, got none')
+        raise ValueError('templates: expected at least one, got none')
     for sentence in sentences:
         if not isinstance(sentence, str):
             raise TypeError(
-                f'expected a template that is a string, got {sentence!r}'
+                f'templates: expected strings, got {sentence!r} among them'
             )
         if sentence.count('{}') != 1:
             raise ValueError(

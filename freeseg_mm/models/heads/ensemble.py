@@ -1,9 +1,15 @@
 """One probability from query scores and CLIP scores (Sec. 3.1, Testing)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from freeseg_mm.models.predict_options import ENSEMBLE_MODES
+from freeseg_mm.models.predict_options import ENSEMBLE_MODES, ClassExample
+from freeseg_mm.structures import Vocabulary
+
+EPSILON = 1e-6
+"""Least difference of logits that others are divided by."""
 
 
 def ensemble_scores(
@@ -73,6 +79,62 @@ def ensemble_scores(
         mixed = weight * query.exp() + (1 - weight) * clip.exp()
         classes = mixed / mixed.sum(-1, keepdim=True)
     return classes * objectness
+
+
+def score_examples(
+    logits: Tensor,
+    embeds: Tensor,
+    is_shown: Tensor,
+    vocabulary: Vocabulary,
+    examples: Sequence[ClassExample],
+    scale: float,
+) -> Tensor:
+    """Let classes that are known by images score by them in CLIP's view.
+
+    CLIP's embeddings of images are closer to each other, whatever they show,
+    than to any text. So where words compete with images, cosines are brought
+    to the range of the words' logits, for each image and task: 1 becomes
+    the mean over its masks of the best word's logit, and the mean cosine of
+    its masks, but for the most similar one, the mean of all words' logits.
+    Where all classes are known by images cosines are taken as they are.
+
+    Args:
+        logits: CLIP's logits by words, (B, T, N, C).
+        embeds: CLIP's unit-norm embeddings of the masks, (B, T or 1, N, D).
+        is_shown: Masks that have one, (B, T or 1, N), bool.
+        vocabulary: The C classes.
+        examples: Of some of them.
+        scale: Factor of the cosine in logits.
+
+    Returns:
+        (B, T, N, C), the columns of these classes being new.
+    """
+    places = [vocabulary.index(example.name) for example in examples]
+    rows = torch.stack([example.embeds for example in examples])
+    weight = logits.new_tensor([x.text_weight for x in examples])
+    found = scale * embeds @ rows.to(embeds).T
+    found = found.expand(*logits.shape[:-1], -1)
+    words = torch.ones(logits.shape[-1], dtype=torch.bool)
+    words[places] = False
+    if words.any():
+        by_words = logits[..., words.to(logits.device)]
+        shown = is_shown[..., None].expand(*logits.shape[:-1], 1)
+        count = shown.sum(-2, keepdim=True)
+        top, low = (
+            (each * shown).sum(-2, keepdim=True) / count.clamp(min=1)
+            for each in (
+                by_words.amax(-1, keepdim=True),
+                by_words.mean(-1, keepdim=True),
+            )
+        )
+        most = found.masked_fill(~shown, -scale).amax(-2, keepdim=True)
+        others = (found * shown).sum(-2, keepdim=True) - most
+        others = others / (count - 1).clamp(min=1)
+        slope = (top - low) / (scale - others).clamp(min=EPSILON)
+        found = top - slope * (scale - found)
+    scored = logits.clone()
+    scored[..., places] = weight * logits[..., places] + (1 - weight) * found
+    return scored
 
 
 def object_probs(query_logits: Tensor) -> Tensor:

@@ -11,7 +11,11 @@ from torch import Tensor
 
 from freeseg_mm.models.clip import CLIPBackbone, FrozenCLIP, MaskClassifier
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
-from freeseg_mm.models.heads.ensemble import ensemble_scores, object_probs
+from freeseg_mm.models.heads.ensemble import (
+    ensemble_scores,
+    object_probs,
+    score_examples,
+)
 from freeseg_mm.models.heads.mask_results import enlarge_masks
 from freeseg_mm.models.layers import CosineClassifier, max_over_synonyms
 from freeseg_mm.models.predict_options import (
@@ -234,7 +238,7 @@ class FreeSeg(MaskFormer):
         changed = self.predict_options.override(**options)
         self.check_options(changed)
         if vocabulary is not None:
-            self.check_vocabulary(vocabulary, changed)
+            self.check_vocabulary(changed.competing(vocabulary), changed)
             self.vocabulary = vocabulary
         self.predict_options = changed
 
@@ -465,9 +469,9 @@ class FreeSeg(MaskFormer):
                 )
         clip_logits = is_empty = None
         if options.mode != 'query':
-            if self.clip_prompt is not None:
-                text = self._text(self.clip_prompt, vocabulary, options)
-            clip_logits = self._clip_logits(embeds, text, vocabulary)
+            clip_logits = self.clip_view(
+                embeds, is_shown, vocabulary, options, text
+            )
             if options.empty_masks == 'drop':
                 is_relevant = is_relevant & is_shown
             elif options.empty_masks == 'ones':
@@ -550,12 +554,8 @@ class FreeSeg(MaskFormer):
         embeds, valid = self.encode_masks(
             batch_inputs, mask_logits, is_relevant
         )
-        text = self._text(
-            self.clip_prompt or self.prompt_learner,
-            vocabulary,
-            options or self.predict_options,
-        )
-        return self._clip_logits(embeds, text, vocabulary), valid
+        options = options or self.predict_options
+        return self.clip_view(embeds, valid, vocabulary, options), valid
 
     def masks_to_show(
         self,
@@ -626,6 +626,42 @@ class FreeSeg(MaskFormer):
         return (
             embeds.float().unflatten(1, (tasks, -1)),
             valid.unflatten(1, (tasks, -1)),
+        )
+
+    def clip_view(
+        self,
+        embeds: Tensor,
+        is_shown: Tensor,
+        vocabulary: Vocabulary,
+        options: PredictOptions,
+        text: Tensor | None = None,
+    ) -> Tensor:
+        """Classify masks by CLIP's embeddings of them.
+
+        Args:
+            embeds: See :meth:`encode_masks`.
+            is_shown: See there.
+            vocabulary: The C classes.
+            options: Tasks, sentences and examples.
+            text: Embeddings by the prompt learner, (T, P, D); where CLIP's
+                view has prompts of its own these are read instead.
+
+        Returns:
+            Logits, (B, T, N, C).
+        """
+        if text is None or self.clip_prompt is not None:
+            learner = self.clip_prompt or self.prompt_learner
+            text = self._text(learner, vocabulary, options)
+        logits = self._clip_logits(embeds, text, vocabulary)
+        if not options.examples:
+            return logits
+        return score_examples(
+            logits,
+            embeds,
+            is_shown,
+            vocabulary,
+            options.examples,
+            self.clip.logit_scale,
         )
 
     def _clip_logits(

@@ -11,6 +11,7 @@ from freeseg_mm.models.heads.freeseg_fusion_head import full_resolution
 from freeseg_mm.models.heads.mask_results import enlarge_masks
 from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.structures import Task, Vocabulary
+from freeseg_mm.utils.errors import require_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,24 @@ class RawPrediction:
         if self.pixel_scores is None:
             return None
         return self.pixel_scores / np.maximum(self.pixel_scores.sum(0), 1)
+
+    def tags(self, top: int = 10) -> dict[str, float]:
+        """Words that are in the image.
+
+        Args:
+            top: How many.
+
+        Returns:
+            Names of the best classes, each with the class probability of
+            its best mask, best first.
+
+        Raises:
+            ValueError: If ``top`` is not positive.
+        """
+        require_whole('top', top, 1)
+        best = self.class_probs.max(0, initial=0.0)
+        order = np.argsort(-best, kind='stable')[:top]
+        return {self.names[i]: float(best[i]) for i in order}
 
 
 @dataclass(frozen=True)

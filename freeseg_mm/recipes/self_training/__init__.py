@@ -1,7 +1,8 @@
 """Self-training: learn unseen classes from one's own sure predictions."""
 
+from freeseg_mm.datasets.pseudo_labels import PseudoLabelSettings
+
 from .labelling import Labelling
 from .rounds import SelfTraining
-from .settings import PseudoLabelSettings
 
 __all__ = ['Labelling', 'PseudoLabelSettings', 'SelfTraining']

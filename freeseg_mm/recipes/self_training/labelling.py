@@ -1,9 +1,10 @@
 """Predict the unseen classes on the training images (Sec. 4.2)."""
 
-import hashlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,23 @@ from tqdm import tqdm
 
 from freeseg_mm.datasets import LoadPanopticSegments, OpenVocabPanopticDataset
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
-from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
-from freeseg_mm.engine.checkpoint import WeightsInfo, build_model
+from freeseg_mm.datasets.pseudo_labels import (
+    PseudoLabelFiles,
+    PseudoLabelSettings,
+    summarize,
+)
+from freeseg_mm.engine.checkpoint import (
+    WeightsInfo,
+    build_model,
+    state_digest,
+)
 from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.recipes.processes import (
+    RunFailedError,
+    Slot,
+    find_slots,
+    run_on_slots,
+)
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
 from freeseg_mm.utils.files import write_json, write_text
 from freeseg_mm.utils.image_files import check_image_file, write_picture
@@ -35,9 +50,8 @@ from freeseg_mm.utils.panoptic_png import (
     decode_panoptic_png,
     encode_panoptic_png,
 )
+from freeseg_mm.utils.parallel import Shard
 from freeseg_mm.visualization import Region, TaskRegions, panel
-
-from .settings import PseudoLabelSettings
 
 _SCORE_DIGITS = 4
 # What scores less than this takes no part. What scores more but too little
@@ -59,6 +73,10 @@ class Labelling:
         num_pictures: Pictures to draw.
         num_workers: Processes that read images; 0 reads in this one.
         device: As ``cuda:0``; default CUDA if there is one.
+        gpus: Processes that share the images, each on a GPU, or on the CPU
+            where there is none.
+        shard: Share of the images to predict, if other processes predict
+            the others; a run without it joins them.
     """
 
     config: Config
@@ -69,9 +87,14 @@ class Labelling:
     num_pictures: int = 4
     num_workers: int = 1
     device: str | None = None
+    gpus: int = 1
+    shard: Shard = Shard()
 
     def run(self) -> bool:
-        """Make the pseudo labels, or go on where a killed run stopped.
+        """Make the pseudo labels, or go on where killed runs stopped.
+
+        What other processes have done of the same, with any shares, is used
+        and not done again. The files do not depend on the shares.
 
         Returns:
             Whether there was anything to do.
@@ -79,8 +102,10 @@ class Labelling:
         Raises:
             FileNotFoundError: If weights or data are missing.
             FileExistsError: If the folder holds other pseudo labels.
+            RunFailedError: If a process of several failed.
             ValueError: If the config has several training datasets, none
-                of its classes is unseen, or weights or data are unusable.
+                of its classes is unseen, weights or data are unusable, or
+                there are fewer GPUs.
         """
         if self.limit is not None and self.limit < 1:
             raise ValueError(f'limit: expected at least 1, got {self.limit}')
@@ -90,7 +115,7 @@ class Labelling:
         count = min(len(dataset), self.limit or len(dataset))
         images = [_seen_content(dataset, index) for index in range(count)]
         info = {
-            'weights': _weights_digest(weights),
+            'weights': state_digest(weights.content['state_dict']),
             'model': json_digest(self.config.model.to_dict()),
             'data': json_digest(images),
             'vocabulary': dataset.vocabulary.content_hash,
@@ -104,38 +129,92 @@ class Labelling:
                 'settings; delete it or name another folder'
             )
 
-        def make() -> None:
+        def predict() -> dict[int, dict[str, Any]]:
             files.pngs.mkdir(parents=True, exist_ok=True)
-            with Journal(files.journal, info) as journal:
-                annotations = list(journal)
+            done = _records(files, info)
+            todo = [
+                image
+                for image in self.shard.of(images)
+                if image['image']['id'] not in done
+            ]
+            with Journal(files.journal(self.shard), info) as journal:
                 for annotation in tqdm(
                     self._predict_images(
-                        files.pngs,
-                        dataset,
-                        vocabulary,
-                        weights,
-                        images[len(annotations) :],
+                        files.pngs, dataset, vocabulary, weights, todo
                     ),
                     'pseudo labels',
                     unit='image',
-                    initial=len(annotations),
-                    total=count,
+                    initial=len(self.shard.of(images)) - len(todo),
+                    total=len(self.shard.of(images)),
                 ):
                     journal.append(annotation)
-                    annotations.append(annotation)
+                    done[annotation['image_id']] = annotation
+            return done
+
+        def make() -> None:
+            if self.gpus > 1:
+                self._share_out()
+            done = predict()
             content = {
                 'info': info,
                 'images': [image['image'] for image in images],
-                'annotations': annotations,
+                'annotations': [done[x['image']['id']] for x in images],
                 'categories': _unseen_categories(dataset.vocabulary),
             }
             write_text(summarize(content) + '\n', files.summary)
             _draw_pictures(files, dataset, content, self.num_pictures)
             write_json(content, files.json)
 
+        if self.shard.count > 1:
+            if stamp.state() is StampState.FINISHED:
+                return False
+            predict()
+            return True
         was_made = stamp.run(make)
-        files.journal.unlink(missing_ok=True)
+        for path in files.journals():
+            path.unlink()
         return was_made
+
+    def _share_out(self) -> None:
+        """Predict in several processes, until all are done or have failed."""
+        config = self.out / '.config.py'
+        write_text(self.config.pretty_text, config)
+        command = [
+            *(sys.executable, '-m', 'freeseg_mm', 'pseudo-labels', 'make'),
+            *(config, self.checkpoint, '--out', self.out),
+            *('--num-workers', self.num_workers),
+        ]
+        for name, value in {
+            'limit': self.limit,
+            'device': self.device,
+            **asdict(self.settings),
+        }.items():
+            option = name.replace('_', '-')
+            if isinstance(value, bool):
+                command.append(f'--{option}' if value else f'--no-{option}')
+            elif value is not None:
+                command += [f'--{option}', value]
+
+        def start(number: int, slot: Slot) -> None:
+            shard = Shard(number, self.gpus)
+            slot.run(
+                f'pseudo labels {shard}',
+                [*map(str, command), '--shard', str(shard)],
+                self.out / f'.shard-{number}.log',
+            )
+
+        failures = run_on_slots(
+            [partial(start, n) for n in range(1, self.gpus + 1)],
+            find_slots(self.gpus),
+            tqdm.write,
+        )
+        if failures:
+            raise RunFailedError(
+                f'{len(failures)} of {self.gpus} processes failed, as '
+                f'{failures[0]}'
+            )
+        for path in (config, *self.out.glob('.shard-*.log')):
+            path.unlink()
 
     def _predict_images(
         self,
@@ -227,6 +306,18 @@ class Labelling:
                 }
             )
         return ids, segments
+
+
+def _records(
+    files: PseudoLabelFiles, info: Mapping[str, Any]
+) -> dict[int, dict[str, Any]]:
+    """Annotations in the journals of all processes, by image id."""
+    return {
+        record['image_id']: record
+        for path in files.journals()
+        if Journal.subject_of(path) == info
+        for record in Journal(path, info)
+    }
 
 
 def choose_segments(
@@ -384,52 +475,6 @@ def _unseen_categories(vocabulary: Vocabulary) -> list[dict[str, Any]]:
         for i, name in enumerate(vocabulary.names)
         if not vocabulary.is_seen[i]
     ]
-
-
-def _weights_digest(weights: WeightsInfo) -> str:
-    """Digest of the parameters: the file has the time of writing too."""
-    digest = hashlib.sha256()
-    for name, value in weights.content['state_dict'].items():
-        digest.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
-
-
-def summarize(content: Mapping[str, Any]) -> str:
-    """Tabulate segments, pixels and mean score of each class.
-
-    Args:
-        content: The JSON of the pseudo labels.
-    """
-    infos = [
-        info for a in content['annotations'] for info in a['segments_info']
-    ]
-    used = sum(bool(a['segments_info']) for a in content['annotations'])
-    share = sum(info['area'] for info in infos) / sum(
-        image['height'] * image['width'] for image in content['images']
-    )
-    width = max(len(category['name']) for category in content['categories'])
-    lines = [
-        f'{len(content["images"])} images, {used} of them with pseudo labels, '
-        f'which cover {share:.2%} of all pixels',
-        f'{"class":<{width}}  segments      pixels  mean score',
-    ]
-    absent = []
-    for category in content['categories']:
-        own = [x for x in infos if x['category_id'] == category['id']]
-        area = sum(info['area'] for info in own)
-        line = f'{category["name"]:<{width}}  {len(own):>8}  {area:>10}'
-        if own:
-            line += f'  {np.mean([info["score"] for info in own]):>10.3f}'
-        else:
-            absent.append(category['name'])
-        lines.append(line)
-    if absent:
-        lines.append(
-            'without any, so that training will not know their names: '
-            + ', '.join(absent)
-        )
-    return '\n'.join(lines)
 
 
 def _draw_pictures(

@@ -8,12 +8,17 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from freeseg_mm.datasets.pseudo_labels import PseudoLabelFiles
+from freeseg_mm.datasets.pseudo_labels import (
+    PseudoLabelFiles,
+    PseudoLabelSettings,
+)
 from freeseg_mm.engine.checkpoint import WeightsInfo
+from freeseg_mm.recipes.processes import Slot
+from freeseg_mm.utils.files import write_text
 from freeseg_mm.utils.journal import RunStamp, StampState, file_digest
+from freeseg_mm.utils.package_files import PACKAGE_FILES
 
 from .labelling import Labelling
-from .settings import PseudoLabelSettings
 
 STARTS = ('scratch', 'last')
 EXACT_RESUME = {'type': 'freeseg_mm.ExactResumeHook'}
@@ -39,6 +44,8 @@ class SelfTraining:
         settings: The thresholds.
         num_workers: Processes that read images to predict on.
         device: To predict on; default CUDA if there is one.
+        gpus: Processes of each training, and of each prediction; each on a
+            GPU, or on the CPU where there is none.
 
     Raises:
         ValueError: If there is no round, an unknown start, or a second
@@ -54,6 +61,7 @@ class SelfTraining:
     settings: PseudoLabelSettings = PseudoLabelSettings()
     num_workers: int = 1
     device: str | None = None
+    gpus: int = 1
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
@@ -92,6 +100,7 @@ class SelfTraining:
                 self.settings,
                 num_workers=self.num_workers,
                 device=self.device,
+                gpus=self.gpus,
             ).run()
             start = weights if self.start == 'last' else None
             weights = self._train(number, labels, start)
@@ -109,6 +118,7 @@ class SelfTraining:
             name=f'{self.work_dir.name}_round_{number}',
             labels=labels,
             start=start,
+            gpus=self.gpus,
         ).run()
 
 
@@ -123,6 +133,8 @@ class Training:
             may have the same.
         labels: Folder of the pseudo labels.
         start: Weights to start from; ``None`` starts as the config says.
+        gpus: Processes; one is this one, several are those of
+            ``tools/dist_train.sh``.
     """
 
     config: Config
@@ -130,6 +142,7 @@ class Training:
     name: str
     labels: Path | None = None
     start: Path | None = None
+    gpus: int = 1
 
     @property
     def weights(self) -> Path:
@@ -191,7 +204,18 @@ class Training:
         load_from = newest or self.start
         if load_from is not None:
             config.load_from = str(load_from)
-        Runner.from_cfg(config).train()
+        if self.gpus == 1:
+            Runner.from_cfg(config).train()
+            return
+        file = self.folder / 'config.py'
+        write_text(config.pretty_text, file)
+        script = PACKAGE_FILES / 'tools/dist_train.sh'
+        Slot().run(
+            self.name,
+            [*map(str, ('bash', script, file, self.gpus))],
+            self.folder / 'train.log',
+            max_iters=config.train_cfg.max_iters,
+        )
 
     def _whole_checkpoints(self) -> Iterator[Path]:
         """Checkpoints that no kill has cut short, the newest first.

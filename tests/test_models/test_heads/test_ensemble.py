@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from freeseg_mm.models.heads.ensemble import ensemble_scores
-from freeseg_mm.models.predict_options import ENSEMBLE_MODES
+from freeseg_mm.models.heads.ensemble import ensemble_scores, score_examples
+from freeseg_mm.models.predict_options import ENSEMBLE_MODES, ClassExample
+from freeseg_mm.structures import Vocabulary
 
 # One query; classes: a seen one and an unseen one; then no-object. Logits are
 # logarithms of chosen probabilities.
@@ -136,3 +137,62 @@ def test_clips_certainty_takes_from_no_object_by_hand():
 
     # no-object 0.2 becomes 0.2 (1 - 0.5 * 0.9) = 0.11
     assert_close(trusting, plain * 0.89 / OBJECT)
+
+
+# ---- classes that are known by images ----
+
+CLASSES = Vocabulary.from_names(['cat', 'logo', 'dog'])
+
+
+def scored_by_images(logits, embeds, rows, shown=None, weight=0.0):
+    examples = [
+        ClassExample(name, torch.tensor(row), weight)
+        for name, row in rows.items()
+    ]
+    if shown is None:
+        shown = [True] * len(embeds)
+    return score_examples(
+        torch.tensor(logits)[None, None],
+        torch.tensor(embeds)[None, None],
+        torch.tensor(shown)[None, None],
+        CLASSES,
+        examples,
+        10.0,
+    )[0, 0]
+
+
+def test_images_are_brought_to_the_range_of_words():
+    # the best words are 1 and 7, on average 4; all words are 3 on average
+    logits = [[1.0, 0.0, 1.0], [3.0, 0.0, 7.0]]
+    embeds = [[0.2, 0.0], [0.8, 0.0]]
+    row = {'logo': [1.0, 0.0]}
+    # 10, a cosine of 1, becomes 4 and 2, the other mask's, becomes 3
+    found = scored_by_images(logits, embeds, row)
+    assert_close(found[:, 1], torch.tensor([3.0, 3.75]))
+    assert_close(found[:, [0, 2]], torch.tensor(logits)[:, [0, 2]])
+    half = scored_by_images(logits, embeds, row, weight=0.5)
+    assert_close(half[:, 1], torch.tensor([1.5, 1.875]))
+    words = scored_by_images(logits, embeds, row, weight=1.0)
+    assert_close(words, torch.tensor(logits))
+
+
+def test_masks_that_were_not_shown_do_not_count():
+    logits = [[1.0, 0.0, 1.0], [3.0, 0.0, 7.0], [90.0, 0.0, 90.0]]
+    embeds = [[0.2, 0.0], [0.8, 0.0], [0.0, 0.0]]
+    found = scored_by_images(
+        logits, embeds, {'logo': [1.0, 0.0]}, [True, True, False]
+    )
+    assert_close(found[:2, 1], torch.tensor([3.0, 3.75]))
+
+
+def test_an_image_without_a_mask_is_no_trouble():
+    found = scored_by_images(
+        [[1.0, 0.0, 1.0]], [[0.0, 0.0]], {'logo': [1.0, 0.0]}, [False]
+    )
+    assert found.isfinite().all()
+
+
+def test_images_alone_are_taken_as_they_are():
+    rows = {'cat': [1.0, 0.0], 'logo': [0.0, 1.0], 'dog': [0.6, 0.8]}
+    found = scored_by_images([[0.0] * 3], [[0.0, 1.0]], rows)
+    assert_close(found, torch.tensor([[0.0, 10.0, 8.0]]))

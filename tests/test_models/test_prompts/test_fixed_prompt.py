@@ -130,7 +130,7 @@ def test_longest_sentence_counts(tiny_clip):
 
 
 def test_no_sentence_is_refused():
-    with pytest.raises(ValueError, match='at least one template'):
+    with pytest.raises(ValueError, match='templates: expected at least one'):
         FixedPrompt(class_template=[])
 
 

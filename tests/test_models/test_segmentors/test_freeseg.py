@@ -645,6 +645,20 @@ def test_sentences_of_a_call(
     assert (other.query_probs != theirs.query_probs).any()
 
 
+def test_negatives_of_the_model_reach_functions_that_know_none(
+    model, images, samples, tiny_vocabulary
+):
+    part = tiny_vocabulary.subset([1], 'zebra')
+    with pytest.raises(ValueError, match=r"negatives \['zebra'\] are classes"):
+        model.set_defaults(part, negatives=['cat', 'zebra'])
+    model.set_defaults(part, negatives=['cat', 'grass'], tasks='semantic')
+    for sample in samples:
+        del sample.vocabulary
+    found = model.predict(images, samples)[0].pred_sem_seg.sem_seg
+    assert set(found.unique().tolist()) <= {0, 255}
+    assert (found == 255).any()
+
+
 def test_sentences_need_prompts_that_are_sentences(model, tiny_vocabulary):
     options = model.predict_options.override(templates='vild14')
     with pytest.raises(

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from freeseg_mm.datasets.pseudo_labels import PseudoLabelSettings
 from freeseg_mm.recipes.self_training.labelling import choose_segments
-from freeseg_mm.recipes.self_training.settings import PseudoLabelSettings
 
 # Segments 10 and 20 of 4 pixels each, 30 of 2; the left half is labelled.
 IDS = np.array(

@@ -1,23 +1,33 @@
 """Pseudo labels of the shapes world, made by random weights."""
 
 import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from freeseg_mm.datasets.from_config import build_dataset
+from freeseg_mm.recipes.processes import RunFailedError
 from freeseg_mm.recipes.self_training import PseudoLabelSettings
 from freeseg_mm.recipes.self_training.labelling import (
     training_images,
     vocabulary_to_predict,
 )
+from freeseg_mm.shapes import WorldOptions, generate_shapes
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.journal import Journal
 from freeseg_mm.utils.panoptic_png import (
     decode_panoptic_png,
     encode_panoptic_png,
 )
+from freeseg_mm.utils.parallel import Shard
 
 JSON = 'annotations/panoptic_train.json'
 PNGS = 'annotations/panoptic_train'
@@ -79,7 +89,7 @@ def test_pseudo_segments_lie_where_no_seen_label_is(labelling, world):
     assert num_segments
     assert '8 images' in files['summary.txt'].decode()
     assert len([name for name in files if name.startswith('pictures/')]) == 1
-    assert '.unfinished.jsonl' not in files
+    assert not [name for name in files if 'unfinished' in name]
 
 
 def poison(world, kind):
@@ -145,7 +155,7 @@ def test_killed_run_goes_on_to_the_same_files(labelling, monkeypatch, after):
             broken.run()
     assert not (broken.out / 'pseudo_labels.json').exists()
     # a record that was cut short
-    with (broken.out / '.unfinished.jsonl').open('a') as file:
+    with (broken.out / '.unfinished-1-of-1.jsonl').open('a') as file:
         file.write('{"image_id": 4, "fi')
 
     again = []
@@ -161,6 +171,108 @@ def test_killed_run_goes_on_to_the_same_files(labelling, monkeypatch, after):
     # nothing is left to do
     assert not broken.run()
     assert len(again) == 8 - after
+
+
+@pytest.mark.parametrize('order', [(1, 2, 3), (3, 1), ()])
+def test_shares_of_processes_are_joined(labelling, order):
+    """Those that are missing are made by who joins."""
+    whole, shared = labelling('whole'), labelling('shared')
+    whole.run()
+    for number in order:
+        assert replace(shared, shard=Shard(number, 3)).run()
+    assert not (shared.out / 'pseudo_labels.json').exists()
+    names = [path.name for path in shared.out.glob('pseudo_labels/*')]
+    # of eight images
+    assert len(names) == sum({1: 3, 2: 3, 3: 2}[n] for n in order)
+    # another number of shares goes on, too
+    assert replace(shared, shard=Shard(2, 2)).run()
+    assert shared.run()
+    assert files_of(shared.out) == files_of(whole.out)
+    assert not replace(shared, shard=Shard(1, 3)).run()
+    assert not shared.run()
+
+
+def test_shares_of_other_settings_are_not_joined(labelling):
+    shared, other = labelling(), labelling(limit=3)
+    replace(shared, shard=Shard(1, 2)).run()
+    other.run()
+    whole = labelling('whole', limit=3)
+    whole.run()
+    names = files_of(whole.out).keys()
+    assert {k: v for k, v in files_of(other.out).items() if k in names} == (
+        files_of(whole.out)
+    )
+
+
+@pytest.fixture
+def command(tiny_run_config, tiny_weights, tmp_path):
+    """Arguments of the command, on a world of so many images; its folder."""
+
+    def make(count):
+        root = tmp_path / 'large'
+        options = WorldOptions(train=count, val=1, clip=1, size=64)
+        generate_shapes(root, options, workers=1)
+        tiny_run_config.train_dataloader.dataset.data_root = str(root)
+        config = tmp_path / 'large.py'
+        tiny_run_config.dump(config)
+        return [
+            *(config, tiny_weights[1], '--device', 'cpu'),
+            *('--score-thr', 0, '--min-area', 0, '--min-unlabelled', 0),
+            *('--overlap-thr', 0, '--num-workers', 0, '--num-pictures', 0),
+        ]
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork here')
+def test_four_killed_processes_make_the_same_files(command, tmp_path, request):
+    kills = request.config.getoption('--kills') or 2
+    count = 6 * kills
+    arguments = command(count)
+    limits = sorted(random.Random(0).sample(range(1, count - 3), kills))
+    for out, number, moments in (('whole', 1, []), ('four', 4, limits)):
+        done = subprocess.run(
+            [
+                *(sys.executable, Path(__file__).parent / 'killed_shards.py'),
+                *(tmp_path / out, str(number), ','.join(map(str, moments))),
+                *map(str, [*arguments, '--out', tmp_path / out]),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        )
+        ends = re.findall('^ended: (.*)', done.stdout, re.MULTILINE)
+        assert ends[-1] == 'all 0', done.stdout[-3000:]
+    print('\n'.join(ends))
+    assert len(ends) == kills + 2
+    for end, limit in zip(ends, limits, strict=False):
+        there, *codes = map(int, end.split())
+        assert there >= limit
+        assert -9 in codes
+    files = files_of(tmp_path / 'four')
+    assert files == files_of(tmp_path / 'whole')
+    assert len(files) == count + 3  # JSON, summary and stamp
+
+
+@pytest.mark.slow
+def test_processes_are_started_and_joined(labelling):
+    whole, shared = labelling('whole'), labelling('shared', gpus=2)
+    whole.run()
+    shared.run()
+    assert files_of(shared.out) == files_of(whole.out)
+
+
+def test_a_process_that_fails_is_shown(labelling, tmp_path, monkeypatch):
+    job = labelling(gpus=2)
+    monkeypatch.setattr(
+        'freeseg_mm.recipes.self_training.labelling.sys.executable',
+        shutil.which('false'),
+    )
+    with pytest.raises(RunFailedError, match='2 of 2 processes failed, as ps'):
+        job.run()
+    assert not (job.out / 'pseudo_labels.json').exists()
 
 
 def test_other_settings_do_not_mix(labelling):

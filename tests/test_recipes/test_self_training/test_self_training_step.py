@@ -37,6 +37,22 @@ def test_trains_from_weights_once(training, tiny_weights, monkeypatch):
         training().run()
 
 
+@pytest.mark.slow
+def test_trains_by_several_processes(training, tiny_weights, repo):
+    """A step of two processes takes a batch of each."""
+    job = training(start=tiny_weights[1], gpus=2)
+    path = job.run()
+    assert path.name == 'iter_2.pth'
+    log = (job.folder / 'train.log').read_text()
+    assert 'Distributed launcher: pytorch' in log
+    start, end = (
+        torch.load(file, weights_only=True)['state_dict']
+        for file in (tiny_weights[1], path)
+    )
+    assert any(not torch.equal(start[name], end[name]) for name in end)
+    assert not job.config.resume
+
+
 def test_foreign_weights_are_left_alone(training):
     job = training()
     job.folder.mkdir()
