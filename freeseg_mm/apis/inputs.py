@@ -109,10 +109,10 @@ def camera_number(entry: OneImage) -> int | None:
     ``webcam`` is camera 0, ``webcam:1`` camera 1, unless there is a file of
     that name; ``None`` for anything else.
     """
-    if not isinstance(entry, str) or Path(entry).exists():
+    if not isinstance(entry, str):
         return None
     found = re.fullmatch(r'webcam(?::(\d{1,2}))?', entry)
-    return int(found[1] or 0) if found else None
+    return int(found[1] or 0) if found and not Path(entry).exists() else None
 
 
 def source_name(entry: OneImage, index: int) -> str:
