@@ -36,8 +36,8 @@ from freeseg_mm.models.segmentors.batch import given_mask_logits
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import require_whole
 from freeseg_mm.utils.journal import json_digest
+from freeseg_mm.utils.masks import fitting
 from freeseg_mm.utils.parallel import ordered_map
-from freeseg_mm.utils.resampling import fitting
 from freeseg_mm.utils.run_config import apply_options
 
 from .inputs import (

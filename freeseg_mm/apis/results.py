@@ -16,9 +16,8 @@ from PIL import Image
 
 from freeseg_mm.structures import Task, Vocabulary, void_label
 from freeseg_mm.utils.files import write_json
-from freeseg_mm.utils.mask_boxes import mask_boxes, segment_box
+from freeseg_mm.utils.masks import fitting, mask_boxes, nearest, segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
-from freeseg_mm.utils.resampling import fitting, nearest
 from freeseg_mm.utils.run_lengths import encode_mask
 from freeseg_mm.visualization import (
     Region,

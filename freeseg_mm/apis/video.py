@@ -17,7 +17,7 @@ import numpy as np
 from mmcv import VideoReader
 
 from freeseg_mm.utils.fetch import MAX_DOWNLOAD, fetch, max_download
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.masks import segment_box
 from freeseg_mm.utils.names import require_visible, shown
 
 from .inputs import (

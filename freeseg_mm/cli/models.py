@@ -134,7 +134,7 @@ def run_list(args: argparse.Namespace) -> None:
     from rich import box
     from rich.table import Table
 
-    from freeseg_mm.utils.text_table import render_table
+    from freeseg_mm.utils.tables import render_table
     from freeseg_mm.zoo.models import zoo_models
 
     models = list(zoo_models())

@@ -25,7 +25,7 @@ from freeseg_mm.utils.image_files import (
     read_class_map,
     require_size,
 )
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.masks import segment_box
 from freeseg_mm.utils.names import shown
 from freeseg_mm.utils.open_image import open_image
 from freeseg_mm.utils.panoptic_png import NO_SEGMENT_IDS, decode_panoptic_png

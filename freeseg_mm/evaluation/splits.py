@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.logging import print_log
 from rich.table import Table
 
-from freeseg_mm.utils.text_table import render_table
+from freeseg_mm.utils.tables import render_table
 
 
 def class_mean(values: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from freeseg_mm.utils.files import read_json, write_json
 from freeseg_mm.utils.image_files import write_label_map
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.masks import segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.utils.parallel import available_cores, parallel_map
 from freeseg_mm.utils.run_lengths import encode_mask

@@ -20,7 +20,7 @@ from freeseg_mm.structures import (
     task_targets,
     void_label,
 )
-from freeseg_mm.utils.resampling import fitting, nearest
+from freeseg_mm.utils.masks import fitting, nearest
 
 # Sources of regions that are no predictions.
 TARGETS = 'targets'

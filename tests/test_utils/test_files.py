@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from freeseg_mm.analysis.results.figures import new_figure, save_figure
-from freeseg_mm.analysis.tables import write_csv
 from freeseg_mm.utils import files
 from freeseg_mm.utils.image_files import write_label_map, write_picture
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
+from freeseg_mm.utils.tables import write_csv
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
 from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.utils.scopes import quiet_logger, seeded
-from freeseg_mm.utils.text_table import render_table
+from freeseg_mm.utils.tables import render_table
 
 from .meter import OTHER
 from .options import DataOptions

@@ -36,7 +36,7 @@ from freeseg_mm.utils.files import read_json
 from freeseg_mm.utils.image_files import IGNORE_INDEX
 from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.utils.scopes import quiet_logger
-from freeseg_mm.utils.text_table import render_table
+from freeseg_mm.utils.tables import render_table
 
 from .options import MetricsOptions
 from .probes import PeakMemory

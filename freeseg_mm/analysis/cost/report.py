@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from freeseg_mm.utils.text_table import render_table
+from freeseg_mm.utils.tables import render_table
 
 from .meter import OTHER
 from .options import KINDS, BenchOptions

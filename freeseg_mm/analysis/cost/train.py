@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
 from freeseg_mm.utils.run_config import read_config
-from freeseg_mm.utils.text_table import render_table
+from freeseg_mm.utils.tables import render_table
 
 from .meter import Hotspot
 from .options import ALL_TASKS, TrainOptions

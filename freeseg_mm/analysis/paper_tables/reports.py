@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
-from freeseg_mm.analysis.tables import markdown_table, markdown_text
+from freeseg_mm.utils.tables import markdown_table, markdown_text
 
 from .filling import Cell, FilledRow, Table, fill_table, other_results
 from .result_files import Result

@@ -9,17 +9,17 @@ import numpy as np
 from mmengine.config import Config
 from tqdm import tqdm
 
-from freeseg_mm.analysis.tables import (
-    markdown_table,
-    markdown_text,
-    percent,
-    write_csv,
-)
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import write_text
 from freeseg_mm.utils.image_files import write_picture
 from freeseg_mm.utils.open_image import read_rgb
+from freeseg_mm.utils.tables import (
+    markdown_table,
+    markdown_text,
+    percent,
+    write_csv,
+)
 from freeseg_mm.visualization import gt_regions, panel
 
 from .class_bars import class_bars, sorted_scores

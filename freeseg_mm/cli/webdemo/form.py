@@ -10,9 +10,9 @@ from PIL import Image
 
 from freeseg_mm.apis.vocabulary import SYNONYM_MARK
 from freeseg_mm.structures import Task
+from freeseg_mm.utils.masks import fitting
 from freeseg_mm.utils.names import normal_name
 from freeseg_mm.utils.open_image import open_image
-from freeseg_mm.utils.resampling import fitting
 
 _MB = 10**6
 

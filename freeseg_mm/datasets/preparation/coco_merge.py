@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from freeseg_mm.structures import Vocabulary
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.masks import segment_box
 from freeseg_mm.utils.panoptic_png import VOID_ID
 
 VOCABULARY_NAME = 'coco_stuff171'

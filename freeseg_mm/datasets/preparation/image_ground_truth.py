@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from freeseg_mm.utils.image_files import IGNORE_INDEX, write_label_map
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.masks import segment_box
 from freeseg_mm.utils.panoptic_png import (
     BACKGROUND_ID,
     NO_SEGMENT_IDS,

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from freeseg_mm.registry import MODELS
-from freeseg_mm.utils.mask_boxes import mask_boxes
+from freeseg_mm.utils.masks import mask_boxes
 
 from .frozen_clip import FrozenCLIP
 from .mask_classifier import MaskClassifier

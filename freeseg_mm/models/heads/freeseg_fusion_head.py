@@ -18,7 +18,7 @@ from freeseg_mm.models.predict_options import (
 )
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Task, Vocabulary, void_label
-from freeseg_mm.utils.mask_boxes import mask_boxes
+from freeseg_mm.utils.masks import mask_boxes
 
 from .mask_results import (
     Instances,

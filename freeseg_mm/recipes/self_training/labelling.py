@@ -44,7 +44,7 @@ from freeseg_mm.utils.journal import (
     StampState,
     json_digest,
 )
-from freeseg_mm.utils.mask_boxes import segment_box
+from freeseg_mm.utils.masks import segment_box
 from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.utils.panoptic_png import (
     decode_panoptic_png,

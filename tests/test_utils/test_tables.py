@@ -1,11 +1,14 @@
 import math
 
 import pytest
+from rich import box
+from rich.table import Table
 
-from freeseg_mm.analysis.tables import (
+from freeseg_mm.utils.tables import (
     markdown_table,
     markdown_text,
     percent,
+    render_table,
     write_csv,
 )
 
@@ -36,3 +39,22 @@ def test_markdown_shows_text_as_it_is():
 )
 def test_percent(value, text):
     assert percent(value) == text
+
+
+def test_text_by_hand():
+    table = Table('name', 'n', box=box.ASCII2)
+    table.add_row('[red] :cat:', '7')
+    assert render_table(table).splitlines() == [
+        '+-------------+---+',
+        '| name        | n |',
+        '+-------------+---+',
+        '| [red] :cat: | 7 |',
+        '+-------------+---+',
+    ]
+
+
+def test_wide_table_is_not_wrapped(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '40')
+    table = Table('name', box=None, pad_edge=False)
+    table.add_row('x ' * 100 + 'y')
+    assert render_table(table).splitlines() == ['name', 'x ' * 100 + 'y']

@@ -1,4 +1,4 @@
-"""Boxes around masks, without waiting for the device."""
+"""Boxes around masks, without waiting for the device, and other sizes."""
 
 import numpy as np
 import torch
@@ -42,3 +42,28 @@ def segment_box(mask: np.ndarray) -> list[int]:
         raise ValueError('an empty mask has no box')
     x, y = int(columns[0]), int(rows[0])
     return [x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1]
+
+
+def nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Take the nearest pixels: labels cannot be mixed.
+
+    Args:
+        values: (..., H, W).
+        size: (H', W').
+
+    Returns:
+        (..., H', W'), the same array if that is its size.
+    """
+    height, width = values.shape[-2:]
+    if (height, width) == size:
+        return values
+    rows = np.arange(size[0]) * height // size[0]
+    columns = np.arange(size[1]) * width // size[1]
+    return values[..., rows[:, None], columns]
+
+
+def fitting(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """The size, (H, W), made smaller until no side is longer."""
+    shrink = max(1.0, max(size) / max_side)
+    height, width = (max(1, round(side / shrink)) for side in size)
+    return height, width

@@ -1,11 +1,35 @@
-"""Tables in Markdown and as CSV, and the text of their cells."""
+"""Tables as plain text, in Markdown and as CSV, and their cells."""
 
 import csv
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from freeseg_mm.utils.files import atomic_path
+from rich.console import Console
+from rich.table import Table
+
+from .files import atomic_path
+
+_WIDEST = 10_000  # columns; a table takes no more than it needs
+
+
+def render_table(table: Table) -> str:
+    """Render a table at its full width, for logs and files.
+
+    Returns:
+        Lines without colours, trailing blanks and a line break at the end.
+        Brackets and colons in cells stay as they are.
+    """
+    console = Console(
+        width=_WIDEST,
+        color_system=None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+    with console.capture() as captured:
+        console.print(table)
+    return '\n'.join(line.rstrip() for line in captured.get().splitlines())
 
 
 def write_csv(
