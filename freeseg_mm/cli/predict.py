@@ -199,9 +199,11 @@ def run(args: argparse.Namespace) -> int:
         if done is not None:
             # batches are cut as they would have been
             skip = done - done % args.batch_size
+            # there may be more shards than inputs
+            outcomes = predict(skip=skip) if shard.of(inputs) else iter(())
             written = ordered_map(
                 writer.write,
-                islice(predict(skip=skip), done - skip, None),
+                islice(outcomes, done - skip, None),
                 threads=args.num_workers,
                 ahead=args.num_workers,
             )

@@ -355,6 +355,19 @@ def test_shards_and_their_merge(predict, folder, tmp_path, capsys):
     assert files_of(tmp_path / 'shards') == files_of(tmp_path / 'whole')
 
 
+def test_more_shards_than_images(predict, photo, tmp_path):
+    for number in (1, 2):
+        status, out, errors = predict(
+            *(photo, *CLASSES, '--format', 'coco', '--out', tmp_path / 'out'),
+            *('--shard', f'{number}/2'),
+        )
+        assert (status, errors) == (0, '')
+        assert len(out.splitlines()) == 2 - number
+    assert main(['merge', str(tmp_path / 'out')]) == 0
+    content = json.loads((tmp_path / 'out/instances.json').read_text())
+    assert len(content['images']) == 1
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
