@@ -15,7 +15,7 @@ from freeseg_mm.cli.webdemo.predictor import Predictor
 
 pytest.importorskip('gradio')
 
-from freeseg_mm.cli.webdemo.server import (  # noqa: E402
+from freeseg_mm.cli.webdemo.serve import (  # noqa: E402
     address_of,
     is_local,
     listen,
