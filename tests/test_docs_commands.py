@@ -18,6 +18,7 @@ from freeseg_mm.utils.run_config import check_options
 # Programs that are not ours; the rest of their line is not checked. Targets
 # of `make` are, in test_docs.py.
 OTHERS = {
+    'curl',
     'export',
     'for',
     'done',
@@ -27,6 +28,7 @@ OTHERS = {
     'sbatch',
     'source',
     'tensorboard',
+    'trtexec',
     'wait',
 }
 PYTHONS_OWN = {'-', '-m'}  # a program from standard input, a module

@@ -108,12 +108,41 @@ def test_python_snippets(checkout, monkeypatch, capsys):
     assert (ours == result.label_map).all()
 
 
+def test_backend_of_label_studio(checkout):
+    client = pytest.importorskip('fastapi.testclient')
+    names = {}
+    (code,) = (x for x in snippets('python') if 'label_studio_backend' in x)
+    exec(code, names)
+    client = client.TestClient(names['app'])
+    assert client.get('/health').json()['status'] == 'UP'
+    assert client.post('/setup', json={}).status_code == 200
+    path = Path('data/shapes/val/000007.jpg').resolve()
+    request = {
+        'tasks': [
+            {'id': 1, 'data': {'image': f'/data/local-files/?d={path}'}}
+        ],
+        'label_config': '<View><PolygonLabels><Label value="green disc"/>'
+        '<Label value="dragon"/></PolygonLabels></View>',
+        'project': '1',
+    }
+    (prediction,) = client.post('/predict', json=request).json()['results']
+    assert prediction['result']
+    for region in prediction['result']:
+        assert region['value']['polygonlabels'][0] in ('green disc', 'dragon')
+        assert len(region['value']['points']) > 2
+        assert 0 <= region['score'] <= 1
+
+
 @pytest.mark.parametrize('line', commands())
 def test_commands(checkout, line, capsys):
     assert main(shlex.split(line)[1:]) == 0
     captured = capsys.readouterr()
     assert captured.out
-    if '--out answers' in line:
+    if '--out answers --format coco' in line:
+        assert len(list(Path('answers/geojson').iterdir())) == 2
+        assert len(list(Path('answers/yolo/labels').iterdir())) == 2
+        assert Path('answers/cvat/annotations.xml').is_file()
+    elif '--out answers' in line:
         assert Path('answers/pictures/000007.png').is_file()
         assert Path('answers/panoptic.json').is_file()
     if '--out painted.mp4' in line:

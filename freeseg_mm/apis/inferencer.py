@@ -99,6 +99,7 @@ class FreeSegInferencer:
     Attributes:
         model: The network.
         options: Options of calls that give none.
+        pipeline: From an image in memory to an input of the network.
         trained_on: Vocabulary of the training, if the weights say it.
 
     Raises:
@@ -145,7 +146,7 @@ class FreeSegInferencer:
         self.device = next(self.model.parameters()).device
         self.model.check_options(options)
         self.options = options
-        self._pipeline = _pipeline(config)
+        self.pipeline = _pipeline(config)
         pipeline = get_test_pipeline_cfg(config)
         self._config_digest = json_digest([config.model, pipeline])
         self._max_side = max_side
@@ -580,7 +581,7 @@ class FreeSegInferencer:
         if isinstance(image, ImageError):
             return image
         try:
-            packed = self._pipeline({'img': image.pixels, 'img_id': 0})
+            packed = self.pipeline({'img': image.pixels, 'img_id': 0})
         # transforms, and OpenCV in them, raise what they like
         except Exception as error:
             reason = str(error).partition('\n')[0] or type(error).__name__

@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from freeseg_mm.engine.checkpoint import WeightsInfo, latest_checkpoint
-from freeseg_mm.utils.package_files import config_roots
+from freeseg_mm.utils.files import config_roots
 from freeseg_mm.utils.run_config import read_config
 from freeseg_mm.zoo.models import (
     best_zoo_model,

@@ -19,16 +19,22 @@ from typing import Any, TextIO
 import numpy as np
 
 from freeseg_mm.structures import Vocabulary
-from freeseg_mm.utils.files import atomic_path, read_json, write_json
+from freeseg_mm.utils.files import (
+    atomic_path,
+    read_json,
+    write_json,
+    write_text,
+)
 from freeseg_mm.utils.image_files import write_label_map, write_picture
 from freeseg_mm.utils.journal import Journal, json_digest
 from freeseg_mm.utils.parallel import Shard
 
+from .exchange import EXCHANGE_FORMATS
 from .inputs import OneImage, is_remote, local_path, source_name
 from .results import ImageError, ImageResult, categories_of, file_stem
 from .video import is_video
 
-FORMATS = ('png', 'json', 'coco')
+FORMATS = ('png', 'json', 'coco', *EXCHANGE_FORMATS)
 FAILURES = 'failures.json'
 # Of a shard under way, and of one that is done, before and after a merge.
 _JOURNAL = re.compile(r'\.predict(ing|ed)-(\d+)-of-(\d+)\.jsonl')
@@ -63,7 +69,9 @@ class ResultWriter:
     ``panoptic.json`` and ``panoptic/NAME.png``; ``semantic/NAME.png``,
     labels. NAME is the input's, a second one becomes ``NAME_2``; of a frame
     ``NAME_000012`` with its number, of an archive's image
-    ``NAME/000012_dog``. Category ids are labels + 1. ``failures.json`` holds
+    ``NAME/000012_dog``. Category ids are labels + 1. Those of annotation
+    tools lie in a folder of the format's name, see
+    :mod:`freeseg_mm.apis.exchange`. ``failures.json`` holds
     source and reason of what failed, if anything did.
 
     Within :meth:`recording`, each result goes through :meth:`write`, in any
@@ -194,7 +202,10 @@ class ResultWriter:
             }
             try:
                 for kind in self._formats:
-                    paths, entries = writers[kind](outcome)
+                    if kind in writers:
+                        paths, entries = writers[kind](outcome)
+                    else:
+                        paths, entries = self._write_exchange(outcome, kind)
                     files += paths
                     record |= entries
             except (OSError, ValueError) as error:
@@ -252,6 +263,17 @@ class ResultWriter:
             paths.append(path)
         return paths, record
 
+    def _write_exchange(
+        self, result: ImageResult, kind: str
+    ) -> tuple[list[Path], dict]:
+        tool, folder = EXCHANGE_FORMATS[kind], self.folder / kind
+        files = tool.image_files(result, self._name(result), folder)
+        paths = [self._checked(folder / file) for file in files]
+        for path, text in zip(paths, files.values(), strict=True):
+            write_text(text, path)
+        entry = tool.entry(result)
+        return paths, {kind: entry} if entry else {}
+
     def _name(self, result: ImageResult) -> str:
         index, number = result.place
         name = self._names[index]
@@ -262,7 +284,11 @@ class ResultWriter:
         return name
 
     def _path_of(self, result: ImageResult, folder: str, ending: str) -> Path:
-        path = self.folder / folder / f'{self._name(result)}{ending}'
+        name = f'{self._name(result)}{ending}'
+        return self._checked(self.folder / folder / name)
+
+    def _checked(self, path: Path) -> Path:
+        """A path that is no input's, in a folder that is there."""
         path.parent.mkdir(parents=True, exist_ok=True)
         if os.path.realpath(path) in self._inputs:
             raise ValueError(
@@ -325,6 +351,18 @@ def merge(folder: Path) -> list[Path]:
     paths = [folder / f'{task}.json' for task in tasks]
     for task, path in zip(tasks, paths, strict=True):
         write_coco(path, records, task, subject['categories'])
+    names = [category['name'] for category in subject['categories']]
+    for kind in EXCHANGE_FORMATS.keys() & set(subject['formats']):
+        entries = (r[kind] for r in records() if kind in r)
+        shared = EXCHANGE_FORMATS[kind].shared_files(names, entries)
+        for file_name, parts in shared.items():
+            paths.append(folder / kind / file_name)
+            paths[-1].parent.mkdir(exist_ok=True)
+            with (
+                atomic_path(paths[-1]) as part_path,
+                part_path.open('w', encoding='utf-8') as text,
+            ):
+                text.writelines(parts)
     failed = folder / FAILURES
     with atomic_path(failed) as name, name.open('w', encoding='utf-8') as file:
         keys = 'source', 'reason'

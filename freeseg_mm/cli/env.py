@@ -6,7 +6,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from freeseg_mm.utils.package_files import PACKAGE_FILES
+from freeseg_mm.utils.files import PACKAGE_FILES
 from freeseg_mm.version import __version__
 
 from .arguments import add_command

@@ -22,6 +22,7 @@ from . import (
 )
 from .arguments import CommandParser
 from .webdemo import command as webdemo
+from .webdemo import serve
 
 USER_ERRORS = (ImportError, OSError, KeyError, TypeError, ValueError)
 """Errors of bad input, with a message for the user."""
@@ -72,6 +73,7 @@ def build_parser() -> CommandParser:
         vocab,
         models,
         webdemo,
+        serve,
         shapes,
         datasets,
         self_training,

@@ -1,4 +1,4 @@
-"""``freeseg-mm models``: public weights, fetched and converted."""
+"""``freeseg-mm models`` and ``export``: weights in, networks as files out."""
 
 import argparse
 import json
@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from freeseg_mm.utils.run_config import add_options
 
-from .arguments import CommandParser, add_command, add_group
+from .arguments import (
+    TASKS,
+    CommandParser,
+    add_class_arguments,
+    add_command,
+    add_group,
+    add_model_arguments,
+    classes_of,
+    inferencer_of,
+    marks_of,
+)
 
 if TYPE_CHECKING:
     from freeseg_mm.zoo.models import ZooModel
@@ -43,12 +53,26 @@ example, the release of FreeSeg's authors:
   freeseg-mm models convert release.pth --layout released \\
       --config configs/freeseg/coco_released.py --out work_dirs/released.pth
 """
+_EXPORT = """\
+Write a network and its words as files that run without OpenMMLab.
+
+examples:
+  freeseg-mm export --classes 'cat, dog, grass' --out exported
+  freeseg-mm export --vocab coco --text-input --out exported --check photos/
+  freeseg-mm export --classes 'dragon' --words-only --out dragon
+
+The folder holds model.onnx (or model.pt), model.json and words.json; to run
+it, freeseg_mm.export.Runtime needs numpy and onnxruntime alone. Exit status:
+0; 1 after saying what was wrong, also if --check finds more than 0.1 % of the
+pixels or a score by 0.001 different; 2 for wrong usage.
+"""
+_PIXELS, _SCORE = 0.999, 1e-3  # least agreement, largest difference
 _DATASETS = ('ade20k', 'coco')
 _METRICS = ('PQ', 'AP', 'mIoU')
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``models`` and what it can do to the subcommands."""
+    """Add ``models`` and what it can do, and ``export``."""
     actions = add_group(
         commands, 'models', help='fetch and convert public weights'
     )
@@ -84,6 +108,14 @@ def add_parser(commands: Any) -> None:
         text=_CONVERT,
         layout=_lay_out_convert,
         run=run_convert,
+    )
+    add_command(
+        commands,
+        'export',
+        help='write a network as ONNX or TorchScript',
+        text=_EXPORT,
+        layout=_lay_out_export,
+        run=run_export,
     )
 
 
@@ -234,3 +266,93 @@ def run_convert(args: argparse.Namespace) -> None:
     with redirect_stdout(sys.stderr), quiet_logger('WARNING'):
         convert_file(args.file, args.layout, config, args.out)
     print(f'wrote {args.out}', file=sys.stderr)
+
+
+def _lay_out_export(parser: CommandParser) -> None:
+    add_class_arguments(parser)
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        metavar='DIR',
+        help='folder to write',
+    )
+    parser.add_argument(
+        '--format', choices=('onnx', 'torchscript'), default='onnx'
+    )
+    parser.add_argument(
+        '--text-input',
+        action='store_true',
+        help='text embeddings are an input, so that the classes may change',
+    )
+    parser.add_argument(
+        '--words-only',
+        action='store_true',
+        help='write classes for a network exported with --text-input',
+    )
+    parser.add_argument(
+        '--tasks',
+        nargs='+',
+        choices=TASKS,
+        metavar='TASK',
+        help=f'{", ".join(TASKS)}; default as configured',
+    )
+    parser.add_argument(
+        '--check',
+        nargs='+',
+        metavar='IMAGE',
+        help='predict these with PyTorch and with what was written, and print '
+        'how far they agree and the time of both',
+    )
+    add_model_arguments(parser)
+    parser.set_defaults(prompt_tuning=None, max_side=2048)
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Export, and compare if asked to."""
+    from freeseg_mm.apis import exporting
+    from freeseg_mm.apis.inputs import list_images, read_image
+    from freeseg_mm.export import Runtime
+
+    if args.device not in (None, 'cpu'):
+        raise ValueError(
+            f'--device {args.device}: networks are exported on the cpu'
+        )
+    if args.check and args.words_only:
+        raise ValueError('--check needs a network; leave --words-only out')
+    images = list_images(args.check) if args.check else []
+    args.device = 'cpu'
+    inferencer = inferencer_of(args)
+    vocabulary = inferencer.vocabulary(classes_of(args), **marks_of(args))
+    inferencer.options = inferencer.options.override(tasks=args.tasks)
+    exporting.export_network(
+        inferencer,
+        vocabulary,
+        args.out,
+        format=args.format,
+        text_input=args.text_input,
+        words_only=args.words_only,
+    )
+    print(f'wrote {args.out}', file=sys.stderr)
+    if not images:
+        return 0
+    network = None
+    if args.format == 'torchscript':
+        path = args.out / exporting.TORCHSCRIPT_FILE
+        network = exporting.torchscript_network(path)
+    differs = 0
+    for found in exporting.compare_networks(
+        inferencer,
+        Runtime(args.out, network=network),
+        vocabulary,
+        (read_image(image, index) for index, image in enumerate(images)),
+    ):
+        is_far = found.pixels < _PIXELS or found.scores > _SCORE
+        differs += is_far
+        print(
+            f'{found.source}: {100 * found.pixels:.3f} % of the pixels, '
+            f'{found.objects} objects, scores within {found.scores:.1e}; '
+            f'PyTorch {found.seconds[0]:.2f} s, exported '
+            f'{found.seconds[1]:.2f} s{" DIFFERS" * is_far}'
+        )
+    return int(differs > 0)

@@ -56,7 +56,9 @@ Write what all images share, as instances.json, once each shard is done.
     done; wait
     freeseg-mm merge predictions
 """
-FORMATS = ('png', 'json', 'coco')
+FORMATS = (
+    'png', 'json', 'coco', 'yolo', 'labelme', 'labelstudio', 'cvat', 'geojson',
+)  # fmt: skip
 
 
 def add_parser(commands: Any) -> None:
@@ -95,7 +97,8 @@ def add_parser(commands: Any) -> None:
         metavar='FORMAT',
         help='of the results: png (pictures with a legend, default), json '
         '(a file an image), coco (instances.json, panoptic.json and PNGs, '
-        'label maps)',
+        'label maps); or for a tool: yolo, labelme, labelstudio, cvat, '
+        'geojson',
     )
     add_inferencer_arguments(parser)
     parser.add_argument(
@@ -196,9 +199,11 @@ def run(args: argparse.Namespace) -> int:
         if done is not None:
             # batches are cut as they would have been
             skip = done - done % args.batch_size
+            # there may be more shards than inputs
+            outcomes = predict(skip=skip) if shard.of(inputs) else iter(())
             written = ordered_map(
                 writer.write,
-                islice(predict(skip=skip), done - skip, None),
+                islice(outcomes, done - skip, None),
                 threads=args.num_workers,
                 ahead=args.num_workers,
             )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeseg_mm.utils.package_files import PACKAGE_FILES, find_path
+from freeseg_mm.utils.files import PACKAGE_FILES, find_path
 
 from .arguments import (
     CommandParser,

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeseg_mm.utils.files import write_text
-from freeseg_mm.utils.package_files import PACKAGE_FILES, find_path
+from freeseg_mm.utils.files import PACKAGE_FILES, find_path, write_text
 from freeseg_mm.utils.run_config import add_options
 
 from .arguments import CommandParser, add_command, add_shard

@@ -1,4 +1,8 @@
-"""Files that are whole or absent: atomic writing, checked reading, links."""
+"""Files that are whole or absent: atomic writing, checked reading, links.
+
+And those that come with the package, where OpenMMLab keeps them: in
+``freeseg_mm/.mim``, folders in a wheel, links in a checkout.
+"""
 
 import json
 import os
@@ -9,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from .coco_types import entry_problems
+
+PACKAGE_FILES = (
+    (Path(__file__).resolve().parents[1] / '.mim/configs').resolve().parent
+)
+"""Folder of ``configs`` and ``tools``: the checkout, or a wheel's ``.mim``."""
 
 
 @contextmanager
@@ -284,3 +293,24 @@ def _is_copied(source: Path, target: Path) -> bool:
     return target.is_file() and (
         target.stat().st_size == source.stat().st_size
     )
+
+
+def find_path(path: str | Path) -> Path:
+    """Find a file or folder, such as ``configs/freeseg/coco.py``.
+
+    Args:
+        path: Where it is, or below ``PACKAGE_FILES`` where nothing is there.
+
+    Returns:
+        The path that exists; ``path`` itself if neither does.
+    """
+    here = Path(path)
+    there = PACKAGE_FILES / here
+    return there if there.exists() and not here.exists() else here
+
+
+def config_roots() -> Iterator[Path]:
+    """Folders of configs and runs: here, then the package or its checkout."""
+    yield Path()
+    if Path.cwd() != PACKAGE_FILES:
+        yield PACKAGE_FILES

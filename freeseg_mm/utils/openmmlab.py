@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 from functools import cache
 from io import StringIO
 
-from .package_files import PACKAGE_FILES
+from .files import PACKAGE_FILES
 
 # By import name: the OneDL distributions carry the same modules. Upper bounds
 # are mmdet's own; why these versions stands in requirements/mminstall.txt.

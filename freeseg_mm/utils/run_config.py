@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import reason_of
+from .files import find_path
 from .openmmlab import register_configs
-from .package_files import find_path
 
 if TYPE_CHECKING:
     from mmengine.config import Config

@@ -20,8 +20,7 @@ from freeseg_mm.engine.compatibility_hook import KEY
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
-from freeseg_mm.utils.files import atomic_path
-from freeseg_mm.utils.package_files import config_roots
+from freeseg_mm.utils.files import atomic_path, config_roots
 
 from .downloads import download, file_sha256
 from .foreign import read_state

@@ -228,7 +228,7 @@ def test_mistakes_are_one_sentence_before_weights(
     empty = tmp_path / 'empty'
     empty.mkdir()
     monkeypatch.chdir(empty)
-    monkeypatch.setattr('freeseg_mm.utils.package_files.PACKAGE_FILES', empty)
+    monkeypatch.setattr('freeseg_mm.utils.files.PACKAGE_FILES', empty)
     named = [str(photo) if word == 'PHOTO' else word for word in arguments]
     assert main(['predict', *named]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -353,6 +353,19 @@ def test_shards_and_their_merge(predict, folder, tmp_path, capsys):
     assert main(['merge', str(tmp_path / 'shards')]) == 1  # an image failed
     assert f'{tmp_path}/shards/panoptic.json' in capsys.readouterr().out
     assert files_of(tmp_path / 'shards') == files_of(tmp_path / 'whole')
+
+
+def test_more_shards_than_images(predict, photo, tmp_path):
+    for number in (1, 2):
+        status, out, errors = predict(
+            *(photo, *CLASSES, '--format', 'coco', '--out', tmp_path / 'out'),
+            *('--shard', f'{number}/2'),
+        )
+        assert (status, errors) == (0, '')
+        assert len(out.splitlines()) == 2 - number
+    assert main(['merge', str(tmp_path / 'out')]) == 0
+    content = json.loads((tmp_path / 'out/instances.json').read_text())
+    assert len(content['images']) == 1
 
 
 @pytest.mark.parametrize(

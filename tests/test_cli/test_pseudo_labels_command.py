@@ -32,9 +32,39 @@ def test_makes_labels_once(run, config_file, tiny_weights, tmp_path):
     }
 
 
+def test_shares_by_number_and_by_launcher(
+    run, config_file, tiny_weights, tmp_path, monkeypatch
+):
+    arguments = [
+        *('pseudo-labels', 'make', config_file, tiny_weights[1]),
+        *('--out', tmp_path / 'out', '--limit', 4, '--device', 'cpu', *ANY),
+    ]
+    status, out, _ = run(*arguments, '--shard', '1/2')
+    assert status == 0
+    assert out.startswith('predicted shard 1/2; the command without it joins')
+    for names in (
+        ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+        ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    ):
+        launcher = 'slurm' if names[0].startswith('SLURM') else 'pytorch'
+        status, _, told = run(*arguments, '--launcher', launcher)
+        assert status == 1
+        assert f'--launcher {launcher}: the environment has no' in told
+        for name, value in zip(names, ('1', '2', '0'), strict=True):
+            monkeypatch.setenv(name, value)
+        _, out, _ = run(*arguments, '--launcher', launcher)
+        assert out.startswith('predicted shard 2/2')
+    assert not (tmp_path / 'out/pseudo_labels.json').exists()
+    status, out, told = run(*arguments)
+    assert status == 0
+    assert out.startswith('4 images')
+    assert '4/4' in told  # nothing was left to predict
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
+        (['--shard', '3/2'], 'shard 3/2: expected a number from 1 to 2'),
         ([], 'no checkpoint'),
         (['--score-thr', 2], 'score_thr: expected a probability'),
         (['--cfg-options', 'modle.x=1'], "'modle' is no setting of a run"),

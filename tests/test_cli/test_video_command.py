@@ -271,7 +271,7 @@ def test_mistakes_are_one_sentence_before_weights(
     text = tmp_path / 'note.mp4'
     text.write_text('hello')
     monkeypatch.chdir(empty)
-    monkeypatch.setattr('freeseg_mm.utils.package_files.PACKAGE_FILES', empty)
+    monkeypatch.setattr('freeseg_mm.utils.files.PACKAGE_FILES', empty)
     given = {'CLIP': clip, 'PHOTO': photo, 'TEXT': text}
     named = [
         word.replace(name, str(given[name]))

@@ -1,4 +1,4 @@
-from freeseg_mm.utils.package_files import PACKAGE_FILES, find_path
+from freeseg_mm.utils.files import PACKAGE_FILES, find_path
 from freeseg_mm.utils.run_config import read_config
 
 COCO = 'configs/freeseg/coco.py'

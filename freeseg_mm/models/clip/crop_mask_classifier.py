@@ -56,6 +56,8 @@ class CropMaskClassifier(MaskClassifier):
         self, clip: FrozenCLIP, images: Tensor, mask_logits: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Embed masks by their crops; see :class:`MaskClassifier`."""
+        if torch.jit.is_tracing():
+            return self._embed_each(clip, images, mask_logits)
         inside = mask_logits > self.threshold_logit
         valid = inside.flatten(2).any(-1)  # (B, M)
         embeds = images.new_zeros((*valid.shape, clip.embed_dim))
@@ -89,6 +91,33 @@ class CropMaskClassifier(MaskClassifier):
         ]
         embeds[valid] = torch.cat(crop_embeds)[crop_of_mask].to(embeds.dtype)
         return embeds, valid
+
+    def graph_problem(self, clip: FrozenCLIP) -> str | None:
+        """See :class:`MaskClassifier`."""
+        return 'full_size=True' if self.takes_full_size else None
+
+    def _embed_each(
+        self, clip: FrozenCLIP, images: Tensor, mask_logits: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Embed the masks of one image by what a traced graph can hold.
+
+        All crops at once, equal ones again, and one more, so that there is
+        one.
+        """
+        inside = mask_logits[0] > self.threshold_logit
+        valid = inside.flatten(1).any(-1)
+        index = valid.nonzero().flatten()
+        index = torch.cat([index, index.new_zeros(1)])
+        size = clip.image_size
+        boxes = unit_boxes(inside[index])
+        crop_masks = self._crop_masks(mask_logits[0, index], boxes, size)
+        grid = _grid(boxes, size).flatten(0, 1)[None]
+        crops = _sample(clip.normalize(images), grid)[0]
+        crops = crops.unflatten(1, (-1, size[0])).transpose(0, 1)
+        found = clip.encode_images(crops * fit_crop_masks(crop_masks, size))
+        embeds = found.new_zeros(valid.shape[0], clip.embed_dim)
+        embeds[index[:-1]] = found[:-1]
+        return embeds[None], valid[None]
 
     def _embed_full_size(
         self,
@@ -239,7 +268,7 @@ def _grid(boxes: Tensor, size: tuple[int, int]) -> Tensor:
         ],
         dim=1,
     )
-    return F.affine_grid(affine, [len(boxes), 1, *size], False)
+    return F.affine_grid(affine, [boxes.shape[0], 1, *size], False)
 
 
 def _sample(maps: Tensor, grid: Tensor) -> Tensor:
@@ -259,5 +288,7 @@ def unit_boxes(masks: Tensor) -> Tensor:
         (K, 4), float32.
     """
     height, width = masks.shape[-2:]
-    boxes = mask_boxes(masks).float()
-    return boxes / boxes.new_tensor([width, height, width, height])
+    left, top, right, bottom = mask_boxes(masks).float().unbind(-1)
+    return torch.stack(
+        [left / width, top / height, right / width, bottom / height], dim=-1
+    )

@@ -17,8 +17,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from freeseg_mm.registry import MODELS
-from freeseg_mm.utils.files import parse_json
-from freeseg_mm.utils.package_files import find_path
+from freeseg_mm.utils.files import find_path, parse_json
 
 from .text_tower import TextTower
 

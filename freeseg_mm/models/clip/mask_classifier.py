@@ -35,6 +35,13 @@ class MaskClassifier(BaseModule, metaclass=ABCMeta):
             TypeError: If the tower is of the wrong kind.
         """
 
+    def graph_problem(self, clip: FrozenCLIP) -> str | None:
+        """Reason why a traced graph would not hold for all images.
+
+        ``None`` if it does, which a subclass has to say.
+        """
+        return 'what it computes depends on the size of the image'
+
     @abstractmethod
     def forward(
         self, clip: FrozenCLIP, images: Tensor, mask_logits: Tensor

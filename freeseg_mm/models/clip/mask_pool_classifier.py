@@ -99,6 +99,19 @@ class MaskPoolClassifier(OnePassMaskClassifier):
                 'vision transformers'
             )
 
+    def graph_problem(self, clip: FrozenCLIP) -> str | None:
+        """See :class:`MaskClassifier`."""
+        if not self.uses_backbone_map:
+            return "images are resized for it; set its source to 'backbone'"
+        if self.pooling == 'area' and isinstance(
+            clip.clip.visual, ModifiedResNet
+        ):
+            return (
+                "a ResNet's positions are interpolated bicubically; set its "
+                "pooling to 'binary'"
+            )
+        return None
+
     def _usual_short_side(
         self, frame: tuple[int, int], trained: tuple[int, int]
     ) -> int:

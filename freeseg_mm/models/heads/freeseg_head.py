@@ -268,8 +268,8 @@ class FreeSegHead(Mask2FormerHead):
                 for query, masks in zip(query_feats, mask_logits, strict=True)
             ]
         return (
-            [x.unflatten(0, (batch, tasks)) for x in query_feats],
-            [x.unflatten(0, (batch, tasks)) for x in mask_logits],
+            [x.reshape(batch, tasks, *x.shape[1:]) for x in query_feats],
+            [x.reshape(batch, tasks, *x.shape[1:]) for x in mask_logits],
         )
 
     def _decode(
@@ -288,11 +288,13 @@ class FreeSegHead(Mask2FormerHead):
         batch = len(mask_features)
         keys, key_positions = [], []
         for level, x in enumerate(maps):
-            key = self.decoder_input_projs[level](x).flatten(2).mT
+            key = self.decoder_input_projs[level](x).flatten(2).transpose(1, 2)
             keys.append(key + self.level_embed.weight[level])
             no_padding = x.new_zeros((1, *x.shape[-2:]), dtype=torch.bool)
             position = self.decoder_positional_encoding(no_padding)
-            key_positions.append(position.flatten(2).mT.expand_as(key))
+            key_positions.append(
+                position.flatten(2).transpose(1, 2).expand_as(key)
+            )
 
         query = self.query_feat.weight.expand(batch, -1, -1)
         query_pos = self.query_embed.weight.expand(batch, -1, -1)
@@ -329,7 +331,7 @@ class FreeSegHead(Mask2FormerHead):
         """
         resized = F.interpolate(mask_logits, size, mode='bilinear')
         blocked = resized.flatten(2) < 0
-        blocked &= ~blocked.all(dim=-1, keepdim=True)
+        blocked = blocked & ~blocked.all(dim=-1, keepdim=True)
         return blocked.repeat_interleave(self.num_heads, dim=0)
 
     def loss(

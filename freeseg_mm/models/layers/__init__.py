@@ -1,5 +1,8 @@
-from .cosine_classifier import CosineClassifier, max_over_synonyms
-from .linear_classifier import LinearClassifier
+from .classifiers import (
+    CosineClassifier,
+    LinearClassifier,
+    max_over_synonyms,
+)
 from .semantic_context_interaction import SemanticContextInteraction
 
 __all__ = [

@@ -155,7 +155,9 @@ class SemanticContextInteraction(BaseModule):
     def _attend(
         self, feature_map: Tensor, key: Tensor, value: Tensor
     ) -> Tensor:
-        normed = self.visual_norm(feature_map.flatten(2).mT)  # (B, hw, c)
+        normed = self.visual_norm(
+            feature_map.flatten(2).transpose(1, 2)
+        )  # (B, hw, c)
         query = self._split(self.query(normed))
         batch, tasks = len(query), len(key)
         # every image with every task: (B, T, heads, hw or P, c / heads)
@@ -193,7 +195,7 @@ class SemanticContextInteraction(BaseModule):
     def _attend_folded(
         self, feature_map: Tensor, keys: Tensor, biases: Tensor, values: Tensor
     ) -> Tensor:
-        pixels = self.visual_norm(feature_map.flatten(2).mT)
+        pixels = self.visual_norm(feature_map.flatten(2).transpose(1, 2))
         at_once = chunk = pixels.shape[1]
         scores = len(pixels) * keys.shape[1]  # of a pixel of each image
         keep = torch.is_grad_enabled()
@@ -205,11 +207,9 @@ class SemanticContextInteraction(BaseModule):
                 return checkpoint(self._read, *inputs, use_reentrant=False)
             return self._read(*inputs)
 
+        parts = [pixels] if chunk >= at_once else pixels.split(chunk, dim=1)
         attended = [
-            torch.cat(
-                [read(part, *text) for part in pixels.split(chunk, dim=1)],
-                dim=1,
-            )
+            torch.cat([read(part, *text) for part in parts], dim=1)
             for text in zip(keys, biases, values, strict=True)
         ]
         return self._add(
@@ -254,7 +254,9 @@ class SemanticContextInteraction(BaseModule):
             attended = self.gamma * attended
         if self.residual == 'normalized':
             attended = normed[:, None] + attended
-        attended = attended.mT.unflatten(-1, feature_map.shape[-2:])
+        attended = attended.transpose(-2, -1).unflatten(
+            -1, feature_map.shape[-2:]
+        )
         if self.residual is True:
             attended = feature_map[:, None] + attended
         return attended

@@ -701,6 +701,27 @@ class FreeSeg(MaskFormer):
             learner, self.clip, vocabulary, options.tasks
         )
 
+    def text_embeds(
+        self, vocabulary: Vocabulary, options: PredictOptions
+    ) -> dict[str, Tensor]:
+        """Text embeddings that a prediction compares with, (T, P, D) each.
+
+        Args:
+            vocabulary: The classes.
+            options: With the T tasks.
+
+        Returns:
+            ``text`` and, if CLIP's view has prompts of its own and is asked
+            for, ``clip_text``.
+        """
+        learners: dict[str, PromptLearner] = {'text': self.prompt_learner}
+        if self.clip_prompt is not None and options.mode != 'query':
+            learners['clip_text'] = self.clip_prompt
+        return {
+            name: self._text(learner, vocabulary, options)
+            for name, learner in learners.items()
+        }
+
     def _train_text(self, vocabulary: Vocabulary, task: Task) -> Tensor:
         """Text embeddings of a step, (1, P, D); cached if none is learned."""
         learner = self.prompt_learner

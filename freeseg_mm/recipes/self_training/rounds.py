@@ -14,9 +14,8 @@ from freeseg_mm.datasets.pseudo_labels import (
 )
 from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.recipes.processes import Slot
-from freeseg_mm.utils.files import write_text
+from freeseg_mm.utils.files import PACKAGE_FILES, write_text
 from freeseg_mm.utils.journal import RunStamp, StampState, file_digest
-from freeseg_mm.utils.package_files import PACKAGE_FILES
 
 from .labelling import Labelling
 

@@ -58,8 +58,13 @@ class Halves:
 
 
 @pytest.fixture(scope='session')
-def halves():
-    return Predictor(Halves(), Limits())
+def predict_halves():
+    return Halves()
+
+
+@pytest.fixture(scope='session')
+def halves(predict_halves):
+    return Predictor(predict_halves, Limits())
 
 
 @pytest.fixture
@@ -74,11 +79,8 @@ def black(tmp_path):
 def serve():
     """Run the page of a predictor; gives its client, stops it in the end."""
     pytest.importorskip('gradio')
-    from freeseg_mm.cli.webdemo.server import (
-        address_of,
-        listen,
-        prepared_server,
-    )
+    from freeseg_mm.cli.webdemo.serve import address_of, listen
+    from freeseg_mm.cli.webdemo.server import prepared_server
 
     @contextmanager
     def running(predictor):

@@ -4,6 +4,7 @@ import pytest
 
 from freeseg_mm.recipes.ablation import Runs, read_rows
 from freeseg_mm.recipes.processes import Slot
+from freeseg_mm.utils.parallel import Shard
 
 
 @pytest.fixture
@@ -53,6 +54,18 @@ def test_trains_once_for_all_rows_of_the_same_weights(
         'whole, seed 3: test done',
         'tuned, seed 3: test done',
     ]
+
+
+def test_shards_share_the_trainings(runs, paths, calls):
+    """Each with the tests that need it; all of them leave nothing to do."""
+    rows = read_rows(paths)
+    done = []
+    for number in (1, 2, 3):
+        assert runs.complete(rows, [3, 1], [Slot()], Shard(number, 3)) == []
+        done.append([' '.join(line.split()[:3:2]) for line in calls()])
+    assert [len(each) for each in done] == [5, 2, 3]
+    assert runs.complete(rows, [3, 1], [Slot()]) == []
+    assert calls() == []
 
 
 def test_what_is_done_is_not_done_again(runs, paths, calls):
