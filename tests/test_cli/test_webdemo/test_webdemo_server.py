@@ -18,10 +18,10 @@ pytest.importorskip('gradio')
 
 from freeseg_mm.cli.webdemo.serve import (  # noqa: E402
     address_of,
-    delete_old_files,
     is_local,
     listen,
 )
+from freeseg_mm.cli.webdemo.server import delete_old_files  # noqa: E402
 
 
 def test_predictions_and_files(page, black):
