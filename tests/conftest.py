@@ -27,8 +27,14 @@ def pytest_addoption(parser):
         '--fuzz',
         type=int,
         metavar='N',
-        help='inputs of each door in tests/fuzz (default 300), and N kills '
-        'in its kill test (default 3)',
+        help='inputs of each door in tests/fuzz (default 300)',
+    )
+    parser.addoption(
+        '--load',
+        type=float,
+        default=10,
+        metavar='SECONDS',
+        help='time that 20 users of the web page take (default 10)',
     )
     parser.addoption(
         '--images',
@@ -37,7 +43,7 @@ def pytest_addoption(parser):
         help='images of tests/integration/test_killed_prediction.py (60)',
     )
     parser.addoption(
-        '--kills', type=int, metavar='N', help='kills of tests that kill (2)'
+        '--kills', type=int, metavar='N', help='kills of tests that kill'
     )
 
 

@@ -21,6 +21,7 @@ from freeseg_mm.utils.files import naming_errors
 from freeseg_mm.utils.names import require_visible
 from freeseg_mm.utils.open_image import (
     UPRIGHT,
+    has_16_bits,
     open_image,
     orientation,
     require_whole_bytes,
@@ -39,6 +40,10 @@ EXTENSIONS = (
 CHANNEL_ORDERS = ('bgr', 'rgb')
 LIST_EXTENSION = '.txt'
 """Ending of a file that lists images, one a line."""
+
+_LONGEST_NAME = 255
+# Pillow refuses images of so many pixels, at four bytes each.
+_MOST_BYTES = 4 * 2 * (Image.MAX_IMAGE_PIXELS or 2**28)
 
 _JPEG_END = b'\xff\xd9'
 _JPEG_TAIL_BYTES = 1024
@@ -104,10 +109,10 @@ def camera_number(entry: OneImage) -> int | None:
     ``webcam`` is camera 0, ``webcam:1`` camera 1, unless there is a file of
     that name; ``None`` for anything else.
     """
-    if not isinstance(entry, str) or Path(entry).exists():
+    if not isinstance(entry, str):
         return None
     found = re.fullmatch(r'webcam(?::(\d{1,2}))?', entry)
-    return int(found[1] or 0) if found else None
+    return int(found[1] or 0) if found and not Path(entry).exists() else None
 
 
 def source_name(entry: OneImage, index: int) -> str:
@@ -229,6 +234,12 @@ def _spell_out(entry: OneImage) -> Sequence[OneImage]:
     if is_remote(str(entry)) or camera_number(entry) is not None:
         return [str(entry)]
     path = local_path(str(entry))
+    if max(map(len, map(os.fsencode, path.parts)), default=0) > _LONGEST_NAME:
+        # of data: URLs, too
+        raise FileNotFoundError(
+            f'no such file or folder: {str(entry)[:50]!r}..., a name of '
+            f'{len(str(entry)):,} letters'
+        )
     if path.is_dir():
         return _of_folder(path)
     if path.suffix.lower() == LIST_EXTENSION and path.is_file():
@@ -276,9 +287,19 @@ def is_remote(name: str) -> bool:
 
 
 def local_path(name: str) -> Path:
-    """The path that a name or a ``file://`` URL stands for."""
+    """The path that a name or a ``file://`` URL stands for.
+
+    Raises:
+        ValueError: If the URL is of another machine.
+    """
     if name.startswith('file://'):
-        return Path(unquote(urlsplit(name).path))
+        parts = urlsplit(name)
+        if parts.netloc not in ('', 'localhost'):
+            raise ValueError(
+                f'{name}: {parts.netloc} is another machine; a file here is '
+                'file:///PATH'
+            )
+        return Path(unquote(parts.path))
     return Path(name)
 
 
@@ -291,7 +312,15 @@ def _read_bytes(name: str) -> bytes:
     require_visible(path.name)
     if path.is_char_device() or path.is_block_device():
         raise ValueError(f'{name} is a device, which may have no end')
+    if path.is_fifo():
+        raise ValueError(f'{name} is a pipe, which may have no end')
     try:
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise ValueError(
+                f'{name} has {size:,} bytes, more than the {_MOST_BYTES:,} '
+                'of the largest image'
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f'no such file: {name}') from None
@@ -312,8 +341,9 @@ def decode_image(content: bytes, source: str) -> InputImage:
     try:
         with open_image(BytesIO(content)) as image:
             require_whole_bytes(image)
+            is_wide = has_16_bits(image)  # nobody knows once it is loaded
             turn = orientation(image)
-            notes = _notes(image, turn)
+            notes = _notes(image, turn, is_wide)
             # OpenCV fills up a JPEG that was cut short, Pillow does not.
             # Whether one is whole its last bytes tell, mostly.
             whole = image.format == 'JPEG' and (
@@ -335,14 +365,14 @@ def decode_image(content: bytes, source: str) -> InputImage:
     return InputImage(source, pixels, notes)
 
 
-def _notes(image: Image.Image, turn: int) -> tuple[str, ...]:
+def _notes(image: Image.Image, turn: int, is_wide: bool) -> tuple[str, ...]:
     notes = []
     frames = getattr(image, 'n_frames', 1)
     if frames > 1:
         notes.append(f'first of {frames} frames')
     if turn != UPRIGHT:
         notes.append(f'turned as its EXIF orientation {turn} says')
-    if image.mode.startswith('I;16'):
+    if is_wide:
         notes.append('16 bits brought to 8')
     return tuple(notes)
 

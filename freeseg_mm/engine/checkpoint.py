@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import zipfile
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from freeseg_mm.models.segmentors.text_cache import tensor_bytes
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import building
+from freeseg_mm.utils.torch_load import load_data
 
 from .compatibility_hook import KEY
 from .config_data import parse_config
@@ -49,14 +49,7 @@ class WeightsInfo:
         if not path.is_file():
             raise FileNotFoundError(f'no checkpoint {path}')
         try:
-            # torch.load leaves the checksums of a mapped file alone
-            with zipfile.ZipFile(path) as file:
-                damaged = file.testzip()
-            if damaged is not None:
-                raise ValueError(f'{damaged} in it does not fit its checksum')
-            content = torch.load(
-                path, map_location='cpu', mmap=True, weights_only=True
-            )
+            content = load_data(path, mmap=True)
         # an unpickler that reads garbage raises about everything
         except Exception as error:
             reason = str(error).partition('\n')[0] or type(error).__name__
@@ -257,7 +250,7 @@ def _check_content(content: Any, path: Path) -> None:
         ('state_dict', state, Mapping),
         ('meta', meta, dict | None),
         ("meta['dataset_meta']", dataset_meta, dict | None),
-        (KEY, notes, dict | None),
+        (KEY, notes, dict if KEY in content else type(None)),
     ):
         if not isinstance(value, kinds):
             raise ValueError(
@@ -283,7 +276,7 @@ def _is_plain(value: Any) -> bool:
         isinstance(value, torch.Tensor)
         and value.layout == torch.strided
         and value.device.type == 'cpu'
-        and not (value.is_quantized or value.is_complex())
+        and not (value.is_quantized or value.is_complex() or value.is_nested)
     )
 
 

@@ -41,6 +41,8 @@ _SOURCES = (
 _FORBIDDEN_KEYS = (
     '_base_', '_delete_', '_deprecation_', '_scope_', 'custom_imports',
 )  # fmt: skip
+# Names of models by which open_clip fetches, or reads a folder.
+_REMOTE = ('hf-hub:', 'local-dir:')
 _RESERVED_KEYS = ('filename', 'text', 'pretty_text', 'env_variables')
 _OWN_IMPORTS = {
     'allow_failed_imports': False,
@@ -57,11 +59,12 @@ def parse_config(text: Any) -> Config:
 
     Returns:
         The config, without ``custom_imports`` (the package's own are let
-        pass) and without files of start weights.
+        pass), files of start weights and folders of texts.
 
     Raises:
-        ValueError: If there is anything else than data, or a ``type`` is
-            none that OpenMMLab or this package has registered.
+        ValueError: If there is anything else than data, a ``type`` is none
+            that OpenMMLab or this package has registered, or a model is to
+            be fetched.
     """
     if not isinstance(text, str):
         raise ValueError(f'the config is {_shown(text)}, expected text')
@@ -145,7 +148,7 @@ def _not_data(node: ast.AST) -> ValueError:
 
 
 def _checked(node: Any, place: str, scopes: tuple[str, ...]) -> Any:
-    """Copy of a value without start weights; refuse what could run code."""
+    """Copy of a value without files and folders; refuse what can run code."""
     if isinstance(node, list | tuple):
         items = (
             _checked(item, f'{place}[{index}]', scopes)
@@ -153,6 +156,11 @@ def _checked(node: Any, place: str, scopes: tuple[str, ...]) -> Any:
             if not _is_start_weights(item)
         )
         return type(node)(items)
+    if isinstance(node, str) and node.startswith(_REMOTE):
+        raise ValueError(
+            f'{place} is {_shown(node)}, which open_clip would look up '
+            'elsewhere; a config that comes with weights may not'
+        )
     if not isinstance(node, dict):
         return node
     for key in _FORBIDDEN_KEYS:
@@ -165,7 +173,7 @@ def _checked(node: Any, place: str, scopes: tuple[str, ...]) -> Any:
         _check_type(node['type'], place, scopes)
     return {
         key: None
-        if _is_start_weights(value)
+        if key == 'text_cache_dir' or _is_start_weights(value)
         else _checked(value, f'{place}.{key}', scopes)
         for key, value in node.items()
     }

@@ -100,6 +100,20 @@ def require_whole_bytes(image: Image.Image) -> None:
         )
 
 
+def has_16_bits(image: Image.Image) -> bool:
+    """Tell whether pixels of a file, not loaded yet, have more than 8 bits.
+
+    Pillow brings colours of 16 bits to 8 without a word.
+    """
+    if image.mode.startswith('I'):
+        return True
+    for *_, args in getattr(image, 'tile', ()):
+        raw, *more = args if isinstance(args, tuple) else (args,)
+        if ';16' in str(raw) or (image.format == 'PPM' and more > [255]):
+            return True
+    return False
+
+
 def _head(file: str | Path | BytesIO) -> bytes:
     if isinstance(file, BytesIO):
         return file.getvalue()[:_HEAD_BYTES]

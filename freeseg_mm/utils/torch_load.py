@@ -1,5 +1,7 @@
-"""Safe loading of the resume states that mmengine writes."""
+"""Safe loading of weights, and of the resume states that mmengine writes."""
 
+import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,13 +42,50 @@ def _history_statistic(owner: type, name: str) -> Callable[..., Any]:
     return getattr(HistoryBuffer, name)
 
 
+def load_data(
+    path: Path,
+    map_location: str | torch.device | None = 'cpu',
+    mmap: bool = False,
+) -> Any:
+    """Read what ``torch.save`` wrote, whole and as data.
+
+    Args:
+        path: The file.
+        map_location: See ``torch.load``.
+        mmap: See ``torch.load``.
+
+    Raises:
+        Exception: About any, if the file holds more than data, is damaged
+            or holds something else.
+    """
+    # torch looks neither at checksums of a mapped file nor for twins
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            entries = file.infolist()
+            names = Counter(entry.filename for entry in entries)
+            for name, count in names.items():
+                if count > 1:
+                    raise ValueError(f'{name} occurs {count} times in it')
+            for entry in entries:
+                if entry.compress_type != zipfile.ZIP_STORED:
+                    raise ValueError(f'{entry.filename} in it is compressed')
+            damaged = file.testzip()
+        if damaged is not None:
+            raise ValueError(f'{damaged} in it does not fit its checksum')
+    elif mmap:
+        raise ValueError('it is no whole archive, as torch.save writes them')
+    return torch.load(
+        path, map_location=map_location, mmap=mmap, weights_only=True
+    )
+
+
 def load_from_local(
     filename: str, map_location: str | torch.device | None = None
 ) -> dict[str, Any]:
     """Read a checkpoint for mmengine.
 
     mmengine 0.10.12 allows every ``getattr`` while it reads one, and runs the
-    code of what torch refuses; 0.10.7 does as this function does.
+    code of what torch refuses; 0.10.7 does not look at checksums.
 
     Args:
         filename: A path; ``~`` is the home folder.
@@ -54,12 +93,19 @@ def load_from_local(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        pickle.UnpicklingError: If the file holds more than data.
+        ValueError: If it is damaged, holds more than data, or is none.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'{filename} can not be found.')
-    return torch.load(path, map_location=map_location, weights_only=True)
+    try:
+        return load_data(path, map_location)
+    # an unpickler that reads garbage raises about everything
+    except Exception as error:
+        reason = str(error).partition('\n')[0] or type(error).__name__
+        raise ValueError(
+            f'{path}: not a checkpoint that can be read ({reason})'
+        ) from error
 
 
 def allow_resume_states() -> None:

@@ -204,7 +204,7 @@ def find_place(
     return int(tops[nearest]), int(lefts[nearest])
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def name_tag(text: str, *, is_seen: bool) -> Image.Image:
     """Draw a name: white on dark if seen, a star and dark on gold if not.
 

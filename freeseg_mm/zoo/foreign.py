@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from freeseg_mm.utils.torch_load import ARRAY_MAKERS
+from freeseg_mm.utils.torch_load import ARRAY_MAKERS, load_data
 
 _ALLOWED: dict[tuple[str, str], Any] = {
     ('collections', 'OrderedDict'): OrderedDict,
@@ -43,7 +43,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             with open(path, 'rb') as file:
                 content = _ArraysOnly(file, encoding='latin1').load()
         else:
-            content = torch.load(path, map_location='cpu', weights_only=True)
+            content = load_data(path)
     # an unpickler that reads garbage raises about everything
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]

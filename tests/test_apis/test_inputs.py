@@ -1,8 +1,10 @@
+import os
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
 import mmcv
 import numpy as np
 import pytest
@@ -329,3 +331,40 @@ def test_16_bits_of_a_pgm_are_read(tmp_path):
 def test_device_without_an_end_is_refused():
     with pytest.raises(ValueError, match='/dev/zero is a device'):
         read_image('/dev/zero')
+
+
+@pytest.mark.parametrize('kind', ['pipe', 'sparse'])
+def test_what_has_no_end_is_refused(tmp_path, kind):
+    path = tmp_path / 'a.jpg'
+    if kind == 'pipe':
+        os.mkfifo(path)
+    else:
+        with open(path, 'wb') as file:
+            file.truncate(50 << 30)
+    with pytest.raises(ValueError, match=rf'{path} (is a pipe|has 53,687)'):
+        read_image(str(path))
+
+
+@pytest.mark.parametrize(
+    'name', ['x' * 300 + '.jpg', f'data:image/png;base64,{"A" * 5000}']
+)
+def test_a_name_that_no_disk_has_is_shown_in_part(name):
+    with pytest.raises(FileNotFoundError, match=r'no such file.*letters') as e:
+        list_images(name)
+    assert len(str(e.value)) < 200
+
+
+def test_a_file_of_another_machine_is_not_looked_for_here(photo):
+    assert list_images(f'file://localhost{photo}')
+    with pytest.raises(ValueError, match='elsewhere is another machine'):
+        list_images(f'file://elsewhere{photo}')
+
+
+@pytest.mark.parametrize('ending', ['png', 'tif', 'ppm'])
+def test_16_bits_of_colours_are_noted(tmp_path, noise, ending):
+    wide = noise().astype(np.uint16) * 257
+    path = tmp_path / f'wide.{ending}'
+    cv2.imwrite(str(path), wide[..., ::-1])
+    image = read_image(path)
+    assert image.notes == ('16 bits brought to 8',)
+    assert np.array_equal(image.pixels[..., ::-1], noise())

@@ -1,5 +1,5 @@
-import os
 import re
+import zipfile
 
 import pytest
 import torch
@@ -40,109 +40,6 @@ def test_model_has_the_weights_and_leaves_the_config(tiny_weights):
         assert torch.equal(value, state[name]), name
 
 
-class Runs:
-    """Touches a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f'touch {self.path}',)
-
-
-TOUCH = "__import__('os').system('touch MARK')"
-# config texts; MARK is a file that code in them would make
-CODE = {
-    'expression': f'x = {TOUCH}',
-    'statement': TOUCH,
-    'import': 'import os',
-    'from_import': 'from os import system',
-    'in_list': f'x = [{TOUCH}]',
-    'in_dict_call': f'x = dict(a=dict(b={TOUCH}))',
-    'as_key': f'x = {{{TOUCH}: 1}}',
-    'lambda': f'x = dict(a=(lambda: {TOUCH})())',
-    'f_string': f"x = f'{{{TOUCH}}}'",
-    'comprehension': f'x = [{TOUCH} for _ in (1,)]',
-    'unpacking': f'x = dict(**{{"a": {TOUCH}}})',
-    'positional': f'x = dict([{TOUCH}])',
-    'default': f'def f(x={TOUCH}):\n    pass',
-    'decorator': f'@{TOUCH}\nclass A:\n    pass',
-    'annotation': f'x: {TOUCH} = 1',
-    'walrus': f'x = (y := {TOUCH})',
-    'assert': f'assert {TOUCH}',
-    'two_targets': f'x = y = {TOUCH}',
-    'subscript': f'x = {TOUCH}\nx[{TOUCH}] = 1',
-    'star': f'x = [*{TOUCH}]',
-    'power': 'x = 9 ** 9 ** 9',
-    'repeated_name': f'x = dict(a={TOUCH}, a=1)',
-    'nested': 'x = ' + '[' * 100_000,
-    'nul': 'x = 1\0',
-    'base': "_base_ = ['MARK.py']",
-    'delete': 'x = dict(_delete_=True)',
-    'custom_imports': "custom_imports = dict(imports=['evil_module'])",
-    'custom_imports_below': "x = dict(custom_imports=dict(imports=['a']))",
-    'default_scope': "default_scope = 'evil_module'",
-    'scope': "x = dict(_scope_='evil_module', type='ResNet')",
-    'reserved': "filename = 'MARK'",
-}
-COMMAND = "command='touch MARK', args='touch MARK', cmd='touch MARK'"
-TYPES = {
-    'pipeline': f"test_pipeline = [dict(type='os.system', {COMMAND})]",
-    'preprocessor': 'model = dict(data_preprocessor=dict('
-    f"type='subprocess.check_call', {COMMAND}))",
-    'deep': f"model = dict(a=[dict(b=(dict(type='os.system', {COMMAND}),))])",
-    'hook': "custom_hooks = [dict(type='evil_module.Hook')]",
-    'loop': "test_cfg = dict(type='evil_module.Loop')",
-    'visualizer': "visualizer = dict(type='evil_module')",
-    'module': "model = dict(type='evil_module')",
-    'scoped_module': "model = dict(type='freeseg_mm.evil_module')",
-    'class_of_package': "model = dict(type='freeseg_mm.FreeSegInferencer')",
-    'two_dots': "model = dict(type='mmengine.utils.get_object_from_string')",
-    'number': 'model = dict(type=1)',
-    'builtin': "model = dict(type='eval')",
-    # evaluated by mmcv and mmdet, which are given them in good faith
-    'nms': f'nms = dict(type="{TOUCH}")',
-    'tracker': 'model = dict(train_cfg=dict(assigner=dict('
-    f'type="mmdet.CameraMotionCompensation", warp_mode="{TOUCH}")))',
-    'teacher': "model = dict(backbone=dict(type='LAD', teacher_config='x'))",
-}
-
-
-@pytest.fixture
-def evil(tmp_path, monkeypatch):
-    """Make a checkpoint of some content; the file that its code touches."""
-    (tmp_path / 'evil_module.py').write_text(
-        f'open({str(tmp_path / "marker")!r}, "w")'
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    path, marker = tmp_path / 'evil.pth', tmp_path / 'marker'
-
-    def make(content):
-        torch.save(content, path)
-        return path
-
-    yield make, marker
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize('name', [*CODE, *TYPES])
-def test_config_of_a_checkpoint_runs_nothing(evil, name):
-    make, marker = evil
-    text = {**CODE, **TYPES}[name].replace('MARK', str(marker))
-    path = make({'state_dict': {}, 'meta': {'cfg': text}})
-    with pytest.raises(ValueError, match=re.escape(f'{path}: ')) as caught:
-        FreeSegInferencer(path)
-    assert '\n' not in str(caught.value)
-    assert 'if you trust it, give its config file' in str(caught.value)
-
-
-def test_pickles_of_a_checkpoint_run_nothing(evil):
-    make, marker = evil
-    path = make({'state_dict': {}, 'meta': Runs(marker)})
-    with pytest.raises(ValueError, match='not a checkpoint that can be read'):
-        FreeSegInferencer(path)
-
-
 @pytest.mark.parametrize('name', ['shapes', 'ade20k'])
 def test_config_as_data_is_the_config(repo, name):
     config = Config.fromfile(repo / f'configs/freeseg/{name}.py')
@@ -171,7 +68,12 @@ def test_keys_that_are_no_names_are_data():
             {'state_dict': {}, 'meta': {'dataset_meta': 3}},
             r"meta\['dataset_meta'\] is a int",
         ),
+        (
+            {'state_dict': {'a': torch.nested.nested_tensor([torch.ones(1)])}},
+            "entry 'a' of its state_dict is no dense",
+        ),
         ({'state_dict': {}, 'freeseg_mm': 3}, 'freeseg_mm is a int'),
+        ({'state_dict': {}, 'freeseg_mm': None}, 'freeseg_mm is a NoneType'),
         (
             {'state_dict': {}, 'freeseg_mm': {'clip': 3}},
             r"freeseg_mm\['clip'\] is 3, expected text",
@@ -218,6 +120,34 @@ def test_flipped_byte_is_found(tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r'flipped\.pth.*data/0.*checksum'):
+        WeightsInfo.read(path)
+
+
+@pytest.mark.parametrize('fault', ['compressed', 'occurs 2 times'])
+def test_archives_that_torch_does_not_write_are_refused(tmp_path, fault):
+    """Readers differ in which of two entries of one name they take."""
+    path = tmp_path / 'odd.pth'
+    torch.save({'state_dict': {}}, path)
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    kind = zipfile.ZIP_STORED
+    if fault == 'compressed':
+        kind = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, 'w', kind) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+        if kind == zipfile.ZIP_STORED:
+            with pytest.warns(UserWarning, match='Duplicate name'):
+                file.writestr('odd/data.pkl', entries['odd/data.pkl'])
+    with pytest.raises(ValueError, match=rf'odd\.pth: .*data\.pkl.*{fault}'):
+        WeightsInfo.read(path)
+
+
+@pytest.mark.parametrize('content', [b'', b'<html>', b'version https://git'])
+def test_other_files_are_no_archive(tmp_path, content):
+    path = tmp_path / 'page.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'page\.pth: .*no whole archive'):
         WeightsInfo.read(path)
 
 

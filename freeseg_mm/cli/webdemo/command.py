@@ -30,6 +30,13 @@ def add_parser(commands: Any) -> None:
     )
     add_address(parser, 7860)
     add_model_arguments(parser)
+    parser.add_argument(
+        '--keep-minutes',
+        type=float,
+        default=60,
+        metavar='MINUTES',
+        help='older uploads and predictions are deleted (default 60)',
+    )
     parser.set_defaults(run=run, prompt_tuning=None)
 
 
@@ -42,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from .server import prepared_server
 
     args.max_side = PREDICTED_SIDE
-    limits = Limits(args.max_upload_mb, args.largest_side)
+    limits = Limits(args.max_upload_mb, args.largest_side, args.keep_minutes)
     with listen(args.host, args.port) as listening:
         predictor = Predictor(inferencer_of(args), limits)
         with prepared_server(predictor) as server:

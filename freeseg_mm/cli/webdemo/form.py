@@ -1,5 +1,6 @@
 """Fields of the page, checked for the inferencer."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,15 +19,18 @@ _MB = 10**6
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest file, image and request that the page accepts.
+    """Largest file, image and request that the page accepts and keeps.
 
     Attributes:
         max_upload_mb: Largest file, in megabytes of 10^6 bytes.
         max_side: Longest side of an image in pixels.
+        keep_minutes: Age at which uploads and predictions are deleted.
         max_words: Most names, synonyms included.
         max_letters: Longest name.
         max_work: Most pixels (of the image as it is predicted, by
             :data:`PREDICTED_SIDE`) x classes x tasks.
+        max_kept_bytes: Most bytes of uploads and predictions that are kept;
+            beyond, the oldest are deleted.
 
     Raises:
         ValueError: If one of them is not positive.
@@ -34,16 +38,19 @@ class Limits:
 
     max_upload_mb: float = 20
     max_side: int = 4096
+    keep_minutes: float = 60
     max_words: int = 1000
     max_letters: int = 1000
     max_work: int = 2 * 10**9
+    max_kept_bytes: int = 4 * 10**9
 
     def __post_init__(self) -> None:
-        if not self.max_upload_mb > 0:
-            raise ValueError(
-                f'max_upload_mb: expected more than 0, got '
-                f'{self.max_upload_mb}'
-            )
+        for name in ('max_upload_mb', 'keep_minutes'):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ValueError(
+                    f'{name}: expected a finite number over 0, got {value}'
+                )
         if self.max_side < 1:
             raise ValueError(
                 f'max_side: expected at least 1, got {self.max_side}'

@@ -32,8 +32,8 @@ _TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC)
 _AT_ONCE = 2
 # Waiting for their turn; gradio tells others that the queue is full.
 _WAITING = 32
-# Seconds between two looks for old files, and how old they may become.
-_FILES_KEPT = (600, 3600)
+# Browsers whose results gradio remembers, for features not used here.
+_SESSIONS = 32
 
 _SIDE = 128
 _SEED = 0
@@ -98,9 +98,7 @@ def build_page(predictor: Predictor, examples: Sequence[Example]) -> Any:
     Returns:
         A ``gradio.Blocks``, not yet served.
     """
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=_FILES_KEPT
-    ) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.Markdown(_INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
@@ -122,7 +120,9 @@ def build_page(predictor: Predictor, examples: Sequence[Example]) -> Any:
             concurrency_limit=_AT_ONCE,
             show_progress_on=results[0],
         )
-    page.queue(max_size=_WAITING)
+    # closed: else requests could pass the queue by
+    page.queue(max_size=_WAITING, api_open=False)
+    page.state_session_capacity = _SESSIONS
     _read_uploads_alone(page)
     return page
 
@@ -240,7 +240,7 @@ def _shown(prediction: PagePrediction) -> list[Any]:
             values += [None, '']
         else:
             values += [view.picture, legend_table(view.rows)]
-    # among what gradio deletes when it is old
+    # among what the server deletes when it is old
     for path in prediction.write(Path(mkdtemp(dir=get_upload_folder()))):
         values.append(gr.DownloadButton(value=path, interactive=True))
     return values

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .shared_prefix import PackedPrompts, can_share, run_blocks
 
 _SIZES = ('small', 'medium', 'large')
+_KEPT_WORDS = 65536
 
 TEMPLATE_SETS: dict[str, tuple[str, ...]] = {
     # of CLIP's authors, for ImageNet
@@ -102,7 +103,7 @@ class TextTower:
         self._tower = tower
         self._tokenizer = tokenizer
         self._architecture = _architecture(tower, tokenizer)
-        self._encode_words = lru_cache(maxsize=65536)(self._encode_uncached)
+        self._encode_words = lru_cache(_KEPT_WORDS)(self._encode_uncached)
 
     @property
     def width(self) -> int:
@@ -139,7 +140,12 @@ class TextTower:
         return self._encode_words(text)
 
     def _encode_uncached(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer.encode(text))
+        ids = tuple(self._tokenizer.encode(text))
+        # open_clip's tokenizer keeps every word it has seen
+        seen = getattr(self._tokenizer, 'cache', {})
+        while len(seen) > _KEPT_WORDS:
+            seen.popitem()
+        return ids
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """Look up token embeddings, (..., L) to (..., L, width)."""

@@ -1,6 +1,5 @@
 """Prompts in a file of their own, learned before the network."""
 
-import pickle
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -105,11 +104,6 @@ def _read(path: str) -> Mapping[str, Any]:
             'freeseg-mm prompts pretrain, or set '
             'model.prompt_learner.pretrained (or .init_cfg) to None'
         ) from None
-    except (RuntimeError, EOFError, pickle.PickleError) as error:
-        raise ValueError(
-            f'{path}: not a file of prompts that can be read '
-            f'({str(error).splitlines()[0]})'
-        ) from error
     if not isinstance(content, Mapping) or not {'state_dict', NOTES} <= set(
         content
     ):

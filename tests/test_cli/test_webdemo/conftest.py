@@ -102,6 +102,12 @@ def serve():
     return running
 
 
+@pytest.fixture(scope='session')
+def page_client():
+    """Make a client of a page, from its URL."""
+    return PageClient
+
+
 @pytest.fixture(scope='module')
 def page(serve, halves):
     """The page of :class:`Halves`."""

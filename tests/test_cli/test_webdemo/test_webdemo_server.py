@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from freeseg_mm.cli.webdemo.serve import (  # noqa: E402
     is_local,
     listen,
 )
+from freeseg_mm.cli.webdemo.server import delete_old_files  # noqa: E402
 
 
 def test_predictions_and_files(page, black):
@@ -139,7 +141,7 @@ def test_only_uploads_are_read(page, photo, place):
         kind, reply = page.call([image, words, '', ['semantic'], 0.3])
         assert kind == 'error'
         assert 'this is no uploaded file' in reply['error']
-        assert page.get(f'/gradio_api/file={path}')[0] == 403
+        assert page.get(f'/gradio_api/file={path}')[0] in (403, 404)
 
 
 def test_the_folder_of_uploads_is_no_file(serve, halves, black, monkeypatch):
@@ -263,3 +265,122 @@ def test_an_address_of_another_machine():
 )
 def test_local_hosts(host, expected):
     assert is_local(host) is expected
+
+
+# --- bounds ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    'path',
+    [
+        '/gradio_api/file=http://192.0.2.1/a.png',
+        '/gradio_api/proxy=http://192.0.2.1/',
+        '/gradio_api/deep_link?session_hash=a',
+        '/gradio_api/process_recording',
+        '/gradio_api/vibe-code',
+        '/monitoring',
+        '/docs',
+    ],
+)
+def test_what_else_gradio_serves_is_closed(page, path):
+    status, _, text = page.get(path)
+    assert (status, json.loads(text)['detail']) == (
+        404,
+        'not part of this page',
+    )
+
+
+def test_requests_do_not_pass_the_queue_by(page, black):
+    _, (name,) = page.upload(black)
+    file = {'path': name, 'meta': {'_type': 'gradio.FileData'}}
+    _, _, config = page.get('/config')
+    (number,) = [
+        x['id']
+        for x in json.loads(config)['dependencies']
+        if x['api_name'] == 'segment'
+    ]
+    data = [file, 'cat, grass', '', ['semantic'], 0.0]
+    body = json.dumps({'data': data, 'fn_index': number}).encode()
+    status, _, text = page.send('/gradio_api/run/predict', body)
+    assert status == 404
+    assert b'use the queue' in text or b'join the queue' in text
+
+
+def test_bodies_are_bounded(serve):
+    with serve(Predictor(None, Limits(max_upload_mb=0.1))) as page:
+        body = b'{"data": [null, "%s"]}' % (b'a' * 2**20)
+        status, _, text = page.send('/gradio_api/call/segment', body)
+        assert status == 413
+        assert b'up to 1048576 bytes in a request' in text
+        # two files, each of an allowed size
+        part = (
+            b'--x\r\nContent-Disposition: form-data; name="files"; '
+            b'filename="a.png"\r\n\r\n%s\r\n' % bytes(10**5)
+        )
+        kind = 'multipart/form-data; boundary=x'
+        for parts, expected in ((1, 200), (2, 413)):
+            body = part * parts + b'--x--\r\n'
+            status, *_ = page.send('/gradio_api/upload', body, kind)
+            assert status == expected
+
+
+def test_old_sessions_and_results_are_forgotten(halves, black, monkeypatch):
+    """Whether or not somebody has fetched them."""
+    from freeseg_mm.cli.webdemo import page as page_module
+    from freeseg_mm.cli.webdemo import server
+
+    class Session:
+        """What gradio's queue holds after 100 requests."""
+
+        event_ids_to_events = {'e0': None}
+        pending_event_ids_session = {
+            f's{n}': set() if n % 4 == 1 else {f'e{n}'} for n in range(100)
+        }
+        pending_messages_per_session = dict.fromkeys(pending_event_ids_session)
+
+    class Page:
+        _queue = Session
+
+    server._forget_sessions(Page)
+    left = list(Session.pending_messages_per_session)
+    assert left == list(Session.pending_event_ids_session)
+    assert left[0] == 's0'  # waits
+    unread = [f's{n}' for n in range(1, 100) if n % 4 != 1]
+    assert left[1:] == unread[-server._UNREAD :]
+    built = page_module.build_page(halves, [])
+    queue = built._queue
+    assert {
+        *queue.pending_event_ids_session,
+        *queue.event_ids_to_events,
+        *queue.pending_messages_per_session,
+    } == set()
+    assert built.state_session_capacity < 100
+
+
+def test_old_files_are_deleted(tmp_path):
+    old, new, kept = (tmp_path / x / 'a.png' for x in ('old', 'new', 'kept'))
+    for path in (kept, old, new):
+        path.parent.mkdir()
+        path.write_bytes(bytes(100))
+        time.sleep(0.02)
+    mine = {kept, kept.parent}
+    assert delete_old_files(tmp_path, 60, 200, mine) == []
+    assert delete_old_files(tmp_path, 60, 199, mine) == [old]
+    assert old.parent.is_dir()  # somebody may be about to write there
+    assert delete_old_files(tmp_path, 0, 200, mine) == [new]
+    assert [x.name for x in tmp_path.iterdir()] == ['kept']
+    assert kept.is_file()
+
+
+def test_uploads_and_predictions_are_deleted(serve, black, halves):
+    """But not what the page shows for everybody."""
+    limits = Limits(keep_minutes=0.02)
+    with serve(Predictor(halves._inferencer, limits)) as page:
+        folder = Path(os.environ['GRADIO_TEMP_DIR'])
+        examples = {*folder.rglob('*')}
+        assert page.segment(black, 'cat, grass')[0] == 'complete'
+        end = time.monotonic() + 60
+        while {x for x, *_ in os.walk(folder)} - examples - {str(folder)}:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert {*folder.rglob('*')} == examples

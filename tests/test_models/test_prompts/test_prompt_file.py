@@ -221,7 +221,7 @@ def test_absent_file_is_no_matter_to_building(tiny_model_config, path):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (b'no weights', 'not a file of prompts that can be read'),
+        (b'no weights', 'not a checkpoint that can be read'),
         ({'state_dict': {}}, "expected 'state_dict' and 'freeseg_mm'"),
         ({'class_prompt': torch.zeros(1)}, "expected 'state_dict' and"),
     ],
