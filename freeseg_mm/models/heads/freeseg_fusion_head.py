@@ -1,6 +1,6 @@
 """From classified masks to the three results of an image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -196,25 +196,18 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         """
         classes = Classes.of(vocabulary, options, class_probs.device)
         tasks = options.tasks
-        order, counts = _survivors(class_probs, classes, options)
-        mask_logits = mask_logits.expand(-1, len(tasks), -1, -1, -1)
+        chosen = _survivors(class_probs, classes, options)
         on_device = []
         for b, meta in enumerate(batch_img_metas):
             size = meta['ori_shape' if rescale else 'img_shape'][:2]
+            masks = _enlarged(
+                mask_logits[b], chosen[b], meta, rescale, options
+            )
             for t, task in enumerate(tasks):
-                chosen = order[b, t, : counts[b][t]]
-                if _is_released(task, options):  # in the queries' order
-                    chosen = chosen.sort().values
-                masks = full_resolution(
-                    mask_logits[b, t, chosen],
-                    meta,
-                    rescale and options.resized == 'masks',
-                    options.aligned_corners,
-                )
                 result = _result(
                     task,
-                    class_probs[b, t, chosen],
-                    masks,
+                    class_probs[b, t, chosen[b][t]],
+                    next(masks),
                     classes,
                     options,
                     size,
@@ -247,12 +240,12 @@ def _is_released(task: Task, options: PredictOptions) -> bool:
 
 def _survivors(
     class_probs: Tensor, classes: Classes, options: PredictOptions
-) -> tuple[Tensor, list[list[int]]]:
-    """Sort queries by their best class probability; count those that matter.
+) -> list[list[Tensor]]:
+    """Queries that have any part in a result, by image and task.
 
     Returns:
-        (B, T, N), and for each image and task the number of queries from
-        the front that have any part in the result.
+        Their numbers, on the CPU, int64: those with the best class
+        probability first, by released rules in the queries' order.
     """
     best = torch.stack(
         [
@@ -264,7 +257,56 @@ def _survivors(
         dim=1,
     )
     best, order = best.sort(dim=-1, descending=True, stable=True)
-    return order, (best > 0).sum(-1).tolist()
+    order, counts = fetch([order, (best > 0).sum(-1)])
+    chosen = [
+        [row[: int(count)].long() for row, count in zip(*both, strict=True)]
+        for both in zip(order, counts, strict=True)
+    ]
+    return [
+        [
+            numbers.sort().values if _is_released(task, options) else numbers
+            for task, numbers in zip(options.tasks, tasks, strict=True)
+        ]
+        for tasks in chosen
+    ]
+
+
+def _enlarged(
+    mask_logits: Tensor,
+    chosen: list[Tensor],
+    meta: dict,
+    rescale: bool,
+    options: PredictOptions,
+) -> Iterator[Tensor]:
+    """Masks of each task at the size of results, shared ones enlarged once.
+
+    Args:
+        mask_logits: Of an image, (T or 1, N, h, w).
+        chosen: Numbers of the queries of each of T tasks.
+        meta: See :func:`full_resolution`.
+        rescale: See :meth:`FreeSegFusionHead.predict`.
+        options: How masks are enlarged.
+
+    Yields:
+        (n, H, W) of each task.
+    """
+
+    def enlarge(logits: Tensor) -> Tensor:
+        return full_resolution(
+            logits,
+            meta,
+            rescale and options.resized == 'masks',
+            options.aligned_corners,
+        )
+
+    if len(mask_logits) == len(chosen):
+        for logits, numbers in zip(mask_logits, chosen, strict=True):
+            yield enlarge(logits[numbers])
+        return
+    wanted, places = torch.cat(chosen).unique(return_inverse=True)
+    masks = enlarge(mask_logits[0, wanted])
+    for part in places.split([len(numbers) for numbers in chosen]):
+        yield masks[part]
 
 
 def _best_probs(

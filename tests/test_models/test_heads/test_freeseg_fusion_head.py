@@ -869,3 +869,50 @@ def test_what_clip_may_add_keeps_a_mask():
     assert relevant.tolist() == [[[False, True, True], [False, False, True]]]
     # 0.2 may become 0.4, 0.4 become 0.55
     assert trusting.tolist() == [[[True, True, True], [False, True, True]]]
+
+
+@pytest.mark.parametrize('change', [{}, {'panoptic_rule': 'released'}])
+def test_masks_that_tasks_share_are_enlarged_once(monkeypatch, change):
+    enlarged = []
+    full = head_module.full_resolution
+
+    def counted(masks, *arguments):
+        enlarged.append(len(masks))
+        return full(masks, *arguments)
+
+    monkeypatch.setattr(head_module, 'full_resolution', counted)
+    generator = torch.Generator().manual_seed(0)
+    probs = torch.rand(2, 3, 6, 5, generator=generator).softmax(-1)
+    probs[:, :, 4:] = 0  # no part in anything
+    masks = 5 * torch.randn(2, 1, 6, 4, 4, generator=generator)
+    vocabulary = Vocabulary.from_names(list('abcde'), things=list('abc'))
+    meta = {
+        'batch_input_shape': (16, 16),
+        'img_shape': (16, 12),
+        'ori_shape': (20, 15),
+    }
+
+    def predict(masks):
+        enlarged.clear()
+        return build().predict(
+            probs,
+            masks,
+            [meta] * 2,
+            vocabulary,
+            options(Task, object_score_thr=0.0, **change),
+        ), sum(enlarged)
+
+    once, few = predict(masks)
+    thrice, many = predict(masks.expand(-1, 3, -1, -1, -1).clone())
+    assert few == 2 * 4
+    assert many == 3 * few
+    for one, other in zip(once, thrice, strict=True):
+        assert len(one[Task.INSTANCE]) > 0
+        assert_close(one[Task.SEMANTIC].sem_seg, other[Task.SEMANTIC].sem_seg)
+        assert_close(one[Task.INSTANCE].masks, other[Task.INSTANCE].masks)
+        assert_close(one[Task.INSTANCE].scores, other[Task.INSTANCE].scores)
+        assert_close(one[Task.PANOPTIC].sem_seg, other[Task.PANOPTIC].sem_seg)
+        assert (
+            one[Task.PANOPTIC].segments_info
+            == other[Task.PANOPTIC].segments_info
+        )
