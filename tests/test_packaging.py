@@ -142,7 +142,8 @@ def test_installed_metadata():
     assert found['License'] == 'Apache-2.0'
     assert found['Requires-Python'] == '<3.13,>=3.10'
     assert set(found.get_all('Provides-Extra')) == {
-        *('webdemo', 'fast', 'ray', 'export', 'tests', 'docs', 'lint'),
+        *('webdemo', 'fast', 'ray', 'video', 'export'),
+        *('tests', 'docs', 'lint'),
     }
 
 
