@@ -135,8 +135,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _coco() -> tuple[Mapping[str, int], 'Prepare']:
-    from freeseg_mm.datasets.preparation.coco import prepare_coco
-    from freeseg_mm.datasets.preparation.coco_source import NUM_IMAGES
+    from freeseg_mm.datasets.preparation.coco import NUM_IMAGES, prepare_coco
 
     return NUM_IMAGES, prepare_coco
 
