@@ -211,21 +211,32 @@ def _lay_out_import(kind: str, parser: CommandParser) -> None:
     required = partial(parser.add_argument, type=Path, required=True)
     required('--images', help='folder of the images')
     if kind == 'semantic':
-        required('--masks', help='folder of 8-bit PNGs named as the images')
+        required(
+            '--masks',
+            help='folder of PNGs or TIFFs, 8 or 16 bits, named as the images',
+        )
         required(
             '--classes',
             help='text file, one name a line in the order of the labels, or '
             'a vocabulary JSON',
         )
-        for name, label, text in (
-            ('first', 0, 'the first class, smaller ones are ignored'),
-            ('ignore', 255, 'pixels that are ignored'),
+        parser.add_argument(
+            '--list',
+            type=Path,
+            metavar='FILE',
+            help='text file, one image a line, of those to import (default: '
+            'all)',
+        )
+        for name, default, text in (
+            ('first', 0, 'the first class, smaller ones are ignored (0)'),
+            ('ignore', None, 'pixels that are ignored (255 or 65535)'),
         ):
             parser.add_argument(
                 f'--{name}-label',
                 type=int,
-                default=label,
-                help=f'label of {text} (default: %(default)s)',
+                metavar='N',
+                default=default,
+                help=f'label of {text}',
             )
     else:
         required('--json', help='the annotations')
@@ -285,6 +296,7 @@ def run_import(kind: str, args: argparse.Namespace) -> None:
             masks=args.masks,
             classes=args.classes,
             things=args.things,
+            names=args.list,
             first_label=args.first_label,
             ignore_label=args.ignore_label,
         )
