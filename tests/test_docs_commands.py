@@ -119,8 +119,9 @@ def tool_of(words):
     if script == 'tools/dist_train.sh':
         config, _, *rest = arguments
         return 'tools/train.py', [config, *rest]
-    if script == 'tools/slurm_pseudo_labels.sh':
-        _, _, config, weights, out, *rest = arguments
+    if script == 'tools/launch.sh':
+        assert arguments[:2] == ['slurm', 'pseudo-labels']
+        _, _, config, weights, out, *rest = arguments[2:]
         made = ['pseudo-labels', 'make', config, weights, '--out', out]
         return 'freeseg-mm', [*made, *rest]
     if script == 'tools/dist_test.sh':

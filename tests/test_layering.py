@@ -210,6 +210,19 @@ def test_docstrings_open_with_a_noun_or_a_verb():
     assert found == []
 
 
+def test_rooms_are_few():
+    """A new file joins what is one concept, or another one goes."""
+    files = [
+        path.relative_to(PACKAGE)
+        for path in PACKAGE.rglob('*.py')
+        if '.mim' not in path.parts
+    ]
+    assert len(files) <= 200
+    assert len({path.parts[0] for path in files if path.parent.parts}) <= 13
+    tools = [path for path in (REPO / 'tools').iterdir() if path.is_file()]
+    assert len(tools) <= 12
+
+
 # --- settings ----------------------------------------------------------------
 
 

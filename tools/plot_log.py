@@ -14,8 +14,12 @@ import sys
 import warnings
 from pathlib import Path
 
-from freeseg_mm.analysis.log_curves import choose_curves, curves_figure
-from freeseg_mm.analysis.logs import known_keys, read_run
+from freeseg_mm.analysis.logs import (
+    choose_curves,
+    curves_figure,
+    known_keys,
+    read_run,
+)
 from freeseg_mm.analysis.results.figures import check_format, save_figure
 from freeseg_mm.cli.main import user_errors
 

@@ -12,7 +12,11 @@ from mmengine.runner import FlexibleRunner, Runner
 from freeseg_mm.cli.main import user_errors
 from freeseg_mm.engine.checkpoint import WeightsInfo, latest_checkpoint
 from freeseg_mm.engine.compatibility_hook import model_of
-from freeseg_mm.utils.errors import DivergedError
+from freeseg_mm.utils.errors import (
+    DivergedError,
+    is_out_of_memory,
+    memory_advice,
+)
 from freeseg_mm.utils.run_config import (
     add_run_arguments,
     init_distributed_on_cpu,
@@ -88,6 +92,17 @@ def main() -> None:
         runner.train()  # all other errors in here keep their traceback
     except DivergedError as error:
         raise SystemExit(str(error)) from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        training = model_of(runner).training
+        advice = memory_advice(
+            error,
+            runner.cfg,
+            iteration=runner.iter + training,
+            training=training,
+        )
+        raise SystemExit(advice) from error
 
 
 if __name__ == '__main__':

@@ -27,7 +27,6 @@ _NEEDED = {
     'annotations': ('id', 'image_id', 'category_id', 'area', 'segmentation'),
     'categories': ('id', 'name'),
 }
-_MAX_DETECTIONS = 100  # per image and class, as COCO reports AP
 _ALL_AREAS = [0, 1e10]
 _IOU_50, _IOU_75 = 0, 5  # places in COCO's thresholds 0.5, 0.55 ... 0.95
 # by name, where its COCO and its COCOeval are
@@ -74,6 +73,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
     """
 
     default_prefix = 'instance'
+    max_detections = 100  # per image and class, as COCO reports AP
 
     def __init__(
         self,
@@ -220,6 +220,7 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
             self._numbered_gt(image_ids, category_ids),
             self._numbered_detections(kept, image_ids, category_ids),
             self.engine,
+            self.max_detections,
         )
         # of a category without an object it is -1
         precision = np.where(precision < 0, np.nan, 100 * precision)
@@ -333,6 +334,7 @@ def precision_by_recall(
     gt: dict[str, list[dict[str, Any]]],
     detections: list[dict[str, Any]],
     engine: str,
+    max_detections: int = 100,
 ) -> np.ndarray:
     """Precision of masks at COCO's thresholds, over objects of any size.
 
@@ -343,6 +345,7 @@ def precision_by_recall(
             counted from 1.
         detections: Of COCO's results, without ids.
         engine: One of :data:`ENGINES`.
+        max_detections: Most that count, of an image and category.
 
     Returns:
         (10 IoU thresholds, 101 recalls, categories by id), float64; -1 for
@@ -364,7 +367,7 @@ def precision_by_recall(
         else indexed({**gt, 'annotations': []})
     )
     evaluation = of_evaluation.COCOeval(objects, found, 'segm')
-    evaluation.params.maxDets = [_MAX_DETECTIONS]
+    evaluation.params.maxDets = [max_detections]
     evaluation.params.areaRng = [_ALL_AREAS]
     evaluation.params.areaRngLbl = ['all']
     evaluation.evaluate()

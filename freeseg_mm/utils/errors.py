@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from numbers import Integral, Real
@@ -114,3 +114,69 @@ class DivergedError(FloatingPointError):
             '(optim_wrapper.optimizer.lr), clipped gradients '
             '(optim_wrapper.clip_grad.max_norm) or, with --amp, without it'
         )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell that a GPU or the CPU had no room for a tensor or an array."""
+    # PyTorch's by its name: --help reads this module, and loads no torch
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == 'OutOfMemoryError'
+        or 'DefaultCPUAllocator' in str(error)
+    )
+
+
+def memory_advice(
+    error: BaseException,
+    config: Mapping[str, Any],
+    *,
+    iteration: int,
+    training: bool,
+) -> str:
+    """Say where a training ran out of memory, and what takes less.
+
+    Args:
+        error: One that :func:`is_out_of_memory` tells.
+        config: Of the run.
+        iteration: In which it came, counted from 1.
+        training: Whether in a step of training, not in validation.
+
+    Returns:
+        A sentence that names what the config has not turned down yet.
+    """
+    loader = 'train_dataloader' if training else 'val_dataloader'
+    batch = config[loader]['batch_size']
+    less = [f'{loader}.batch_size={batch // 2}'] if batch > 1 else []
+    if training:
+        side = 'x'.join(map(str, config.get('crop_size', ())))
+        where, size = 'iteration', f' and {side} pixels' if side else ''
+        wrapper = config['optim_wrapper']
+        counts = 2 * wrapper.get('accumulative_counts', 1)
+        if less:
+            less[0] += (
+                f' with optim_wrapper.accumulative_counts={counts} (an update '
+                'has as many images, so twice the iterations)'
+            )
+        less += [
+            f'model.{part}.with_cp=True'
+            for part in ('backbone', 'panoptic_head')
+            if not config['model'][part].get('with_cp')
+            and not config['model'][part]['type'].endswith('CLIPBackbone')
+        ]
+        if (
+            not config['model']
+            .get('train_cfg', {})
+            .get('num_negative_classes')
+        ):
+            less.append('model.train_cfg.num_negative_classes=32')
+        if wrapper['type'] == 'OptimWrapper':
+            less.append('--amp on a GPU')
+        less.append('a smaller crop_size')
+    else:
+        where, size = 'validation after iteration', ''
+        less.append('a smaller test_size')
+    return (
+        f'out of memory in {where} {iteration}, with a batch_size of {batch}'
+        f'{size} ({reason_of(error)}). Less takes: {", ".join(less)}; see '
+        'configs/_base_/large.py. --resume goes on from the last checkpoint'
+    )

@@ -2,13 +2,13 @@ import math
 
 import pytest
 
-from freeseg_mm.analysis.log_curves import (
+from freeseg_mm.analysis.logs import (
     Curve,
+    Log,
     choose_curves,
     curves_figure,
     smooth,
 )
-from freeseg_mm.analysis.logs import Log
 
 POINTS = [(10, 4.0), (20, 2.0)]
 

@@ -9,8 +9,8 @@ import torch
 
 VALIDATION = ['cfg', 'dataloader', 'evaluator']
 SCRIPTS = [
-    *('launch.sh', 'dist_train.sh', 'dist_test.sh', 'slurm_launch.sh'),
-    *('slurm_train.sh', 'slurm_test.sh', 'slurm_pseudo_labels.sh'),
+    *('launch.sh', 'dist_train.sh', 'dist_test.sh'),
+    *('slurm_train.sh', 'slurm_test.sh'),
 ]
 
 
@@ -51,10 +51,17 @@ def test_shellcheck_has_no_complaint(repo):
             'slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options]',
         ),
         (
-            'slurm_pseudo_labels.sh',
-            ['gpu', 'coco', 'coco.py', 'iter_9.pth'],
-            'PARTITION JOB_NAME CONFIG CHECKPOINT OUT [options]',
+            'launch.sh',
+            ['slurm', 'pseudo-labels', 'gpu', 'coco', 'coco.py', 'iter_9.pth'],
+            'launch.sh slurm pseudo-labels PARTITION JOB_NAME CONFIG '
+            'CHECKPOINT OUT [options]',
         ),
+        (
+            'launch.sh',
+            ['dist', 'tests'],
+            'launch.sh dist test CONFIG CHECKPOINT N [options',
+        ),
+        ('launch.sh', [], 'launch.sh dist train CONFIG N [options'),
     ],
 )
 def test_too_few_arguments_show_the_usage(run_process, name, arguments, usage):
@@ -88,6 +95,7 @@ def test_dist_train_starts_one_process_a_device(run_process, repo, python):
         'my dir',
         PYTHON=str(python),
         PORT='1234',
+        CHECKPOINT='of.another.pth',
     )
     assert done.stdout.splitlines() == [
         '-m',
@@ -207,18 +215,21 @@ def test_slurm_pseudo_labels_are_made_and_joined(run_process, tmp_path):
     srun = fake(tmp_path / 'bin', 'srun')
     python = fake(tmp_path / 'bin', 'my_python')
     done = run_process(
-        *('slurm_pseudo_labels.sh', 'gpu', 'job', 'my config.py'),
+        *('launch.sh', 'slurm', 'pseudo-labels'),
+        *('gpu', 'job', 'my config.py'),
         *('iter_9.pth', 'my labels', '--score-thr', '0.5'),
         path=srun.parent,
         PYTHON=str(python),
     )
     command = [
-        *('-u', '-m', 'freeseg_mm', 'pseudo-labels', 'make', 'my config.py'),
-        *('iter_9.pth', '--out', 'my labels', '--score-thr', '0.5'),
+        *(str(python), '-u', '-m', 'freeseg_mm', 'pseudo-labels', 'make'),
+        *('my config.py', 'iter_9.pth', '--out', 'my labels'),
     ]
+    options = ['--score-thr', '0.5']
+    # what a stand-in for Python prints begins after its own name
     assert done.stdout.splitlines()[8:] == [
-        *(str(python), *command, '--launcher=slurm'),
-        *command,
+        *(*command, '--launcher=slurm', *options),
+        *(*command[1:], *options),
     ]
 
 

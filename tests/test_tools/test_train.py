@@ -3,6 +3,7 @@ import torch
 from mmengine.config import Config
 
 from freeseg_mm.engine.compatibility_hook import KEY
+from freeseg_mm.models.segmentors import FreeSeg
 
 
 @pytest.mark.slow
@@ -172,3 +173,34 @@ def test_two_processes_hold_a_part_of_the_weights_each(
     folder = tmp_path / 'work_dir/iter_2.pth'
     sizes = [(folder / f'rank{rank}.pth').stat().st_size for rank in (0, 1)]
     assert max(sizes) < 1.1 * min(sizes)
+
+
+@pytest.mark.parametrize(
+    ('method', 'iteration'),
+    [('loss', 'in iteration 1,'), ('predict', 'validation after iteration 2')],
+)
+def test_out_of_memory_ends_in_a_sentence(
+    config_file, run_tool, monkeypatch, method, iteration
+):
+    """A real refusal: no computer has 2 ** 52 bytes."""
+
+    def grow(self, *arguments, **options):
+        torch.empty(2**50)
+
+    monkeypatch.setattr(FreeSeg, method, grow)
+    with pytest.raises(SystemExit) as caught:
+        run_tool('train.py', config_file)
+    text = str(caught.value)
+    assert text.startswith('out of memory in ')
+    assert iteration in text
+    assert 'you tried to allocate 4503599627370496 bytes' in text
+    assert 'batch_size=' in text
+
+
+def test_other_errors_keep_their_traceback(config_file, run_tool, monkeypatch):
+    def fail(self, *arguments, **options):
+        raise RuntimeError('shapes differ')
+
+    monkeypatch.setattr(FreeSeg, 'loss', fail)
+    with pytest.raises(RuntimeError, match='shapes differ'):
+        run_tool('train.py', config_file)

@@ -24,11 +24,11 @@ return [canvas.width, canvas.height, colours];
 
 @pytest.fixture(scope='module')
 def tool(repo):
-    """tools/make_docs_pictures.py, which knows its way about the page."""
+    """docs/site/pictures.py, which knows its way about the page."""
     pytest.importorskip('gradio')
     pytest.importorskip('selenium')
     spec = importlib.util.spec_from_file_location(
-        'make_docs_pictures', repo / 'tools/make_docs_pictures.py'
+        'docs_pictures', repo / 'docs/site/pictures.py'
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from freeseg_mm.datasets.preparation.coco_source import CocoSource
+from freeseg_mm.datasets.preparation.coco import CocoSource
 
 
 @pytest.fixture

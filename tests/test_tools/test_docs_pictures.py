@@ -26,13 +26,13 @@ NAMES = {
 @pytest.fixture(scope='module')
 def script(repo):
     """Functions of the script, by name."""
-    return runpy.run_path(str(repo / 'tools/make_docs_pictures.py'))
+    return runpy.run_path(str(repo / 'docs/site/pictures.py'))
 
 
 def test_all_forms_are_drawn(run_tool, config_file, checkpoint, tmp_path):
     out = tmp_path / 'images'
     run_tool(
-        'make_docs_pictures.py',
+        '../docs/site/pictures.py',
         *('--config', config_file, '--checkpoint', checkpoint),
         *('--out', out),
     )
@@ -76,14 +76,14 @@ def test_pictures_of_the_documents_are_small(repo):
 def test_weights_are_needed(run_tool, config_file, tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         run_tool(
-            'make_docs_pictures.py',
+            '../docs/site/pictures.py',
             *('--config', config_file),
             *('--checkpoint', tmp_path / 'gone.pth'),
         )
     assert exit_.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        f'make_docs_pictures: no file {tmp_path / "gone.pth"}; run make demo'
+        f'pictures: no file {tmp_path / "gone.pth"}; run make demo'
     )
 
 

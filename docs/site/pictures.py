@@ -2,14 +2,14 @@
 """Draw the pictures of the documents with the demo's weights.
 
     make demo
-    python tools/make_docs_pictures.py
+    python docs/site/pictures.py
 
 It is always the same scenes, chosen by their ground truth. With --webdemo it
 takes the picture of the running page instead, its second example predicted,
 which needs chromium and chromedriver (on Debian: apt install chromium
 chromium-driver):
 
-    python tools/make_docs_pictures.py --webdemo http://127.0.0.1:7860
+    python docs/site/pictures.py --webdemo http://127.0.0.1:7860
 """
 
 import argparse
@@ -251,6 +251,7 @@ class Visitor:
 
 
 def parse_args() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -282,6 +283,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def draw(config_path: Path, checkpoint: Path, out: Path) -> None:
+    """Write every form of picture, by the weights of a checkpoint."""
     for path in (config_path, checkpoint):
         if not path.is_file():
             raise FileNotFoundError(f'no file {path}; run make demo')
@@ -325,8 +327,9 @@ def picture_page(url: str, path: Path) -> None:
 
 
 def main() -> None:
+    """Write the pictures of the pages, or the one of the web page."""
     args = parse_args()
-    with user_errors('make_docs_pictures'):
+    with user_errors('pictures'):
         args.out.mkdir(parents=True, exist_ok=True)
         if args.webdemo:
             picture_page(args.webdemo, args.out / 'webdemo.png')
