@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import functools
 import json
 import logging
 import os
@@ -110,7 +111,18 @@ TINY_CONVOLUTION = {
 
 
 @pytest.fixture(scope='session')
-def tiny_clip_config(tmp_path_factory):
+def _one_tokenizer():
+    """A tokenizer for all CLIPs: open_clip reads 49,000 merges for each."""
+    from open_clip import factory
+
+    with pytest.MonkeyPatch.context() as patch:
+        shared = functools.cache(factory.SimpleTokenizer)
+        patch.setattr(factory, 'SimpleTokenizer', shared)
+        yield
+
+
+@pytest.fixture(scope='session')
+def tiny_clip_config(tmp_path_factory, _one_tokenizer):
     """Config of a FrozenCLIP with seeded random weights in a file.
 
     ``model`` is the path of an open_clip JSON, ``pretrained`` that of the
@@ -120,7 +132,7 @@ def tiny_clip_config(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def tiny_convclip_config(tmp_path_factory):
+def tiny_convclip_config(tmp_path_factory, _one_tokenizer):
     """The same with a ConvNeXt; its maps have 24 to 64 channels."""
     return clip_config(
         tmp_path_factory.mktemp('convclip'),
@@ -172,15 +184,22 @@ def clip_config(folder, name, content):
 
 
 @pytest.fixture
-def tiny_config(repo, tiny_clip_config):
+def tiny_config(_tiny_config):
     """The shapes run's whole config, its model shrunk to milliseconds.
 
-    Data sets and schedule stay as they are; images may be 64 x 64.
+    Data sets and schedule stay as they are; images may be 64 x 64. Yours to
+    change.
     """
-    from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
     init_default_scope('mmdet')
+    return deepcopy(_tiny_config)
+
+
+@pytest.fixture(scope='session')
+def _tiny_config(repo, tiny_clip_config):
+    from mmengine.config import Config
+
     config = Config.fromfile(repo / 'configs/freeseg/shapes.py')
     width, heads = 32, 4
     attention = {'embed_dims': width, 'num_heads': heads}
