@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 import functools
+import gc
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from warm_processes import plain_text
 
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
 
@@ -46,6 +48,12 @@ def pytest_addoption(parser):
     parser.addoption(
         '--kills', type=int, metavar='N', help='kills of tests that kill'
     )
+
+
+def pytest_collection_finish():
+    """Let no collection of garbage look at the imported modules again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope='session')
@@ -396,11 +404,6 @@ def shapes_world(tmp_path_factory):
     options = WorldOptions(train=8, val=4, clip=1, size=64)
     generate_shapes(root, options, workers=1)
     return root
-
-
-def plain_text(config):
-    """Give a config as Python that reads back the same, not laid out."""
-    return ''.join(f'{k} = {v!r}\n' for k, v in config.to_dict().items())
 
 
 @pytest.fixture
