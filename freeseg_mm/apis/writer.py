@@ -13,14 +13,17 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.errors import sentence_of
 from freeseg_mm.utils.files import (
     atomic_path,
+    make_folder,
     read_json,
     write_json,
     write_text,
@@ -39,6 +42,7 @@ FAILURES = 'failures.json'
 # Of a shard under way, and of one that is done, before and after a merge.
 _JOURNAL = re.compile(r'\.predict(ing|ed)-(\d+)-of-(\d+)\.jsonl')
 _STAMP = '.predicted.json'
+_SHOWN = 9
 # A frame's name may be that of an image: clip_000012.
 _FRAME = re.compile(r'(.+)_\d{6,}')
 # What a folder lacks for one image it lacks for all.
@@ -107,7 +111,7 @@ class ResultWriter:
             )
         if folder.exists() and not folder.is_dir():
             raise ValueError(f'{folder} is a file; give a folder to write to')
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.folder = folder
         self._formats = tuple(dict.fromkeys(formats))
         self._max_side = max_side
@@ -211,7 +215,9 @@ class ResultWriter:
             except (OSError, ValueError) as error:
                 if getattr(error, 'errno', None) in _DISK_ERRORS:
                     raise
-                outcome = ImageError(outcome.title, str(error), outcome.place)
+                outcome = ImageError(
+                    outcome.title, sentence_of(error), outcome.place
+                )
         if isinstance(outcome, ImageError):
             record = {'source': outcome.source, 'reason': outcome.reason}
         index, number = outcome.place
@@ -289,7 +295,7 @@ class ResultWriter:
 
     def _checked(self, path: Path) -> Path:
         """A path that is no input's, in a folder that is there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if os.path.realpath(path) in self._inputs:
             raise ValueError(
                 f'{path}: the prediction would take the place of the image '
@@ -327,11 +333,12 @@ def merge(folder: Path) -> list[Path]:
         for path, shard in journals.items()
         if shard.count == count and path.name.startswith('.predicted')
     }
-    missing = [n for n in range(1, count + 1) if n not in done]
-    if missing:
+    if len(done) < count:
+        others = (str(n) for n in range(1, count + 1) if n not in done)
+        missing = ', '.join(islice(others, _SHOWN))
         raise ValueError(
-            f'{folder}: of {count} shards these are not finished: '
-            f'{", ".join(map(str, missing))}; start each again, with --resume'
+            f'{folder}: {count - len(done)} of {count} shards are not '
+            f'finished, as {missing}; start each again, with --resume'
         )
     subject = Journal.subject_of(done[1])
     for path in done.values():
@@ -357,7 +364,7 @@ def merge(folder: Path) -> list[Path]:
         shared = EXCHANGE_FORMATS[kind].shared_files(names, entries)
         for file_name, parts in shared.items():
             paths.append(folder / kind / file_name)
-            paths[-1].parent.mkdir(exist_ok=True)
+            make_folder(paths[-1].parent)
             with (
                 atomic_path(paths[-1]) as part_path,
                 part_path.open('w', encoding='utf-8') as text,
@@ -440,7 +447,7 @@ def _remove(paths: Iterable[Path]) -> None:
 def _journals(folder: Path) -> dict[Path, Shard]:
     return {
         path: Shard(int(found[2]), int(found[3]))
-        for path in sorted(folder.iterdir())
+        for path in sorted(folder.glob('.predict*'))
         if (found := _JOURNAL.fullmatch(path.name))
     }
 

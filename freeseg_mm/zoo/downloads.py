@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 from tqdm import tqdm
 
 from freeseg_mm.utils.fetch import open_url
-from freeseg_mm.utils.files import require_free_space
+from freeseg_mm.utils.files import make_folder, require_free_space
 
 _CHUNK = 1 << 20
 _PARTIAL_CONTENT = 206
@@ -63,7 +63,7 @@ def download(
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise ValueError(f'{url}: expected an address of http or https')
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with _alone(path):
         is_there = path.exists()
         part = path if is_there else path.with_name(f'{path.name}.part')

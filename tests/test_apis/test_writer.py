@@ -254,7 +254,9 @@ def test_shards_give_the_same_files(whole, results, tmp_path):
 def test_unfinished_shards_are_named(results, tmp_path):
     for number, stop in ((1, None), (2, 1)):
         write(tmp_path, results, Shard(number, 4), stop=stop)
-    with pytest.raises(ValueError, match='of 4 shards .* finished: 2, 3, 4;'):
+    with pytest.raises(
+        ValueError, match='3 of 4 shards .* as 2, 3, 4;'
+    ):
         merge(tmp_path)
 
 
@@ -288,3 +290,13 @@ def test_a_full_disk_ends_the_run(result, tmp_path, monkeypatch):
 def test_no_such_shard(text):
     with pytest.raises(ValueError, match='shard'):
         Shard.parse(text)
+
+
+def test_nothing_to_merge(tmp_path):
+    for folder in (tmp_path, tmp_path / 'gone', tmp_path / 'gone/file'):
+        with pytest.raises(FileNotFoundError, match='no predictions to merge'):
+            merge(folder)
+    # as many shards as a name may say
+    (tmp_path / '.predicted-1-of-999999999.jsonl').write_text('{}\n')
+    with pytest.raises(ValueError, match='as 2, 3, 4, 5, 6, 7, 8, 9, 10;'):
+        merge(tmp_path)

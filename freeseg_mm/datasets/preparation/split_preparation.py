@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from freeseg_mm.utils.files import file_sizes, read_json, require_free_space
+from freeseg_mm.utils.files import (
+    file_sizes,
+    make_folder,
+    read_json,
+    require_free_space,
+)
 from freeseg_mm.utils.journal import Journal
 from freeseg_mm.utils.parallel import parallel_map
 
@@ -71,7 +76,7 @@ class DatasetLayout:
     def make_folders(self) -> None:
         """Create the folders of the PNGs."""
         for folder in (self.panoptic_pngs, self.semantic_pngs):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
 
 
 @dataclass(frozen=True)
@@ -261,7 +266,7 @@ def prepare_builtin(
         workers: Number of processes.
         say: Takes a line about the work and the disk space it needs.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     write_builtin_vocabulary(vocabulary, target)
     return [split.run(workers, say) for split in splits]
 
