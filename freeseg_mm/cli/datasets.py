@@ -71,6 +71,55 @@ SRC is the public download, or the folder it was unpacked in:
 
 OUT is what the configs expect under data/voc20; background is ignored.
 {_AGAIN}"""
+_CITYSCAPES = f"""\
+Prepare Cityscapes: 19 classes, 8 of them things.
+
+SRC is the public download (gtFine_trainvaltest, leftImg8bit_trainvaltest):
+
+    SRC/leftImg8bit/{{train,val}}/CITY/*_leftImg8bit.png
+    SRC/gtFine/{{train,val}}/CITY/*_gtFine_instanceIds.png
+
+OUT is what configs/transfer expects under data/cityscapes. Names are yours
+to choose: a vocabulary.json that lies in OUT before is kept, if it has the
+same things.
+{_AGAIN}"""
+_MAPILLARY = f"""\
+Prepare Mapillary Vistas, labels of version 1.2: 65 classes, 37 of them things.
+
+SRC is the public download:
+
+    SRC/{{training,validation}}/images/*.jpg
+    SRC/{{training,validation}}/v1.2/instances/*.png  (or instances/*.png)
+    SRC/config_v1.2.json                            (or config.json)
+
+OUT is what configs/transfer expects under data/mapillary. Names are yours to
+choose: a vocabulary.json that lies in OUT before is kept, if it has the same
+things.
+{_AGAIN}"""
+_MAPILLARY_2 = f"""\
+Prepare Mapillary Vistas, labels of version 2.0: the classes it evaluates.
+
+SRC is the public download:
+
+    SRC/{{training,validation}}/images/*.jpg
+    SRC/{{training,validation}}/v2.0/instances/*.png
+    SRC/config_v2.0.json
+
+Names are yours to choose: a vocabulary.json that lies in OUT before is kept,
+if it has the same things.
+{_AGAIN}"""
+_LVIS = f"""\
+Prepare LVIS v1: 1,203 classes, instance segmentation.
+
+SRC is COCO's download with LVIS's JSON files, there or in annotations/. The
+images of either split lie in both of COCO's folders:
+
+    SRC/train2017/*.jpg, SRC/val2017/*.jpg
+    SRC/lvis_v1_{{train,val}}.json
+
+OUT is what configs/transfer expects under data/lvis. Names are yours to
+choose: a vocabulary.json of 1,203 things that lies in OUT before is kept.
+{_AGAIN}"""
 _IMPORT = """\
 Import one split of your own data, once for train and once for val.
 
@@ -99,6 +148,10 @@ def add_parser(commands: Any) -> None:
         ('coco', _COCO, _coco),
         ('ade20k', _ADE20K, _ade20k),
         ('voc', _VOC, _voc),
+        ('cityscapes', _CITYSCAPES, _cityscapes),
+        ('mapillary', _MAPILLARY, partial(_mapillary, 'v1.2')),
+        ('mapillary2', _MAPILLARY_2, partial(_mapillary, 'v2.0')),
+        ('lvis', _LVIS, _lvis),
     ):
         add_command(
             downloads,
@@ -153,6 +206,27 @@ def _voc() -> tuple[Mapping[str, int], 'Prepare']:
     from freeseg_mm.datasets.preparation.voc import NUM_IMAGES, prepare_voc
 
     return NUM_IMAGES, prepare_voc
+
+
+def _cityscapes() -> tuple[Mapping[str, int], 'Prepare']:
+    from freeseg_mm.datasets.preparation import street_scenes
+
+    return street_scenes.CITYSCAPES_IMAGES, street_scenes.prepare_cityscapes
+
+
+def _mapillary(version: str) -> tuple[Mapping[str, int], 'Prepare']:
+    from freeseg_mm.datasets.preparation import street_scenes
+
+    return (
+        street_scenes.MAPILLARY_IMAGES,
+        partial(street_scenes.prepare_mapillary, version=version),
+    )
+
+
+def _lvis() -> tuple[Mapping[str, int], 'Prepare']:
+    from freeseg_mm.datasets.preparation.lvis import NUM_IMAGES, prepare_lvis
+
+    return NUM_IMAGES, prepare_lvis
 
 
 Download = Callable[[], 'tuple[Mapping[str, int], Prepare]']
@@ -211,21 +285,32 @@ def _lay_out_import(kind: str, parser: CommandParser) -> None:
     required = partial(parser.add_argument, type=Path, required=True)
     required('--images', help='folder of the images')
     if kind == 'semantic':
-        required('--masks', help='folder of 8-bit PNGs named as the images')
+        required(
+            '--masks',
+            help='folder of PNGs or TIFFs, 8 or 16 bits, named as the images',
+        )
         required(
             '--classes',
             help='text file, one name a line in the order of the labels, or '
             'a vocabulary JSON',
         )
-        for name, label, text in (
-            ('first', 0, 'the first class, smaller ones are ignored'),
-            ('ignore', 255, 'pixels that are ignored'),
+        parser.add_argument(
+            '--list',
+            type=Path,
+            metavar='FILE',
+            help='text file, one image a line, of those to import (default: '
+            'all)',
+        )
+        for name, default, text in (
+            ('first', 0, 'the first class, smaller ones are ignored (0)'),
+            ('ignore', None, 'pixels that are ignored (255 or 65535)'),
         ):
             parser.add_argument(
                 f'--{name}-label',
                 type=int,
-                default=label,
-                help=f'label of {text} (default: %(default)s)',
+                metavar='N',
+                default=default,
+                help=f'label of {text}',
             )
     else:
         required('--json', help='the annotations')
@@ -285,6 +370,7 @@ def run_import(kind: str, args: argparse.Namespace) -> None:
             masks=args.masks,
             classes=args.classes,
             things=args.things,
+            names=args.list,
             first_label=args.first_label,
             ignore_label=args.ignore_label,
         )

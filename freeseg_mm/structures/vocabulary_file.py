@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -65,23 +65,48 @@ def parse_class_list(text: bytes) -> tuple[dict[str, list[str]], list[str]]:
             continue
         found = re.fullmatch(r'\s*(\d+)\s*:(.+)', line)
         listed = re.split(r',(?![^(]*\))', found[2]) if found else []
-        texts: dict[str, str] = {}
-        for name in map(normal_name, filter(str.strip, listed)):
-            texts.setdefault(name.lower(), name)
+        texts = [name for name in listed if name.strip()]
         if found is None or not texts:
             raise ValueError(
                 f'line {number}: expected id:name,synonym,..., got {line!r}'
             )
         if int(found[1]) in names:
             raise ValueError(f'line {number}: the id {found[1]} occurs twice')
-        if list(texts) != [_NO_CLASS]:
-            names[int(found[1])] = list(texts.values())
+        if [name.strip().lower() for name in texts] != [_NO_CLASS]:
+            names[int(found[1])] = texts
+    if not names:
+        raise ValueError('no classes: expected lines of id:name,synonym,...')
+    return share_out_names(names)
+
+
+def share_out_names(
+    names: Mapping[int, Sequence[str]],
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Let each name mean one class, though several list it.
+
+    It stays with the class that it is the first name of, else with the first
+    that lists it; a class whose first name is taken is called by its next.
+
+    Args:
+        names: Names of each class by its id, the first one first.
+
+    Returns:
+        Synonyms by class name, in the order of the ids; and a sentence for
+        each name that another class keeps.
+
+    Raises:
+        ValueError: If a name is refused, or a class has none of its own.
+    """
+    listed = {
+        class_id: _once(map(normal_name, names[class_id]))
+        for class_id in sorted(names)
+    }
     owners: dict[str, int] = {}
-    for class_id, texts_of in sorted(names.items()):
+    for class_id, texts_of in listed.items():
         owners.setdefault(texts_of[0].lower(), class_id)
     classes: dict[str, list[str]] = {}
     notes = []
-    for class_id, texts_of in sorted(names.items()):
+    for class_id, texts_of in listed.items():
         own = []
         for name in texts_of:
             owner = owners.setdefault(name.lower(), class_id)
@@ -95,9 +120,15 @@ def parse_class_list(text: bytes) -> tuple[dict[str, list[str]], list[str]]:
                 'have all of its names; give it one of its own'
             )
         classes[own[0]] = own[1:]
-    if not classes:
-        raise ValueError('no classes: expected lines of id:name,synonym,...')
     return classes, notes
+
+
+def _once(names: Iterable[str]) -> list[str]:
+    """Names without those that occur before, in any case of letters."""
+    kept: dict[str, str] = {}
+    for name in names:
+        kept.setdefault(name.lower(), name)
+    return list(kept.values())
 
 
 def vocabulary_problems(content: Any) -> Iterator[str]:

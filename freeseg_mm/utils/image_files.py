@@ -10,6 +10,9 @@ from .open_image import UPRIGHT, open_image, orientation
 from .panoptic_png import decode_png
 
 IGNORE_INDEX = 255
+_8_BITS = ('L', 'P')
+# Pillow's names of grey in 16 bits; 'I' is what it makes of some PNGs
+_16_BITS = ('I;16', 'I;16B', 'I;16L', 'I')
 
 _JPEG_END = b'\xff\xd9'
 _JPEG_TAIL_BYTES = 1024
@@ -70,7 +73,33 @@ def read_label_map(path: Path, kind: str = 'label map') -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be decoded or is not one 8-bit channel.
     """
-    return decode_png(path, ('L', 'P'), kind)
+    return decode_png(path, _8_BITS, kind)
+
+
+def read_wide_label_map(path: Path, kind: str = 'label map') -> np.ndarray:
+    """Read a label image of 8 or 16 bits.
+
+    Args:
+        path: A grey or palette PNG, or a TIFF.
+        kind: Kind of file for messages.
+
+    Returns:
+        Labels, (H, W) uint8 or uint16, as many bits as the file has.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be decoded, is not one channel of 8 or 16
+            bits, or has labels beyond 16 bits.
+    """
+    labels = decode_png(path, (*_8_BITS, *_16_BITS), kind)
+    if labels.dtype == np.uint8:
+        return labels
+    if labels.min() < 0 or labels.max() > np.iinfo(np.uint16).max:
+        raise ValueError(
+            f'{kind} {path} has values {labels.min()} to {labels.max()}; '
+            'expected 16 bits, 0 to 65535'
+        )
+    return labels.astype(np.uint16)
 
 
 def read_class_map(path: Path, num_classes: int) -> np.ndarray:

@@ -113,8 +113,13 @@ LISTS = {
         'bow (decorative, of ribbons)': ['bow'],
         'flip-flop_(sandal)': [],
     },
+    # of Mapillary: a name in two places of a class
+    '50:traffic sign (back),traffic sign back\n41:mailbox,post,mailbox': {
+        'mailbox': ['post'],
+        'traffic sign (back)': ['traffic sign back'],
+    },
     # a name twice in a class, spaces, an empty name, other line ends
-    ' 1 : cat , Cat,, kitten,\r\n2:dog\r\n': {
+    ' 1 : cat , Cat,, kitten, Cat\r\n2:dog\r\n': {
         'cat': ['kitten'],
         'dog': [],
     },

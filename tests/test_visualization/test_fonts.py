@@ -6,7 +6,7 @@ from matplotlib import font_manager
 from PIL import ImageFont
 
 from freeseg_mm.analysis.results.class_bars import class_bars
-from freeseg_mm.analysis.results.result_file import ClassScore
+from freeseg_mm.evaluation.results import ClassScore
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.visualization import fonts
 from freeseg_mm.visualization.legend import legend

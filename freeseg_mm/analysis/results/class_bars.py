@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from freeseg_mm.evaluation.results import ClassScore
 from freeseg_mm.evaluation.splits import class_mean
 from freeseg_mm.visualization.fonts import font_families
 
 from .figures import BLACK, BLUE, ORANGE, class_text, new_figure, plain_text
-from .result_file import ClassScore
 
 _ROWS = 48  # of one column; more classes make more columns
 _COLUMN_WIDTH, _ROW_HEIGHT, _FRAME = 5.5, 0.21, 1.3  # inches

@@ -10,6 +10,12 @@ from mmengine.config import Config
 from tqdm import tqdm
 
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
+from freeseg_mm.evaluation.results import (
+    MEASURES,
+    ResultFile,
+    check_belongs,
+    read_result_file,
+)
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import make_folder, write_text
 from freeseg_mm.utils.image_files import write_picture
@@ -33,12 +39,6 @@ from .confusion import (
 )
 from .figures import save_figure
 from .image_scores import SCORE_NAMES
-from .result_file import (
-    MEASURES,
-    ResultFile,
-    check_belongs,
-    read_result_file,
-)
 from .running import run_test
 
 _EXPLAINED = {

@@ -55,7 +55,8 @@ def gt_of_labels(
     class, but its objects were not told apart.
 
     Args:
-        classes: Position in the vocabulary, (H, W) uint8, 255 is ignored.
+        classes: Position in the vocabulary, (H, W) uint8 or, of more classes
+            than 255, uint16; the largest of its type is ignored.
         is_thing: Whether each class of the vocabulary is countable.
         objects: Number of the object, (H, W) integers, 0 is none.
         object_labels: Position in the vocabulary of each object.
@@ -65,7 +66,8 @@ def gt_of_labels(
     Returns:
         Segments of classes by position, then objects by number.
     """
-    ids = np.where(classes == IGNORE_INDEX, VOID_ID, classes.astype(int) + 1)
+    ignored = classes == np.iinfo(classes.dtype).max
+    ids = np.where(ignored, VOID_ID, classes.astype(int) + 1)
     segments: list[dict[str, Any]] = []
     if objects is not None:
         ids = np.where(objects > 0, objects + len(is_thing), ids)
@@ -83,7 +85,8 @@ def gt_of_labels(
             )
         else:
             segments.append({'id': id_, 'label': id_ - 1, 'iscrowd': 0})
-    return ImageGroundTruth(ids, segments, classes)
+    in_8_bits = classes if classes.dtype == np.uint8 else None
+    return ImageGroundTruth(ids, segments, in_8_bits)
 
 
 def write_gt(

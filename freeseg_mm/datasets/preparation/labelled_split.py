@@ -40,6 +40,8 @@ class LabelledSplit(SplitPreparation):
         source: JSON object of all else that decides the ground truth.
         copy: Copy images rather than link to them.
         num_bytes: Bytes of the JSON that the ground truth is read from.
+        notes: Keys that the instances JSON has besides, with their values,
+            by its list (``images``, ``categories``) and the entry's id.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class LabelledSplit(SplitPreparation):
         source: Mapping[str, Any],
         copy: bool = False,
         num_bytes: int = 0,
+        notes: Mapping[str, Mapping[int, Mapping[str, Any]]] | None = None,
     ) -> None:
         has_objects = Task.INSTANCE in tasks
         names = '\n'.join(f'{image.id} {image.file_name}' for image in images)
@@ -75,6 +78,7 @@ class LabelledSplit(SplitPreparation):
         self.has_semantic = len(vocabulary) <= IGNORE_INDEX
         self.copy = copy
         self.num_bytes = num_bytes
+        self.notes = notes or {}
 
     def image_worker(self) -> Callable[[SourceImage], dict[str, Any]]:
         """Write an image's PNGs; give size, annotation and objects."""
@@ -179,12 +183,14 @@ class LabelledSplit(SplitPreparation):
             ]
             instances = {
                 'info': info,
-                'images': images,
+                'images': self._noted('images', images),
                 'annotations': [
                     {'id': number, 'image_id': image_id, **entry}
                     for number, (image_id, entry) in enumerate(objects, 1)
                 ],
-                'categories': [c for c in categories if c['isthing']],
+                'categories': self._noted(
+                    'categories', [c for c in categories if c['isthing']]
+                ),
             }
             write_json(instances, self.layout.instances_json)
         panoptic = {
@@ -200,6 +206,12 @@ class LabelledSplit(SplitPreparation):
         return summarize_labels(
             self.layout.split, records, self.vocabulary, self.tasks, self.why
         )
+
+    def _noted(
+        self, kind: str, entries: Sequence[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        notes = self.notes.get(kind, {})
+        return [{**entry, **notes.get(entry['id'], {})} for entry in entries]
 
     def _file_names(self) -> list[str]:
         return [image.file_name for image in self.images]

@@ -109,39 +109,16 @@ def import_instances(
     content = read_json(json_path, _LISTS)
     with naming_errors(json_path):
         names = _names_by_id(_without_root(content, options.say))
-        _require_own_ids(content['images'])
-        objects: dict[int, list] = {
-            image['id']: [] for image in content['images']
-        }
-        for entry in content['annotations']:
-            _require_known(entry, objects, names)
-        sizes = {i['id']: (i['height'], i['width']) for i in content['images']}
-        for entry in _with_codes(content, sizes, bool(rest), options.say):
-            objects[entry['image_id']].append(entry)
         things = list(names.values())
         vocabulary = _settle(
             options, [*things, rest] if rest else things, things
         )
-        label_of = {id_: vocabulary.index(name) for id_, name in names.items()}
-        source_images = [
-            SourceImage(
-                image['id'],
-                image['file_name'],
-                content={
-                    'size': sizes[image['id']],
-                    'objects': [
-                        {
-                            'number': number,
-                            'label': label_of[entry['category_id']],
-                            'iscrowd': entry.get('iscrowd', 0),
-                            'code': entry['code'],
-                        }
-                        for number, entry in enumerate(objects[image['id']], 1)
-                    ],
-                },
-            )
-            for image in content['images']
-        ]
+        source_images = annotated_images(
+            content,
+            {id_: vocabulary.index(name) for id_, name in names.items()},
+            bool(rest),
+            options.say,
+        )
     return run_import(
         options,
         source_images,
@@ -156,6 +133,55 @@ def import_instances(
         + (f'; the rest is {rest!r}' if rest else ''),
         json_path=json_path,
     )
+
+
+def annotated_images(
+    content: Mapping[str, Any],
+    label_of: Mapping[int, int],
+    has_rest: bool,
+    say: Say,
+) -> list[SourceImage]:
+    """Images of an instances JSON with their objects.
+
+    Args:
+        content: Of the JSON.
+        label_of: Position in the vocabulary by category id.
+        has_rest: Whether what no object covers is a class of its own.
+        say: Takes a line about annotations that are left out.
+
+    Returns:
+        The images in order, as :class:`InstancesReader` takes them.
+
+    Raises:
+        KeyError: If an entry lacks a key.
+        ValueError: If an entry is damaged or does not fit the others.
+    """
+    _require_own_ids(content['images'])
+    objects: dict[int, list] = {image['id']: [] for image in content['images']}
+    for entry in content['annotations']:
+        _require_known(entry, objects, label_of)
+    sizes = {i['id']: (i['height'], i['width']) for i in content['images']}
+    for entry in _with_codes(content, sizes, has_rest, say):
+        objects[entry['image_id']].append(entry)
+    return [
+        SourceImage(
+            image['id'],
+            image['file_name'],
+            content={
+                'size': sizes[image['id']],
+                'objects': [
+                    {
+                        'number': number,
+                        'label': label_of[entry['category_id']],
+                        'iscrowd': entry.get('iscrowd', 0),
+                        'code': entry['code'],
+                    }
+                    for number, entry in enumerate(objects[image['id']], 1)
+                ],
+            },
+        )
+        for image in content['images']
+    ]
 
 
 def _settle(
@@ -297,11 +323,11 @@ def _annotated_image(
 def _require_known(
     entry: Mapping[str, Any],
     images: Mapping[int, Any],
-    names: Mapping[int, str],
+    categories: Mapping[int, Any],
 ) -> None:
     for key, known, kind in (
         ('image_id', images, 'images'),
-        ('category_id', names, 'categories'),
+        ('category_id', categories, 'categories'),
     ):
         if entry[key] not in known:
             raise ValueError(

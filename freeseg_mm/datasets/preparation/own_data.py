@@ -13,7 +13,7 @@ import numpy as np
 
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.utils.files import file_sizes, require_file, require_files
-from freeseg_mm.utils.image_files import IGNORE_INDEX, read_label_map
+from freeseg_mm.utils.image_files import IGNORE_INDEX, read_wide_label_map
 from freeseg_mm.utils.names import normal_name, require_visible
 
 from .image_ground_truth import ImageGroundTruth, gt_of_labels
@@ -24,10 +24,12 @@ from .split_preparation import (
     Say,
     SourceImage,
     numbered,
+    read_list,
 )
 from .target_vocabulary import settle_vocabulary, write_vocabulary
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+MASK_SUFFIXES = ('.png', '.tif', '.tiff')
 
 
 @dataclass(frozen=True)
@@ -152,30 +154,36 @@ class SemanticReader:
     Attributes:
         is_thing: Whether each class of the vocabulary is countable.
         first_label: Value of the first class; smaller ones are ignored.
-        ignore_label: Value that is ignored.
+        ignore_label: Value that is ignored; ``None`` for the largest that
+            the file can hold, 255 or 65535.
     """
 
     is_thing: tuple[bool, ...]
     first_label: int
-    ignore_label: int
+    ignore_label: int | None
 
     def __call__(self, image: SourceImage) -> ImageGroundTruth:
         """One region a class."""
         (path,) = image.labels
-        labels = read_label_map(path).astype(int)
+        values = read_wide_label_map(path)
+        ignore = self.ignore_label
+        if ignore is None:
+            ignore = int(np.iinfo(values.dtype).max)
+        labels = values.astype(int)
         positions = labels - self.first_label
-        ignored = (labels == self.ignore_label) | (positions < 0)
+        ignored = (labels == ignore) | (positions < 0)
         unknown = ~ignored & (positions >= len(self.is_thing))
         if unknown.any():
             last = self.first_label + len(self.is_thing) - 1
             raise ValueError(
                 f'{path} has label {labels[unknown].max()}; expected '
                 f'{self.first_label} to {last} for the '
-                f'{len(self.is_thing)} classes and {self.ignore_label} '
-                '(ignored)'
+                f'{len(self.is_thing)} classes and {ignore} (ignored)'
             )
-        classes = np.where(ignored, IGNORE_INDEX, positions)
-        return gt_of_labels(classes.astype(np.uint8), self.is_thing)
+        few = len(self.is_thing) <= IGNORE_INDEX
+        kind = np.uint8 if few else np.uint16
+        classes = np.where(ignored, np.iinfo(kind).max, positions)
+        return gt_of_labels(classes.astype(kind), self.is_thing)
 
 
 def import_semantic(
@@ -185,21 +193,25 @@ def import_semantic(
     masks: Path,
     classes: Path,
     things: Sequence[str] | None = None,
+    names: Path | None = None,
     first_label: int = 0,
-    ignore_label: int = IGNORE_INDEX,
+    ignore_label: int | None = None,
 ) -> PreparedSplit:
-    """Import images and semantic PNGs of the same names.
+    """Import images and label maps of the same names.
 
     Args:
         options: Target and manner.
         images: Folder of the images.
-        masks: Folder of 8-bit PNGs, grey or with a palette.
+        masks: Folder of PNGs or TIFFs of 8 or 16 bits, grey or with a
+            palette.
         classes: The classes in the order of their labels: a text file with
             one name a line, or a vocabulary JSON.
         things: Countable classes; default those of a JSON, none of a text
             file.
+        names: List of the images to import, one a line; default all.
         first_label: Label of the first class; smaller ones are ignored.
-        ignore_label: Label that is ignored.
+        ignore_label: Label that is ignored; default the largest that a file
+            can hold, 255 or 65535.
 
     Raises:
         FileNotFoundError: If a file or folder is missing.
@@ -207,7 +219,8 @@ def import_semantic(
         ValueError: If a file is damaged or does not fit the others.
     """
     wanted = read_classes(classes, things, options.target.name)
-    content = list_pairs(images, masks)
+    stems = None if names is None else read_list(names)
+    content = list_pairs(images, masks, stems)
     vocabulary = settle_vocabulary(
         options.target, wanted, unseen=options.unseen, in_order=True
     )
@@ -269,35 +282,52 @@ def read_classes(
     return replace(vocabulary, is_thing=flags)
 
 
-def list_pairs(images: Path, masks: Path) -> list[SourceImage]:
-    """List images with the PNG of the same name.
+def list_pairs(
+    images: Path, masks: Path, stems: Sequence[str] | None = None
+) -> list[SourceImage]:
+    """List images with the PNG or TIFF of the same name.
+
+    Args:
+        images: Folder of the images.
+        masks: Folder of the label maps.
+        stems: Names, without ending, of those to list; ``None`` for all.
 
     Raises:
-        FileNotFoundError: If a folder, a PNG of an image or an image of a
-            PNG is missing.
+        FileNotFoundError: If a folder, a mask of an image or an image of a
+            mask is missing.
+        ValueError: If a folder has two files of one name.
     """
-    for folder in (images, masks):
+    found: list[dict[str, str]] = []
+    for folder, suffixes in (
+        (images, IMAGE_SUFFIXES),
+        (masks, MASK_SUFFIXES),
+    ):
         if not folder.is_dir():
             raise FileNotFoundError(f'missing folder {folder}')
-    names = sorted(
-        name
-        for name in file_sizes(images)
-        if Path(name).suffix.lower() in IMAGE_SUFFIXES
-    )
-    found = {
-        Path(name).stem for name in file_sizes(masks) if name.endswith('.png')
-    }
-    stems = {Path(name).stem for name in names}
-    for wanted, present, where, suffix in (
-        (stems, found, masks, '.png'),
-        (found, stems, images, '.jpg or the like'),
+        by_stem: dict[str, str] = {}
+        for name in sorted(file_sizes(folder)):
+            if Path(name).suffix.lower() in suffixes:
+                other = by_stem.setdefault(Path(name).stem, name)
+                if other != name:
+                    raise ValueError(
+                        f'{folder}: image and labels are paired by their '
+                        f'names, but {other} and {name} have one; rename or '
+                        'remove one of them'
+                    )
+        found.append(by_stem)
+    ours, theirs = found
+    wanted = sorted({*ours, *theirs}) if stems is None else stems
+    for present, where, suffix in (
+        (theirs, masks, '.png or .tif'),
+        (ours, images, '.jpg or the like'),
     ):
-        missing = sorted(wanted - present)
+        missing = [stem for stem in wanted if stem not in present]
         if missing:
             raise FileNotFoundError(
                 f'missing file {where / missing[0]}{suffix}; {len(missing)} '
                 f'of {len(wanted)} files are missing there'
             )
     return numbered(
-        names, [(masks / f'{Path(name).stem}.png',) for name in names]
+        [ours[stem] for stem in wanted],
+        [(masks / theirs[stem],) for stem in wanted],
     )

@@ -2,6 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 from freeseg_mm.utils.files import (
     file_sizes,
     make_folder,
+    naming_errors,
     read_json,
+    require_file,
     require_free_space,
 )
 from freeseg_mm.utils.journal import Journal
@@ -289,6 +292,29 @@ def require_count(found: int, official: int, subset: bool, where: str) -> None:
             f'{where} has {found:,} images, officially {official:,}; if it '
             'is meant to be a part, pass --subset'
         )
+
+
+def read_list(path: Path) -> list[str]:
+    """Names of images without their ending, of a list with one a line.
+
+    Args:
+        path: Text; of a line the first word counts, of which folders and
+            ending are left out.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no UTF-8, names nothing or an image twice.
+    """
+    require_file(path)
+    with naming_errors(path):
+        lines = path.read_text('utf-8-sig').splitlines()
+    stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
+    twice = [stem for stem, count in Counter(stems).items() if count > 1]
+    if twice:
+        raise ValueError(f'{path} lists {twice[:5]} more than once')
+    if not stems:
+        raise ValueError(f'{path} is empty, expected an image a line')
+    return stems
 
 
 def numbered(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,41 @@ def settle_vocabulary(
             'choose another target'
         )
     return found
+
+
+def named_in_target(root: Path, wanted: Vocabulary) -> Vocabulary:
+    """The vocabulary in a dataset's folder, if its names are to stand.
+
+    Labels are positions here, so names and synonyms are free.
+
+    Args:
+        root: Folder of the dataset.
+        wanted: Classes and names of the download.
+
+    Returns:
+        The one in the folder, or ``wanted`` where there is none.
+
+    Raises:
+        FileExistsError: If there is one of other classes, by number, or
+            other things.
+    """
+    path = root / 'vocabulary.json'
+    if not path.exists():
+        return wanted
+    found = Vocabulary.load(path)
+    if len(found) != len(wanted):
+        problem = (
+            f'has {len(found)} classes; expected {len(wanted)} in the order '
+            f'of {_shown(wanted.names)}'
+        )
+    elif found.is_thing != wanted.is_thing:
+        things = list(compress(found.names, wanted.is_thing))
+        problem = f'has other things; by its names they are {things}'
+    else:
+        return found
+    raise FileExistsError(
+        f'{path} {problem}. Correct it or choose another target'
+    )
 
 
 def write_vocabulary(root: Path, vocabulary: Vocabulary) -> None:

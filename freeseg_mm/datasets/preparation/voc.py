@@ -1,6 +1,5 @@
 """PASCAL VOC 2012 in the format every dataset of this package has."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from .split_preparation import (
     SourceImage,
     numbered,
     prepare_builtin,
+    read_list,
     refuse_source_as_target,
     require_count,
 )
@@ -92,14 +92,7 @@ class VocSource:
                 or one is listed twice.
         """
         path = self._find_list(split)
-        stems = [
-            Path(line.split()[0]).stem
-            for line in path.read_text('utf-8').splitlines()
-            if line.strip()
-        ]
-        twice = [stem for stem, count in Counter(stems).items() if count > 1]
-        if twice:
-            raise ValueError(f'{path} lists {twice[:5]} more than once')
+        stems = read_list(path)
         require_count(len(stems), NUM_IMAGES[split], subset, str(path))
         names = [f'{stem}.jpg' for stem in stems]
         masks = [f'{stem}.png' for stem in stems]

@@ -2,7 +2,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from freeseg_mm.analysis.results.class_bars import class_bars, sorted_scores
-from freeseg_mm.analysis.results.result_file import ClassScore
+from freeseg_mm.evaluation.results import ClassScore
 
 
 def score(name, value, is_seen=True):

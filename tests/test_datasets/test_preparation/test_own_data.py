@@ -332,10 +332,61 @@ class TestSemantic:
         (own.images / 'a.jpeg').write_bytes(
             (own.images / 'a.jpg').read_bytes()
         )
-        with pytest.raises(
-            ValueError, match='images a.jpeg and a.jpg would both have labels'
-        ):
+        with pytest.raises(ValueError, match='a.jpeg and a.jpg have one;'):
             own.import_semantic(options)
+
+    @pytest.mark.parametrize('suffix', ['.tif', '.tiff', '.png'])
+    def test_16_bits_hold_more_classes_than_255(
+        self, own, options, prepared, suffix
+    ):
+        labels = np.array([[0, 254, 255, 256, 299, 65535]] * 4, np.uint16)
+        for stem in 'ab':
+            (own.masks / f'{stem}.png').unlink()
+            Image.fromarray(labels).save(own.masks / f'{stem}{suffix}')
+        own.classes.write_text('\n'.join(f'class {i}' for i in range(300)))
+        own.import_semantic(options, first_label=0, ignore_label=None)
+        # class 255 is one as all others, 65535 is ignored
+        np.testing.assert_array_equal(
+            decode_panoptic_png(prepared.annotations / 'panoptic_train/a.png'),
+            [[1, 255, 256, 257, 300, 0]] * 4,
+        )
+        assert not list((prepared.annotations / 'semantic_train').iterdir())
+
+    def test_ignored_is_the_largest_of_8_bits(self, own, options, prepared):
+        labels = np.array([[0, 0, 1, 1, 2, 255]] * 4, np.uint8)
+        for stem in 'ab':
+            Image.fromarray(labels).save(own.masks / f'{stem}.png')
+        own.import_semantic(options, first_label=0, ignore_label=None)
+        np.testing.assert_array_equal(
+            decode_panoptic_png(prepared.annotations / 'panoptic_train/a.png'),
+            [[1, 1, 2, 2, 3, 0]] * 4,
+        )
+
+    def test_32_bits_are_refused_beyond_16(self, own, options):
+        (own.masks / 'a.png').unlink()
+        labels = np.array([[0, 0, 0, 0, 0, 65536]] * 4, np.int32)
+        Image.fromarray(labels).save(own.masks / 'a.tif')
+        with pytest.raises(ValueError, match='a.tif has values 0 to 65536; '):
+            own.import_semantic(options)
+
+    def test_images_of_a_list(self, own, options, prepared):
+        names = own.root / 'val.txt'
+        names.write_text('\nJPEGImages/b.jpg and more\n')
+        (own.masks / 'a.png').unlink()  # of no matter
+        own.import_semantic(options, names=names)
+        content = json.loads(
+            (prepared.annotations / 'panoptic_train.json').read_text()
+        )
+        assert [i['file_name'] for i in content['images']] == ['b.png']
+        names.write_text('b\nc')
+        with pytest.raises(
+            FileNotFoundError, match='missing file .*masks/c.p'
+        ):
+            own.import_semantic(options, names=names)
+        for text, message in (('\n', 'is empty'), ('b\nb', 'more than once')):
+            names.write_text(text)
+            with pytest.raises(ValueError, match=f'val.txt .*{message}'):
+                own.import_semantic(options, names=names)
 
     def test_no_image(self, own, options):
         for path in (*own.images.iterdir(), *own.masks.iterdir()):

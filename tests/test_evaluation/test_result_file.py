@@ -3,7 +3,7 @@ from copy import deepcopy
 
 import pytest
 
-from freeseg_mm.analysis.results.result_file import (
+from freeseg_mm.evaluation.results import (
     ClassScore,
     check_belongs,
     read_result_file,
