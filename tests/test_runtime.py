@@ -336,9 +336,7 @@ def test_words_that_were_altered(words, tmp_path, name, value):
         Words.load(tmp_path)
 
 
-HEAD = (
-    "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 9999999, 99), }"
-)
+HEAD = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 9999999, 99), }"
 
 
 @pytest.mark.parametrize(

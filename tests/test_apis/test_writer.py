@@ -254,9 +254,7 @@ def test_shards_give_the_same_files(whole, results, tmp_path):
 def test_unfinished_shards_are_named(results, tmp_path):
     for number, stop in ((1, None), (2, 1)):
         write(tmp_path, results, Shard(number, 4), stop=stop)
-    with pytest.raises(
-        ValueError, match='3 of 4 shards .* as 2, 3, 4;'
-    ):
+    with pytest.raises(ValueError, match='3 of 4 shards .* as 2, 3, 4;'):
         merge(tmp_path)
 
 
