@@ -1,5 +1,7 @@
 """Fixtures every test may use."""
 
+import functools
+import gc
 import json
 import logging
 import os
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from warm_processes import plain_text
 
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
 
@@ -45,6 +48,12 @@ def pytest_addoption(parser):
     parser.addoption(
         '--kills', type=int, metavar='N', help='kills of tests that kill'
     )
+
+
+def pytest_collection_finish():
+    """Let no collection of garbage look at the imported modules again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope='session')
@@ -110,7 +119,18 @@ TINY_CONVOLUTION = {
 
 
 @pytest.fixture(scope='session')
-def tiny_clip_config(tmp_path_factory):
+def _one_tokenizer():
+    """A tokenizer for all CLIPs: open_clip reads 49,000 merges for each."""
+    from open_clip import factory
+
+    with pytest.MonkeyPatch.context() as patch:
+        shared = functools.cache(factory.SimpleTokenizer)
+        patch.setattr(factory, 'SimpleTokenizer', shared)
+        yield
+
+
+@pytest.fixture(scope='session')
+def tiny_clip_config(tmp_path_factory, _one_tokenizer):
     """Config of a FrozenCLIP with seeded random weights in a file.
 
     ``model`` is the path of an open_clip JSON, ``pretrained`` that of the
@@ -120,7 +140,7 @@ def tiny_clip_config(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def tiny_convclip_config(tmp_path_factory):
+def tiny_convclip_config(tmp_path_factory, _one_tokenizer):
     """The same with a ConvNeXt; its maps have 24 to 64 channels."""
     return clip_config(
         tmp_path_factory.mktemp('convclip'),
@@ -172,15 +192,22 @@ def clip_config(folder, name, content):
 
 
 @pytest.fixture
-def tiny_config(repo, tiny_clip_config):
+def tiny_config(_tiny_config):
     """The shapes run's whole config, its model shrunk to milliseconds.
 
-    Data sets and schedule stay as they are; images may be 64 x 64.
+    Data sets and schedule stay as they are; images may be 64 x 64. Yours to
+    change.
     """
-    from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
     init_default_scope('mmdet')
+    return deepcopy(_tiny_config)
+
+
+@pytest.fixture(scope='session')
+def _tiny_config(repo, tiny_clip_config):
+    from mmengine.config import Config
+
     config = Config.fromfile(repo / 'configs/freeseg/shapes.py')
     width, heads = 32, 4
     attention = {'embed_dims': width, 'num_heads': heads}
@@ -377,11 +404,6 @@ def shapes_world(tmp_path_factory):
     options = WorldOptions(train=8, val=4, clip=1, size=64)
     generate_shapes(root, options, workers=1)
     return root
-
-
-def plain_text(config):
-    """Give a config as Python that reads back the same, not laid out."""
-    return ''.join(f'{k} = {v!r}\n' for k, v in config.to_dict().items())
 
 
 @pytest.fixture

@@ -137,15 +137,17 @@ class _Piece:
     def area(self) -> int:
         return int(coco_mask.area(self.code))
 
-    def pixels(self, box: Box | None = None) -> np.ndarray:
-        """Its pixels in a box inside of its own, (h, w) bool."""
-        crop = coco_mask.decode(self.code).astype(bool)
-        if box is None:
-            return crop
-        left, top = self.box[:2]
-        return cut(
-            crop, (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
-        )
+    def pixels(self) -> np.ndarray:
+        """Its pixels in its box, (h, w) bool."""
+        return coco_mask.decode(self.code).astype(bool)
+
+
+def _within(pixels: np.ndarray, own: Box, box: Box) -> np.ndarray:
+    """Pixels of a crop in a box inside of its own, (h, w)."""
+    left, top = own[:2]
+    return cut(
+        pixels, (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    )
 
 
 class _Groups:
@@ -187,17 +189,18 @@ class _Groups:
     def _agreement(self, a: int, b: int, seen: Box) -> float:
         """IoU of two pieces of a class in what both tiles show, else 0."""
         one, other = self.pieces[a], self.pieces[b]
-        if one.label != other.label or not shared_box(one.box, other.box):
+        both = shared_box(one.box, other.box)
+        if one.label != other.label or both is None:
             return 0.0
         shown = [shared_box(x.box, seen) for x in (one, other)]
-        both = shared_box(one.box, other.box)
-        if both is None or None in shown:
-            return 0.0
-        inside = int((one.pixels(both) & other.pixels(both)).sum())
-        areas = [
-            int(x.pixels(box).sum())
-            for x, box in zip((one, other), shown, strict=True)
-        ]
+        areas, common = [], []
+        for piece, box in zip((one, other), shown, strict=True):
+            if box is None:
+                return 0.0
+            pixels = piece.pixels()
+            areas.append(int(_within(pixels, piece.box, box).sum()))
+            common.append(_within(pixels, piece.box, both))
+        inside = int((common[0] & common[1]).sum())
         return inside / max(sum(areas) - inside, 1)
 
     def root(self, number: int) -> int:
@@ -230,14 +233,7 @@ class _Groups:
             for other in {x.tile for x in pieces} - {piece.tile}:
                 foreign = shared_box(self._tiles[other].own, piece.box)
                 if foreign is not None:
-                    x, y = piece.box[:2]
-                    cut(
-                        pixels,
-                        (
-                            foreign[0] - x, foreign[1] - y,
-                            foreign[2] - x, foreign[3] - y,
-                        ),
-                    )[:] = False  # fmt: skip
+                    _within(pixels, piece.box, foreign)[:] = False
             x, y = piece.box[0] - left, piece.box[1] - top
             height, width = pixels.shape
             canvas[y : y + height, x : x + width] |= pixels

@@ -321,7 +321,7 @@ def merge(folder: Path) -> list[Path]:
         ValueError: If a shard is missing or unfinished, or of another
             prediction.
     """
-    journals = _journals(folder)
+    journals = _journals(folder) if folder.is_dir() else {}
     if (folder / _STAMP).is_file():
         _remove(journals)
         return []

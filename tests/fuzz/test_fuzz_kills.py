@@ -1,12 +1,11 @@
 """Trainings that are killed while they write a checkpoint go on exactly."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from kill_training import INTERVAL, MOMENTS
+from warm_processes import run_warm
 
 
 @pytest.mark.slow
@@ -15,15 +14,9 @@ def test_killed_trainings_end_with_the_same_weights(
 ):
     """By SIGKILL, before, within and after the writing of the files."""
     kills = request.config.getoption('--kills') or len(MOMENTS)
-    done = subprocess.run(
-        [
-            *(sys.executable, Path(__file__).with_name('kill_training.py')),
-            *(config_file, tmp_path, str(kills)),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
+    script = Path(__file__).with_name('kill_training.py')
+    done = run_warm([script, config_file, tmp_path, kills])
+    assert done.returncode == 0, done.stderr[-3000:]
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(reports) == kills
     for report in reports:

@@ -15,9 +15,6 @@ import sys
 import time
 from pathlib import Path
 
-import mmengine
-
-from freeseg_mm.apis import FreeSegInferencer  # noqa: F401 - paid once
 from freeseg_mm.cli import main
 
 _PAGE = os.sysconf('SC_PAGE_SIZE')
@@ -53,8 +50,6 @@ def watch(pid, journal, limit):
 
 def run():
     name, records, *arguments = sys.argv[1:]
-    # mmengine lays out its config, for seconds
-    mmengine.Config.pretty_text = property(lambda config: '')
     for limit in [*map(int, records.split(',') if records else ()), None]:
         began = time.perf_counter()
         pid = os.fork()

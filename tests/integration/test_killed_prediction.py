@@ -7,8 +7,6 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from inference_fixtures import *  # noqa: F403
 from PIL import Image
+from warm_processes import run_warm
 
 from freeseg_mm.apis.inputs import list_images
 from freeseg_mm.utils.parallel import ordered_map
@@ -48,22 +47,17 @@ def predict(folder, tiny_weights, tmp_path):
 
     def run(out, kills):
         config, weights = tiny_weights
-        done = subprocess.run(
+        done = run_warm(
             [
-                *(sys.executable, SCRIPT),
-                tmp_path / out / '.predicting-1-of-1.jsonl',
+                *(SCRIPT, tmp_path / out / '.predicting-1-of-1.jsonl'),
                 ','.join(map(str, kills)),
                 *(folder, '--classes', 'cat, dog|puppy, lawn'),
                 *('--config', config, '--checkpoint', weights),
                 *('--device', 'cpu', '--out', tmp_path / out),
                 *('--format', 'coco', 'json'),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
+            ]
         )
-        assert done.returncode == 0, done.stdout[-3000:]
+        assert done.returncode == 0, done.stderr[-3000:]
         ends = ENDED.findall(done.stdout)
         print('\n'.join(re.findall('ended: .*', done.stdout)))
         return [tuple(map(int, end)) for end in ends]

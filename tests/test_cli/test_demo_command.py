@@ -2,12 +2,10 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
+from warm_processes import run_warm
 
 pytestmark = pytest.mark.slow
 
@@ -25,28 +23,17 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def run_demo(repo, folders, tmp_path_factory):
+def run_demo(folders, tmp_path_factory):
     """Run the demo, from a folder that is not the checkout."""
     elsewhere = tmp_path_factory.mktemp('elsewhere')
 
-    def run(*options):
-        command = [sys.executable, '-m', 'freeseg_mm', 'demo', '--quick']
-        for name, folder in folders.items():
-            command += [name, str(folder)]
-        return subprocess.run(
-            [*command, *options],
-            capture_output=True,
-            text=True,
-            cwd=elsewhere,
-            # Several test processes share few cores.
-            env={
-                **os.environ,
-                'OMP_NUM_THREADS': '1',
-                'PYTHONPATH': str(repo),
-            },
-        )
+    def demo(*options):
+        words = ['-m', 'freeseg_mm', 'demo', '--quick', *options]
+        for option in folders.items():
+            words += option
+        return run_warm(words, cwd=elsewhere)
 
-    return run
+    return demo
 
 
 @pytest.fixture(scope='module')

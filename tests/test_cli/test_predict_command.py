@@ -1,10 +1,9 @@
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
+from warm_processes import run_warm
 
 from freeseg_mm.apis.writer import ResultWriter
 from freeseg_mm.cli import main
@@ -171,15 +170,12 @@ def test_frames_of_a_video(predict, make_video, noise, tmp_path):
 
 
 def test_standard_output_is_for_answers(photo, tiny_weights):
-    code = 'import sys; from freeseg_mm.cli import main; sys.exit(main())'
-    done = subprocess.run(
+    done = run_warm(
         [
-            *(sys.executable, '-c', code, 'predict', photo),
+            *('-m', 'freeseg_mm', 'predict', photo),
             *('--config', tiny_weights[0], '--checkpoint', 'random'),
             *('--classes', 'dragon', '--json', '--device', 'cpu'),
-        ],
-        capture_output=True,
-        text=True,
+        ]
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)['source'] == str(photo)

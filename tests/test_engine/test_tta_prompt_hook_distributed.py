@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.config import ConfigDict
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
+from warm_processes import run_ranks
 
 from freeseg_mm.engine import TTAPromptHook
 from freeseg_mm.registry import MODELS
@@ -98,7 +98,7 @@ def test_two_processes_tune_as_one_does_for_each_image(
     config = tiny_model_config.to_dict()
     sample = make_sample()
 
-    mp.spawn(work, (str(tmp_path), config, sample), nprocs=2)
+    run_ranks(work, str(tmp_path), config, sample)
 
     found = [
         torch.load(tmp_path / f'rank{rank}.pth', weights_only=True)

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import torch
+from warm_processes import run_warm
 
 VALIDATION = ['cfg', 'dataloader', 'evaluator']
 SCRIPTS = [
@@ -277,7 +278,7 @@ def two_classes(tiny_run_config, shapes_world, tmp_path):
 
 @pytest.mark.slow
 def test_two_cpu_processes_train_and_test(
-    two_classes, run_process, run_tool, tmp_path
+    two_classes, repo, run_process, run_tool, tmp_path
 ):
     no_validation = [f'val_{part}=None' for part in VALIDATION]
     done = run_process(
@@ -295,10 +296,15 @@ def test_two_cpu_processes_train_and_test(
         'test_dataloader.batch_size=1',
     ]
     out = {number: tmp_path / f'{number}.json' for number in (1, 2)}
-    done = run_process(
-        'dist_test.sh', two_classes, checkpoint, 2, '--out', out[2], *arguments
+    done = run_warm(
+        [
+            *(repo / 'tools/test.py', two_classes, checkpoint, '--out'),
+            *(out[2], *arguments, '--launcher', 'pytorch'),
+        ],
+        cwd=tmp_path,
+        processes=2,
     )
-    assert done.returncode == 0, done.stdout[-3000:]
+    assert done.returncode == 0, done.stderr[-3000:]
     run_tool('test.py', two_classes, checkpoint, '--out', out[1], *arguments)
     one, two = (json.loads(out[number].read_text()) for number in (1, 2))
     assert two == one

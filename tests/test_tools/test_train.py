@@ -1,15 +1,16 @@
 import pytest
 import torch
 from mmengine.config import Config
+from warm_processes import run_warm
 
 from freeseg_mm.engine.compatibility_hook import KEY
 from freeseg_mm.models.segmentors import FreeSeg
 
 
 @pytest.mark.slow
-def test_trains_then_resumes(config_file, run_process, run_tool, tmp_path):
-    done = run_process('train.py', config_file)
-    assert done.returncode == 0, done.stdout[-3000:]
+def test_trains_then_resumes(repo, config_file, run_tool, tmp_path):
+    done = run_warm([repo / 'tools/train.py', config_file], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
     work_dir = tmp_path / 'work_dir'
     assert (work_dir / 'last_checkpoint').read_text().endswith('iter_2.pth')
     first = torch.load(work_dir / 'iter_2.pth', weights_only=True)
@@ -163,7 +164,7 @@ def test_missing_data_ends_in_a_sentence(
 
 @pytest.mark.slow
 def test_two_processes_hold_a_part_of_the_weights_each(
-    tiny_run_config, repo, run_process, tmp_path
+    tiny_run_config, repo, tmp_path
 ):
     large = Config.fromfile(repo / 'configs/_base_/large.py')
     config = tiny_run_config
@@ -173,8 +174,12 @@ def test_two_processes_hold_a_part_of_the_weights_each(
             config.pop(f'{key}_{part}')
     path = tmp_path / 'sharded.py'
     config.dump(path)
-    done = run_process('dist_train.sh', path, '2')
-    assert done.returncode == 0, done.stdout[-3000:]
+    done = run_warm(
+        [repo / 'tools/train.py', path, '--launcher', 'pytorch'],
+        cwd=tmp_path,
+        processes=2,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
     folder = tmp_path / 'work_dir/iter_2.pth'
     sizes = [(folder / f'rank{rank}.pth').stat().st_size for rank in (0, 1)]
     assert max(sizes) < 1.1 * min(sizes)

@@ -67,7 +67,7 @@ def gt_of_labels(
         Segments of classes by position, then objects by number.
     """
     ignored = classes == np.iinfo(classes.dtype).max
-    ids = np.where(ignored, VOID_ID, classes.astype(int) + 1)
+    ids = np.where(ignored, VOID_ID, classes.astype(np.int32) + 1)
     segments: list[dict[str, Any]] = []
     if objects is not None:
         ids = np.where(objects > 0, objects + len(is_thing), ids)

@@ -76,7 +76,7 @@ class StreetSceneReader:
         (path,) = image.labels
         values = read_wide_label_map(path)
         classes = np.full(_NUM_CODES, IGNORE_INDEX, np.uint8)
-        objects = np.zeros(_NUM_CODES, np.int64)
+        objects = np.zeros(_NUM_CODES, np.int32)
         labels = {}
         for code in np.flatnonzero(np.bincount(values.ravel())).tolist():
             is_lone = self.lone_labels and code < self.factor

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 from transfer_trees import LVIS_NAMES, write_lvis
 
 from freeseg_mm.datasets.preparation.lvis import prepare_lvis
@@ -189,3 +190,64 @@ def test_absent_entries_are_named(coco, target, change, key):
     change(lambda content: content['images'][0].pop(key))
     with pytest.raises(ValueError, match=f"val.json: .*lacks the key '{key}'"):
         prepare_lvis(coco, target, **VAL)
+
+
+def as_lvis(folder):
+    """Objects of COCO's train and val as one split of LVIS."""
+    content = {'images': [], 'annotations': []}
+    for split in ('train2017', 'val2017'):
+        path = folder / f'annotations/instances_{split}.json'
+        own = json.loads(path.read_text())
+        content['images'] += [
+            {
+                **{key: image[key] for key in ('id', 'height', 'width')},
+                'coco_url': f'http://images.cocodataset.org/{split}/'
+                f'{image["file_name"]}',
+                'neg_category_ids': [],
+                'not_exhaustive_category_ids': [],
+            }
+            for image in own['images']
+        ]
+        content['annotations'] += [
+            {key: value for key, value in each.items() if key != 'iscrowd'}
+            for each in own['annotations']
+            if not each['iscrowd']
+        ]
+    content['categories'] = [
+        {
+            'id': category['id'],
+            'name': category['name'].replace(' ', '_'),
+            'synonyms': [category['name'].replace(' ', '_')],
+            'frequency': 'rcf'[category['id'] % 3],
+        }
+        for category in own['categories']
+    ]
+    return content
+
+
+@pytest.mark.slow
+def test_real_objects_are_whole(samples_dir, tmp_path, target):
+    """Polygons of COCO, of both folders: each mask is pycocotools'."""
+    coco = tmp_path / 'coco'
+    coco.mkdir()
+    folder = samples_dir / 'coco_stuff200'
+    for split in ('train2017', 'val2017'):
+        (coco / split).symlink_to(folder / split)
+    content = as_lvis(folder)
+    (coco / 'lvis_v1_val.json').write_text(json.dumps(content))
+    (part,) = prepare_lvis(coco, target, **VAL)
+    assert part.num_written == len(content['images']) == 200
+    official = COCO(str(coco / 'lvis_v1_val.json'))
+    ours = instances_of(target)['annotations']
+    assert len(ours) == len(content['annotations']) > 1000
+    masks = {image['id']: [] for image in content['images']}
+    for annotation in ours:
+        masks[annotation['image_id']].append(
+            coco_mask.decode(annotation['segmentation']).tobytes()
+        )
+    for image, found in masks.items():
+        expected = [
+            np.asfortranarray(official.annToMask(annotation)).tobytes()
+            for annotation in official.imgToAnns[image]
+        ]
+        assert sorted(found) == sorted(expected)

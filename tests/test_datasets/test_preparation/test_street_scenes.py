@@ -15,6 +15,7 @@ from transfer_trees import (
     write_mapillary,
 )
 
+from freeseg_mm.cli import main
 from freeseg_mm.datasets.preparation.split_preparation import SourceImage
 from freeseg_mm.datasets.preparation.street_scenes import (
     CITYSCAPES_LABELS,
@@ -246,14 +247,15 @@ def test_mapillary(tmp_path, target, version, alone, num_classes):
 
 
 def test_versions_side_by_side(tmp_path, target):
-    """As the download of 2.0 brings both."""
+    """As the download of 2.0 brings both, each by a command of its own."""
     source = tmp_path / 'vistas'
     write_mapillary(source, 'v1.2')
     write_mapillary(source, 'v2.0')
-    for version, number in (('v1.2', 65), ('v2.0', 123)):
-        out = target / version
-        prepare_mapillary(source, out, version=version, **QUIET)
-        assert len(Vocabulary.load(out / 'vocabulary.json')) == number
+    for command, number in (('mapillary', 65), ('mapillary2', 123)):
+        words = ['prepare', command, source, target / command, '--subset']
+        assert main([str(word) for word in words]) == 0
+        vocabulary = Vocabulary.load(target / command / 'vocabulary.json')
+        assert len(vocabulary) == number
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from unittest import mock
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.config import ConfigDict
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
+from warm_processes import run_ranks
 
 from freeseg_mm.models.heads import freeseg_head
 from freeseg_mm.registry import MODELS
@@ -120,7 +120,7 @@ def test_two_ranks_step_as_one_process(
         for scene, batches in SCENES.items()
     }
 
-    mp.spawn(work, (str(folder), config, data), nprocs=2)
+    run_ranks(work, str(folder), config, data)
 
     ranks = [
         torch.load(folder / f'rank{rank}.pth', weights_only=True)

@@ -13,13 +13,11 @@ import os
 import signal
 import sys
 
-import mmengine
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from freeseg_mm.cli import main
-from freeseg_mm.recipes import self_training  # noqa: F401 - paid once
 from freeseg_mm.registry import HOOKS
 from freeseg_mm.utils.journal import Journal
 
@@ -96,12 +94,6 @@ def arrange(moment):
 
 def run():
     moments, *arguments = sys.argv[1:]
-    # several times a run mmengine lays out its config, for seconds
-    mmengine.Config.pretty_text = property(
-        lambda config: ''.join(
-            f'{key} = {value!r}\n' for key, value in config.to_dict().items()
-        )
-    )
     for moment in moments.split(','):
         child = os.fork()
         if child == 0:

@@ -5,7 +5,7 @@
 Runs COUNT processes of ``pseudo-labels make``, each with its share, that are
 killed all at once when the journals in FOLDER hold so many RECORDS (numbers
 with commas between), then to their end, and joins what they made. They are
-forked so that the imports are paid once. Prints how each ended.
+forks, so that the imports are paid once. Prints how each ended.
 """
 
 import os
@@ -15,10 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-import mmengine
-
 from freeseg_mm.cli import main
-from freeseg_mm.recipes import self_training  # noqa: F401 - paid once
 
 
 def fork(arguments):
@@ -45,8 +42,6 @@ def is_over(pids):
 def run():
     name, count, limits, *arguments = sys.argv[1:]
     folder, count = Path(name), int(count)
-    # mmengine lays out its config, for seconds
-    mmengine.Config.pretty_text = property(lambda config: '')
     for limit in [*(int(x) for x in limits.split(',') if x), None]:
         pids = [
             fork([*arguments, '--shard', f'{number}/{count}'])

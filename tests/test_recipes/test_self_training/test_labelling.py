@@ -5,13 +5,12 @@ import os
 import random
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from warm_processes import run_warm
 
 from freeseg_mm.datasets.from_config import build_dataset
 from freeseg_mm.recipes.processes import RunFailedError
@@ -232,19 +231,15 @@ def test_four_killed_processes_make_the_same_files(command, tmp_path, request):
     arguments = command(count)
     limits = sorted(random.Random(0).sample(range(1, count - 3), kills))
     for out, number, moments in (('whole', 1, []), ('four', 4, limits)):
-        done = subprocess.run(
+        done = run_warm(
             [
-                *(sys.executable, Path(__file__).parent / 'killed_shards.py'),
-                *(tmp_path / out, str(number), ','.join(map(str, moments))),
-                *map(str, [*arguments, '--out', tmp_path / out]),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
+                *(Path(__file__).parent / 'killed_shards.py', tmp_path / out),
+                *(number, ','.join(map(str, moments))),
+                *(*arguments, '--out', tmp_path / out),
+            ]
         )
         ends = re.findall('^ended: (.*)', done.stdout, re.MULTILINE)
-        assert ends[-1] == 'all 0', done.stdout[-3000:]
+        assert ends[-1:] == ['all 0'], done.stderr[-3000:]
     print('\n'.join(ends))
     assert len(ends) == kills + 2
     for end, limit in zip(ends, limits, strict=False):

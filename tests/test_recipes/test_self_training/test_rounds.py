@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from warm_processes import run_warm
 
 from freeseg_mm.recipes.self_training import SelfTraining
 
@@ -35,24 +34,17 @@ def self_train(short_config, tmp_path):
     short_config.dump(config_file)
 
     def run(name, moments, *options):
-        done = subprocess.run(
+        done = run_warm(
             [
-                *(sys.executable, Path(__file__).parent / 'killed_runs.py'),
-                *(moments, config_file, '--work-dir', tmp_path / name),
-                *map(str, [*ANYTHING, *options]),
+                *(Path(__file__).parent / 'killed_runs.py', moments),
+                *(config_file, '--work-dir', tmp_path / name),
+                *(*ANYTHING, *options),
             ],
             cwd=tmp_path,
-            env={
-                **os.environ,
-                'OMP_NUM_THREADS': '1',
-                'CUDA_VISIBLE_DEVICES': '',
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''},
             timeout=1800,
         )
-        assert done.returncode == 0, done.stdout[-3000:]
+        assert done.returncode == 0, done.stderr[-3000:]
         ends = [
             line.split()[1:]
             for line in done.stdout.splitlines()
