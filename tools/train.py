@@ -54,6 +54,11 @@ def apply_training_options(config: Config, args: argparse.Namespace) -> None:
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:
+        if not config.get('auto_scale_lr'):
+            raise ValueError(
+                '--auto-scale-lr: the config has no auto_scale_lr = '
+                'dict(base_batch_size=...), for which its rate was chosen'
+            )
         config.auto_scale_lr.enable = True
     if args.resume is not None:
         config.resume = True

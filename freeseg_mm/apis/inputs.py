@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import mmcv
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from freeseg_mm.utils.coco_masks import run_length_code
@@ -26,6 +26,7 @@ from freeseg_mm.utils.open_image import (
     open_image,
     orientation,
     require_whole_bytes,
+    upright_rgb,
 )
 
 OneImage: TypeAlias = str | Path | np.ndarray | Image.Image
@@ -396,8 +397,9 @@ def decode_image(content: bytes, source: str) -> InputImage:
             )
             if not whole:
                 image.load()
-            # OpenCV turns some formats only, and knows one less
-            if image.format == 'GIF' or turn != UPRIGHT:
+            # OpenCV turns some formats only, and knows one less; it leaves
+            # the white of a PPM as dark as its number
+            if image.format in ('GIF', 'PPM') or turn != UPRIGHT:
                 pixels = _from_pillow(image)
             else:
                 pixels = mmcv.imfrombytes(content)
@@ -423,11 +425,7 @@ def _notes(image: Image.Image, turn: int, is_wide: bool) -> tuple[str, ...]:
 
 
 def _from_pillow(image: Image.Image) -> np.ndarray:
-    require_whole_bytes(image)
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith('I;16'):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
+    return np.ascontiguousarray(upright_rgb(image)[..., ::-1])
 
 
 def _from_array(array: np.ndarray, source: str) -> np.ndarray:

@@ -116,9 +116,10 @@ class ResultWriter:
         self._formats = tuple(dict.fromkeys(formats))
         self._max_side = max_side
         self._shard = shard or Shard()
-        self._names = self._shard.of(_unique_names(inputs))
-        self._inputs = _in_folders_of(folder, inputs)
         names = [source_name(entry, i) for i, entry in enumerate(inputs)]
+        self._names = self._shard.of(_unique_names(inputs))
+        self._file_names = self._shard.of(_file_names(names))
+        self._inputs = _in_folders_of(folder, inputs)
         self._subject = {
             'inputs': f'{len(names)} inputs {json_digest(names)}',
             'formats': self._formats,
@@ -252,7 +253,7 @@ class ResultWriter:
         return [path], {}
 
     def _write_coco(self, result: ImageResult) -> tuple[list[Path], dict]:
-        record: dict[str, Any] = {'image': result.coco_image(0)}
+        record: dict[str, Any] = {'image': self._coco_image(result)}
         paths = []
         if result.instances is not None:
             record['instances'] = result.to_coco(0)
@@ -277,8 +278,17 @@ class ResultWriter:
         paths = [self._checked(folder / file) for file in files]
         for path, text in zip(paths, files.values(), strict=True):
             write_text(text, path)
-        entry = tool.entry(result)
+        entry = tool.entry(result, self._coco_image(result)['file_name'])
         return paths, {kind: entry} if entry else {}
+
+    def _coco_image(self, result: ImageResult) -> dict[str, Any]:
+        """COCO's entry, of a file name that no other input has."""
+        name = self._file_names[result.place[0]]
+        if result.frame is not None:
+            name = f'{self._name(result)}.png'
+        elif result.member is not None:
+            name = f'{name}/{result.member}'
+        return {**result.coco_image(0), 'file_name': name}
 
     def _name(self, result: ImageResult) -> str:
         index, number = result.place
@@ -474,6 +484,30 @@ def _unique_names(inputs: Sequence[OneImage]) -> list[str]:
         last[stem] = count
         names.append(name)
     return names
+
+
+def _file_names(sources: Sequence[str]) -> list[str]:
+    """Names of inputs for who reads them all: a file's own.
+
+    Files of one name have the folders in which they differ before it.
+    """
+    own = [Path(source).name for source in sources]
+    paths: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name, source in zip(own, sources, strict=True):
+        path = source
+        if not is_remote(source):
+            path = os.path.abspath(local_path(source))
+        paths.setdefault(name, {})[source] = Path(path).parts
+    shared = {
+        name: len(os.path.commonprefix([*{*parts.values()}]))
+        for name, parts in paths.items()
+    }
+    return [
+        '/'.join(parts[shared[name] :]).lstrip('/')
+        if (parts := paths[name][source])[shared[name] :]
+        else name
+        for name, source in zip(own, sources, strict=True)
+    ]
 
 
 def _in_folders_of(folder: Path, inputs: Sequence[OneImage]) -> set[str]:

@@ -150,7 +150,7 @@ def _fetch(
             _receive(response, url, part, start, max_bytes)
     except HTTPError as error:
         whole = f'bytes */{start}'  # killed after its last byte
-        if error.code != _RANGE_NOT_SATISFIABLE:
+        if error.code != _RANGE_NOT_SATISFIABLE or not start:
             raise OSError(
                 f'{url}: the server says {error.code} {error.reason}; was the '
                 f'file moved? {_BY_HAND}'
@@ -202,8 +202,9 @@ def _receive(
     response: Any, url: str, part: Path, start: int, max_bytes: int
 ) -> None:
     """Write a response behind the first bytes of a part file."""
-    length = response.headers.get('Content-Length')
-    total = None if length is None else start + int(length)
+    length = response.headers.get('Content-Length', '')
+    is_known = length.isascii() and length.isdigit() and len(length) < 20
+    total = start + int(length) if is_known else None
     if total is not None:
         _check_size(url, total, max_bytes)
         require_free_space(part.parent, total - start)
