@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.transforms import Compose
-from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
@@ -38,7 +37,7 @@ from freeseg_mm.utils.errors import require_whole
 from freeseg_mm.utils.journal import json_digest
 from freeseg_mm.utils.masks import fitting
 from freeseg_mm.utils.parallel import ordered_map
-from freeseg_mm.utils.run_config import apply_options
+from freeseg_mm.utils.run_config import apply_options, find_test_pipeline
 
 from .inputs import (
     Images,
@@ -147,8 +146,9 @@ class FreeSegInferencer:
         self.model.check_options(options)
         self.options = options
         self.pipeline = _pipeline(config)
-        pipeline = get_test_pipeline_cfg(config)
-        self._config_digest = json_digest([config.model, pipeline])
+        self._config_digest = json_digest(
+            [config.model, find_test_pipeline(config)]
+        )
         self._max_side = max_side
         self._progress = progress
         self._turn = threading.Lock()
@@ -628,7 +628,7 @@ class FreeSegInferencer:
 
 def _pipeline(config: Config) -> Compose:
     """The config's test pipeline, for images that are read already."""
-    steps = deepcopy(get_test_pipeline_cfg(config))
+    steps = deepcopy(find_test_pipeline(config))
     if not str(steps[0].type).endswith('LoadImageFromFile'):
         raise ValueError(
             f'the test pipeline begins with {steps[0].type}, expected '

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from freeseg_mm.models.predict_options import PredictOverrides
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Vocabulary
-from freeseg_mm.utils.run_config import read_config
+from freeseg_mm.utils.run_config import find_test_pipeline, read_config
 from freeseg_mm.visualization import class_colours
 
 from .vocabulary import read_classes
@@ -38,7 +38,7 @@ def mmseg_config(config: str | Path | Config) -> Config:
     changed.visualizer = {'type': 'mmseg.SegLocalVisualizer'}
     changed.model._scope_ = 'mmdet'
     # the first is looked for by its name, and replaced
-    for step in changed.test_dataloader.dataset.pipeline[1:]:
+    for step in find_test_pipeline(changed)[1:]:
         if '.' not in step.type:
             step.type = f'mmdet.{step.type}'
     return changed

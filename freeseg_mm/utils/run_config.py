@@ -7,6 +7,7 @@ parser can be laid out without.
 import argparse
 import inspect
 import os
+import reprlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -123,6 +124,28 @@ def read_config(
         )
     init_default_scope(scope)
     return config
+
+
+def find_test_pipeline(config: 'Config') -> list[Any]:
+    """Look up the transforms of the images that are tested, not copied.
+
+    Raises:
+        ValueError: If the config tests nothing, or has no such list.
+    """
+    from mmdet.utils import get_test_pipeline_cfg
+
+    try:
+        steps = get_test_pipeline_cfg(config)
+    except (AttributeError, LookupError, RuntimeError, TypeError):
+        steps = None
+    if isinstance(steps, list) and steps:
+        return steps
+    raise ValueError(
+        'expected test_dataloader.dataset.pipeline, a list that says how '
+        'images are prepared, found test_dataloader='
+        f'{reprlib.repr(config.get("test_dataloader"))}; begin the config '
+        "with _base_ = ['configs/freeseg/coco.py'] or one like it"
+    )
 
 
 def apply_options(config: 'Config', options: Mapping[str, Any]) -> None:

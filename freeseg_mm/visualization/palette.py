@@ -47,9 +47,9 @@ _OPPONENT = np.arange(-96, 97, 6)
 _LEAST_CHROMA = 28
 
 # Share of a class's colour in its region, the rest is the image.
-OPACITY = 0.75
+OPACITY = 0.6
 # Colours closer than this, in CIELAB units, get different patterns.
-ALIKE = 14.0
+ALIKE = 12.0
 # Of a pattern: from line to line, and width of a line, in pixels.
 _PERIOD = 10
 _WIDTH = 2

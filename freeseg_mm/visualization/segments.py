@@ -1,7 +1,7 @@
 """Regions drawn over an image, with the names of their classes."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,9 +23,7 @@ from .regions import Region, TaskRegions
 THING_OUTLINE = (255, 255, 255)
 STUFF_OUTLINE = (24, 24, 24)
 _THING_WIDTH = 2
-_DIMMED = 0.35
-# Under a colour the image has little contrast, so that colours stay alike.
-_DARKEST = 64
+_DIMMED = 0.5
 _HATCH = ((56, 56, 56), (84, 84, 84))
 _HATCH_WIDTH = 4
 
@@ -38,6 +36,11 @@ _SEEN = ((255, 255, 255, 255), (20, 22, 26, 190))
 _UNSEEN = ((30, 22, 0, 255), (255, 206, 64, 240))
 # A tag may stick out of its region by the rest.
 _LEAST_COVERAGE = 0.8
+# It hides no more of it than this share, else it stands beside,
+_HIDDEN = 0.4
+# unless the region is smaller than this share of the tag.
+_SPECK = 0.125
+_LEADER = (255, 255, 255)
 
 
 def draw_segments(
@@ -49,11 +52,12 @@ def draw_segments(
     with_names: bool = True,
     patterns: Mapping[int, int] | None = None,
 ) -> np.ndarray:
-    """Paint the regions of one task over a grey copy of an image.
+    """Lay the colours of one task's regions over an image.
 
-    Things have a white outline, stuff a thin dark one. Classes of like
-    colours differ in the pattern of their lines. Ignored pixels are hatched
-    in dark grey, other pixels without a region show the image, dimmed.
+    Under a colour the image is grey, so that colours stay alike. Things have
+    a white outline, stuff a thin dark one. Classes of like colours differ in
+    the pattern of their lines. Ignored pixels are hatched in dark grey, other
+    pixels without a region show the image, dimmed.
 
     Args:
         image: RGB, (H, W, 3), uint8.
@@ -61,7 +65,7 @@ def draw_segments(
         vocabulary: Names and kinds of the labels.
         scale: The picture is this many times larger than the image.
         with_names: Write names, with scores where there are any, on the
-            regions that have room for them.
+            regions or, where they would hide them, beside.
         patterns: Pattern of each label; ``None`` for those of
             :func:`class_patterns` for this picture alone.
 
@@ -74,9 +78,9 @@ def draw_segments(
     """
     regions = task_regions.regions
     _check(image, task_regions, vocabulary)
-    grey = (enlarge_image(image, scale) @ LUMA)[..., None]
-    canvas = np.repeat(_DIMMED * grey, 3, axis=2)
-    texture = _DARKEST + (255 - 2 * _DARKEST) / 255 * grey
+    enlarged = enlarge_image(image, scale)
+    canvas = _DIMMED * enlarged
+    texture = (enlarged @ LUMA)[..., None]
     labels = {region.label for region in regions}
     if patterns is None:
         patterns = class_patterns(labels, vocabulary.names)
@@ -147,7 +151,7 @@ def place_names(
     visible: Sequence[np.ndarray],
     vocabulary: Vocabulary,
 ) -> np.ndarray:
-    """Write a tag on each region that has room for it.
+    """Write a tag for each region: on it, or beside it if it is small.
 
     Args:
         picture: RGB, (H, W, 3), uint8.
@@ -156,20 +160,30 @@ def place_names(
         vocabulary: Names of the labels.
 
     Returns:
-        The picture with tags, which do not overlap.
+        The picture with tags, which do not overlap. A line leads from a tag
+        to what it stands beside.
     """
     canvas = Image.fromarray(picture)
     taken = np.zeros(picture.shape[:2], dtype=bool)
+    beside = []
     for region, mask in zip(regions, visible, strict=True):
-        is_seen = vocabulary.is_seen[region.label]
-        for text in _wordings(vocabulary.names[region.label], region):
-            tag = name_tag(text, is_seen=is_seen)
-            place = find_place(mask, taken, (tag.height, tag.width))
-            if place is not None:
-                top, left = place
-                canvas.paste(tag, (left, top), tag)
-                taken[top : top + tag.height, left : left + tag.width] = True
-                break
+        tags = [
+            name_tag(text, is_seen=vocabulary.is_seen[region.label])
+            for text in _wordings(vocabulary.names[region.label], region)
+        ]
+        area = mask.sum()
+        on = [x for x in tags if x.width * x.height <= _HIDDEN * area]
+        if _paste_first(canvas, on, taken, partial(find_place, mask)) is None:
+            small = [x for x in tags if area >= _SPECK * x.width * x.height]
+            beside.append((mask, small))
+    for mask, _ in beside:
+        taken |= mask
+    pen = ImageDraw.Draw(canvas)
+    for mask, tags in beside:
+        where = partial(find_place_beside, mask)
+        box = _paste_first(canvas, tags, taken, where)
+        if box is not None:
+            pen.line(_leader(mask, box), fill=_LEADER)
     return np.array(canvas)
 
 
@@ -202,6 +216,36 @@ def find_place(
     ) ** 2
     nearest = distance.argmin()
     return int(tops[nearest]), int(lefts[nearest])
+
+
+def find_place_beside(
+    mask: np.ndarray, taken: np.ndarray, size: tuple[int, int]
+) -> tuple[int, int] | None:
+    """Place of a box beside a mask: nearest to its edges, then to its middle.
+
+    Args:
+        mask: (H, W), bool, not empty.
+        taken: Pixels the box must not touch, (H, W), bool; with the mask's.
+        size: Height and width of the box.
+
+    Returns:
+        Top and left of the box, ``None`` if there is no room.
+    """
+    if any(box > side for box, side in zip(size, mask.shape, strict=True)):
+        return None
+    corners = np.nonzero(_window_sums(taken, size) == 0)
+    if not corners[0].size:
+        return None
+    gaps, distances = np.zeros((2, corners[0].size))
+    for starts, length, pixels in zip(
+        corners, size, np.nonzero(mask), strict=True
+    ):
+        before = pixels.min() - starts - length
+        after = starts - pixels.max() - 1
+        gaps += np.maximum(np.maximum(before, after), 0) ** 2
+        distances += (starts + (length - 1) / 2 - pixels.mean()) ** 2
+    nearest = np.lexsort((distances, gaps))[0]
+    return int(corners[0][nearest]), int(corners[1][nearest])
 
 
 @lru_cache(maxsize=128)
@@ -266,6 +310,38 @@ def _check(
                 f'{vocabulary.name!r} has {len(vocabulary)} classes; pass '
                 'the vocabulary that the labels refer to'
             )
+
+
+def _paste_first(
+    canvas: Image.Image,
+    tags: Sequence[Image.Image],
+    taken: np.ndarray,
+    find: Callable[[np.ndarray, tuple[int, int]], tuple[int, int] | None],
+) -> tuple[slice, slice] | None:
+    """Draw the first tag that has a place; mark and return its box."""
+    for tag in tags:
+        place = find(taken, (tag.height, tag.width))
+        if place is not None:
+            top, left = place
+            canvas.paste(tag, (left, top), tag)
+            box = np.s_[top : top + tag.height, left : left + tag.width]
+            taken[box] = True
+            return box
+    return None
+
+
+def _leader(
+    mask: np.ndarray, box: tuple[slice, slice]
+) -> list[tuple[int, int]]:
+    """Ends of the line from a box to the nearest pixel of a mask, (x, y)."""
+    pixels = np.stack(np.nonzero(mask), axis=1)
+    first = [side.start for side in box]
+    last = [side.stop - 1 for side in box]
+    ends = pixels.clip(first, last)
+    nearest = ((pixels - ends) ** 2).sum(1).argmin()
+    return [
+        tuple(end[::-1].tolist()) for end in (ends[nearest], pixels[nearest])
+    ]
 
 
 def _visible_parts(masks: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -20,6 +20,7 @@ from freeseg_mm.apis import (
     InferenceError,
     set_classes,
 )
+from freeseg_mm.apis.mmlab_interop import mmseg_config
 from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.models.segmentors import raw_prediction as module
@@ -446,6 +447,15 @@ def test_a_pipeline_must_begin_with_a_file(tiny_weights):
     del config.test_dataloader.dataset.pipeline[0]
     with pytest.raises(ValueError, match='begins with Resize, expected Load'):
         FreeSegInferencer(config, tiny_weights[1], device='cpu')
+
+
+def test_a_config_without_a_test_is_refused(tiny_weights):
+    config = Config.fromfile(tiny_weights[0])
+    config.test_dataloader = None
+    with pytest.raises(ValueError, match='found test_dataloader=None'):
+        FreeSegInferencer(config, tiny_weights[1], device='cpu')
+    with pytest.raises(ValueError, match='found test_dataloader=None'):
+        mmseg_config(config)
 
 
 def test_clip_scores_need_a_mask_classifier(tiny_weights, photo):

@@ -233,3 +233,31 @@ def test_shards_on_a_cpu_are_told_so(started, no_gpu):
     )
     run_config.init_distributed_on_cpu(config)
     assert config.strategy.model_wrapper.device_id == 'cpu'
+
+
+@pytest.mark.parametrize(
+    'loader',
+    [
+        None,
+        'val',
+        {},
+        {'dataset': None},
+        {'dataset': {'type': 'X'}},
+        {'dataset': {'pipeline': []}},
+        {'dataset': {'pipeline': 'X'}},
+    ],
+)
+def test_nothing_to_test_with_is_said(loader):
+    config = Config({'model': {}, 'test_dataloader': loader})
+    with pytest.raises(ValueError, match='expected test_dataloader.dataset.p'):
+        run_config.find_test_pipeline(config)
+
+
+def test_pipeline_of_the_test_is_found_in_wrapped_data():
+    steps = [{'type': 'LoadImageFromFile'}]
+    config = Config(
+        {'test_dataloader': {'dataset': {'dataset': {'pipeline': steps}}}}
+    )
+    assert run_config.find_test_pipeline(config) == steps
+    with pytest.raises(ValueError, match='found test_dataloader=None'):
+        run_config.find_test_pipeline(Config({}))

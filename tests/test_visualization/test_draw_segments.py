@@ -10,6 +10,7 @@ from freeseg_mm.visualization import (
 )
 from freeseg_mm.visualization.segments import (
     find_place,
+    find_place_beside,
     hatching,
     name_tag,
     place_names,
@@ -31,22 +32,33 @@ def mask_of(rows, columns, size=(6, 8)):
 
 
 def tint(vocabulary, label):
-    """3/4 colour and 1/4 image, whose 100 of 255 becomes 64 to 191."""
+    """Three parts of colour, two of the image."""
     colour = class_colours(vocabulary.names)[label].astype(float)
-    return np.rint(0.75 * colour + 0.25 * (64 + 127 / 255 * GREY)).tolist()
+    return np.rint(0.6 * colour + 0.4 * GREY).tolist()
 
 
 def test_uncovered_pixels_show_the_dimmed_image(image, vocabulary):
     drawn = draw_segments(image, TaskRegions(), vocabulary)
-    assert (drawn == 35).all()  # 0.35 * 100
+    assert (drawn == 50).all()  # half of 100
 
 
-def test_image_loses_its_colour(vocabulary):
+def test_image_keeps_its_colour_where_no_region_is(vocabulary):
     image = np.zeros((1, 3, 3), np.uint8)
     image[0] = np.eye(3) * 200
     drawn = draw_segments(image, TaskRegions(), vocabulary)
-    # 0.35 * 200 * (0.299, 0.587, 0.114)
-    assert drawn[0].tolist() == [[21] * 3, [41] * 3, [8] * 3]
+    assert drawn[0].tolist() == (np.eye(3) * 100).tolist()
+
+
+def test_image_is_grey_under_a_colour(vocabulary):
+    image = np.zeros((1, 3, 3), np.uint8)
+    image[0] = np.eye(3) * 200
+    everything = Region(np.ones((1, 3), dtype=bool), GRASS)
+    drawn = draw_segments(
+        image, TaskRegions([everything]), vocabulary, with_names=False
+    )
+    colour = class_colours(vocabulary.names)[GRASS].astype(float)
+    grey = 200 * np.array([0.299, 0.587, 0.114])[:, None]
+    np.testing.assert_array_equal(drawn[0], np.rint(0.6 * colour + 0.4 * grey))
 
 
 def test_stuff_is_tinted_with_a_thin_dark_outline(image, vocabulary):
@@ -57,7 +69,7 @@ def test_stuff_is_tinted_with_a_thin_dark_outline(image, vocabulary):
     # the frame of the image is no edge
     assert (drawn[:, :3] == tint(vocabulary, GRASS)).all()
     assert (drawn[:, 3] == 24).all()
-    assert (drawn[:, 4:] == 35).all()
+    assert (drawn[:, 4:] == 50).all()
 
 
 def test_things_have_a_white_outline_of_two_pixels(image, vocabulary):
@@ -83,7 +95,7 @@ def test_patterns_are_lines_of_another_tone(image, vocabulary):
     colour = class_colours(vocabulary.names)[GRASS]
     ink = 255 if colour @ [0.299, 0.587, 0.114] <= 128 else 0
     line = 0.45 * colour + 0.55 * ink
-    expected = np.rint(0.75 * line + 0.25 * (64 + 127 / 255 * GREY))
+    expected = np.rint(0.6 * line + 0.4 * GREY)
     assert (drawn[:2] == expected).all()
 
 
@@ -125,7 +137,7 @@ def test_scale_enlarges_masks_without_blur(image, vocabulary):
     assert drawn.shape == (18, 24, 3)
     inside = np.zeros((18, 24), dtype=bool)
     inside[6:12, 6:15] = True
-    assert (drawn[~inside] == 35).all()
+    assert (drawn[~inside] == 50).all()
     assert (drawn[7:11, 7:14] == tint(vocabulary, GRASS)).all()
 
 
@@ -218,6 +230,28 @@ def test_box_larger_than_the_picture_has_no_place(size):
     assert find_place(block(0, 0, 6, 8), NOTHING, size) is None
 
 
+def test_place_beside_is_at_the_nearest_edge():
+    mask = block(2, 3, 4, 5)
+    assert find_place_beside(mask, mask, (2, 2)) == (0, 3)
+    taken = mask | block(0, 0, 2, 8)
+    assert find_place_beside(mask, taken, (2, 2)) == (2, 1)
+    taken |= block(0, 0, 6, 3)
+    assert find_place_beside(mask, taken, (2, 2)) == (2, 5)
+
+
+def test_place_beside_may_be_away():
+    mask = block(0, 0, 1, 1)
+    taken = block(0, 0, 6, 6)
+    assert find_place_beside(mask, taken, (2, 2)) == (0, 6)
+    assert find_place_beside(mask, taken, (2, 3)) is None
+
+
+@pytest.mark.parametrize('size', [(7, 1), (1, 9)])
+def test_box_larger_than_the_picture_has_no_place_beside(size):
+    mask = block(0, 0, 1, 1)
+    assert find_place_beside(mask, mask, size) is None
+
+
 @pytest.fixture
 def square():
     return Vocabulary.from_names(['purple square'], unseen=[])
@@ -252,14 +286,53 @@ def test_ground_truth_has_no_score(square):
     assert changed_box(mask, None, square) == tag_size('purple square')
 
 
+def just_wide_enough(text):
+    """A mask no wider than a tag, and thrice as high."""
+    height, width = tag_size(text)
+    return np.ones((3 * height, width), dtype=bool)
+
+
 def test_score_is_left_out_where_there_is_no_room(square):
-    mask = np.ones(tag_size('purple square'), dtype=bool)
+    mask = just_wide_enough('purple square')
     assert changed_box(mask, 0.934, square) == tag_size('purple square')
 
 
 def test_lines_are_broken_where_there_is_no_room(square):
-    mask = np.ones(tag_size('purple\nsquare'), dtype=bool)
+    mask = just_wide_enough('purple\nsquare')
     assert changed_box(mask, 0.934, square) == tag_size('purple\nsquare')
+
+
+def named(mask, square):
+    """Pixels that naming a region changes."""
+    picture = np.full((*mask.shape, 3), 120, np.uint8)
+    result = place_names(picture, [Region(mask, 0)], [mask], square)
+    return (result != picture).any(axis=2)
+
+
+def test_tag_that_would_hide_its_region_stands_beside_it(square):
+    mask = block(30, 90, 54, 114, size=(90, 200))  # 576 pixels
+    height, width = tag_size('purple square')
+    assert 0.4 * mask.sum() < height * width < 8 * mask.sum()
+    changed = named(mask, square)
+    # one pixel for the line's end
+    assert (changed & mask).sum() == 1
+    rows, columns = np.nonzero(changed & ~mask)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (height, width)
+    # at its upper or lower edge, above its middle
+    assert rows.max() == 29 or rows.min() == 54
+    assert abs(columns.mean() - 101.5) < 1
+
+
+def test_tag_stands_on_no_other_small_region(square):
+    size = (90, 200)
+    masks = [block(33, 90, 57, 114, size), block(0, 60, 33, 75, size)]
+    alone = named(masks[0], square)
+    assert (alone & masks[1]).any()  # else this asks nothing
+    picture = np.full((*size, 3), 120, np.uint8)
+    regions = [Region(mask, 0) for mask in masks]
+    result = place_names(picture, regions, masks, square)
+    changed = (result != picture).any(axis=2)
+    assert (changed & masks[1]).sum() == 1  # the end of its own line
 
 
 def test_small_region_has_no_name(square):

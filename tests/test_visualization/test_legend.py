@@ -21,7 +21,7 @@ def test_swatches_show_colour_and_kind(vocabulary):
     for label, (left, top, _, _) in drawn.boxes.items():
         swatch = drawn.picture[top : top + 17, left : left + 26]
         # as in a picture: 3/4 colour, 1/4 of a grey image
-        mixed = np.rint(0.75 * colours[label] + 0.25 * 127.5)
+        mixed = np.rint(0.6 * colours[label] + 0.4 * 127.5)
         # all but the lines of a pattern
         assert (swatch[2:-2, 2:-2] == mixed).all(axis=2).mean() > 0.5
         outline = 255 if vocabulary.is_thing[label] else 24

@@ -15,6 +15,7 @@ from freeseg_mm.models.heads.mask_results import enlarge_masks
 from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.run_config import find_test_pipeline
 
 from .freeseg import FreeSeg
 
@@ -214,14 +215,14 @@ def use_tta(config: Config) -> None:
         config: Changed in place.
 
     Raises:
-        ValueError: If there is no pipeline and the test pipeline does not
-            end in a ``Resize`` and ``PackDetInputs``.
+        ValueError: If nothing is tested, or there is no pipeline and that
+            of the test does not end in a ``Resize`` and ``PackDetInputs``.
     """
-    dataset = config.test_dataloader.dataset
+    steps = copy.deepcopy(find_test_pipeline(config))
     pipeline = config.get('tta_pipeline')
     if pipeline is None:
-        *before, resize, pack = copy.deepcopy(dataset.pipeline)
-        kinds = [str(step.type).rpartition('.')[2] for step in (resize, pack)]
+        before, (resize, pack) = steps[:-2], [{}, *steps][-2:]
+        kinds = [str(x.get('type')).rpartition('.')[2] for x in (resize, pack)]
         if kinds != ['Resize', 'PackDetInputs'] or 'scale' not in resize:
             raise ValueError(
                 'the test pipeline ends in '
@@ -237,6 +238,6 @@ def use_tta(config: Config) -> None:
         pack.meta_keys = tuple(sorted(keys))
         views = dict(type='TestTimeAug', transforms=[resizes, flips, [pack]])
         pipeline = [*before, views]
-    dataset.pipeline = pipeline
+    config.test_dataloader.dataset.pipeline = pipeline
     model = config.get('tta_model') or dict(type='freeseg_mm.FreeSegTTAModel')
     config.model = ConfigDict(**model, module=config.model)

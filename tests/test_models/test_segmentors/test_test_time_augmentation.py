@@ -219,6 +219,10 @@ def test_a_config_with_views_keeps_them(tiny_run_config):
 
 def test_a_pipeline_without_a_size_says_what_to_do(tiny_run_config):
     dataset = tiny_run_config.test_dataloader.dataset
-    dataset.pipeline = dataset.pipeline[-1:] * 2
-    with pytest.raises(ValueError, match='write the views as tta_pipeline'):
+    for steps in (dataset.pipeline[-1:] * 2, dataset.pipeline[-1:]):
+        dataset.pipeline = steps
+        with pytest.raises(ValueError, match='write the views as tta_pipe'):
+            use_tta(tiny_run_config)
+    tiny_run_config.test_dataloader = None
+    with pytest.raises(ValueError, match='expected test_dataloader.dataset'):
         use_tta(tiny_run_config)
