@@ -22,10 +22,11 @@ setup:  ## make the environment in .venv (once 3-10 minutes, then at once)
 demo: setup  ## train and show open-vocabulary segmentation on the CPU
 	@$(dir $(run))freeseg-mm demo $(ARGS)
 
-# One thread a process: two processes share two cores.
+# One thread a process: two processes share two cores. Files with slow tests come
+# first (tests/conftest.py).
 test: setup  ## run the tests
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 \
-	$(run) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(run) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup  ## check style, types and spelling
 	@$(run) -m ruff check .

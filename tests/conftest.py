@@ -50,6 +50,12 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with files of slow tests: at the end one is waited for."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_collection_finish():
     """Let no collection of garbage look at the imported modules again."""
     gc.collect()

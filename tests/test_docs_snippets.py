@@ -215,7 +215,7 @@ def test_python_runs(checkout, modules):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_ray_runs(checkout):  # noqa: F811
+def test_ray_runs(checkout, monkeypatch):  # noqa: F811
     """The page's own lines, on a small cluster of one node."""
     ray = pytest.importorskip('ray', reason='Ray is not installed')
     pytest.importorskip('ray.data', reason='Ray Data is not installed')
@@ -225,6 +225,9 @@ def test_ray_runs(checkout):  # noqa: F811
         include_dashboard=False,
         log_to_driver=False,
     )
+    # two images need no 200 tasks
+    context = ray.data.DataContext.get_current()
+    monkeypatch.setattr(context, 'read_op_min_num_blocks', 1)
     names = {}
     try:
         for block in blocks('python'):
