@@ -6,13 +6,17 @@ numpy and onnxruntime.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from freeseg_mm.utils.errors import is_number, require_share, require_whole
+from freeseg_mm.utils.names import normal_name, shown
 
 Network: TypeAlias = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 """From the inputs of an exported network, by name, to its outputs."""
@@ -23,6 +27,7 @@ _WORDS_FILE = 'words.json'
 _TEXTS = ('text', 'clip_text')
 _BAND = 2**22  # scores or mask values of a band of rows, at once
 _ANTIALIASED = 'pillow'  # the backend that averages when it shrinks
+_LARGEST_SIDE = 2**15  # of what a network takes
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ class Spec:
             :class:`freeseg_mm.models.predict_options.PredictOptions` has
             them.
         version: Of the package that wrote it.
+
+    Raises:
+        ValueError: If a value is none that an export writes.
     """
 
     tasks: tuple[str, ...]
@@ -58,6 +66,33 @@ class Spec:
     options: Mapping[str, Any]
     version: str
 
+    def __post_init__(self) -> None:
+        tasks, inputs = self.tasks, self.text_inputs
+        for name, is_good in (
+            ('tasks', bool(tasks) and _are_among(tasks, (*_PREDICTED,))),
+            ('text_inputs', _are_among(inputs, _TEXTS)),
+            ('scale', _are_numbers(self.scale, 2)),
+            ('keep_ratio', isinstance(self.keep_ratio, bool)),
+            ('backend', self.backend in ('cv2', _ANTIALIASED)),
+            ('mean', _are_numbers(self.mean, 3)),
+            ('std', _are_numbers(self.std, 3) and min(self.std) > 0),
+            ('to_rgb', isinstance(self.to_rgb, bool)),
+            ('options', isinstance(self.options, Mapping)),
+        ):
+            if not is_good:
+                raise ValueError(f'{name} is {shown(getattr(self, name))}')
+        for name, number in (
+            *(('scale', side) for side in self.scale),
+            ('divisor', self.divisor),
+        ):
+            require_whole(name, number, 1)
+            if number > _LARGEST_SIDE:
+                raise ValueError(f'{name}: {number:,} pixels are too many')
+        unknown = sorted(set(self.options) ^ set(OPTIONS))
+        if unknown:
+            raise ValueError(f'options {unknown} are unknown or missing')
+        _check_options(self.options)
+
     def save(self, folder: Path) -> None:
         """Write it beside the network."""
         text = json.dumps(asdict(self), indent=2)
@@ -71,7 +106,9 @@ class Spec:
             FileNotFoundError: If the folder has none.
             ValueError: If it is none, or of another version's making.
         """
-        return cls(**_read(folder / _SPEC_FILE, cls))
+        content = _read(folder / _SPEC_FILE, cls)
+        with _naming(folder / _SPEC_FILE):
+            return cls(**content)
 
 
 @dataclass(frozen=True)
@@ -86,6 +123,9 @@ class Words:
             scores, ascending.
         texts: Text embeddings by the network's input, (T, P, D) float32;
             empty if it knows its words.
+
+    Raises:
+        ValueError: If they are of another type, or do not belong together.
     """
 
     names: tuple[str, ...]
@@ -93,6 +133,38 @@ class Words:
     is_seen: tuple[bool, ...]
     prompt_to_class: tuple[int, ...]
     texts: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.names) if isinstance(self.names, tuple) else 0
+        kinds = {'names': str, 'is_thing': bool, 'is_seen': bool}
+        for name, kind in {**kinds, 'prompt_to_class': int}.items():
+            value = getattr(self, name)
+            if (
+                not isinstance(value, tuple)
+                or not count
+                or not all(type(each) is kind for each in value)
+                or (kind is not int and len(value) != count)
+            ):
+                raise ValueError(f'{name} is {shown(value)}')
+        if len(set(map(normal_name, self.names))) < count:
+            raise ValueError(f'names are {shown(self.names)}, each once')
+        prompts = list(self.prompt_to_class)
+        if prompts != sorted(prompts) or set(prompts) != {*range(count)}:
+            raise ValueError(
+                f'prompt_to_class is {shown(prompts)}, expected 0 to '
+                f'{count - 1}, ascending'
+            )
+        for name, embeds in self.texts.items():
+            if (
+                embeds.dtype != np.float32
+                or embeds.ndim != 3
+                or embeds.shape[1] != len(prompts)
+                or not np.isfinite(embeds).all()
+            ):
+                raise ValueError(
+                    f'{name} is {embeds.shape} {embeds.dtype}, expected '
+                    f'finite float32 of {len(prompts)} names'
+                )
 
     def save(self, folder: Path) -> None:
         """Write them to a folder."""
@@ -125,8 +197,9 @@ class Words:
                     'that knows its words; write them with `freeseg-mm '
                     'export --text-input --words-only`'
                 )
-            texts[name] = np.load(path, allow_pickle=False)
-        return cls(**content, texts=texts)
+            texts[name] = _read_array(path)
+        with _naming(folder / _WORDS_FILE):
+            return cls(**content, texts=texts)
 
 
 def _read(
@@ -139,7 +212,7 @@ def _read(
         )
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} is not JSON: {error}') from error
     expected = set(kind.__dataclass_fields__) - extra
     if not isinstance(content, dict) or set(content) != expected:
@@ -151,6 +224,37 @@ def _read(
         key: tuple(value) if isinstance(value, list) else value
         for key, value in content.items()
     }
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        # else a damaged header may ask for all memory
+        array = np.load(path, mmap_mode='r', allow_pickle=False)
+        return np.array(array, array.dtype)
+    except Exception as error:  # NumPy says it by any
+        raise ValueError(
+            f'{path}: no array that can be read, or damaged ({error})'
+        ) from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f'{path}: {error}; was it written by this version of freeseg_mm?'
+        ) from error
+
+
+def _are_among(values: Any, known: Sequence[str]) -> bool:
+    is_list = isinstance(values, tuple)
+    return is_list and len(set(map(str, values)) & set(known)) == len(values)
+
+
+def _are_numbers(values: Any, count: int) -> bool:
+    is_list = isinstance(values, tuple) and len(values) == count
+    return is_list and all(map(is_number, values))
 
 
 class Runtime:
@@ -182,7 +286,7 @@ class Runtime:
         providers: Sequence[str] = ('CPUExecutionProvider',),
         network: Network | None = None,
     ) -> None:
-        folder = Path(folder)
+        self._folder = folder = Path(folder)
         self.spec = Spec.load(folder)
         if words is not None and not self.spec.text_inputs:
             raise ValueError(
@@ -219,7 +323,8 @@ class Runtime:
 
         Raises:
             TypeError: If there is no such option.
-            ValueError: If the image or the channel order is none.
+            ValueError: If the image, the channel order or an option is
+                unusable, or the network is damaged.
         """
         if (
             not isinstance(image, np.ndarray)
@@ -238,6 +343,8 @@ class Runtime:
                 f"channel_order: expected 'bgr' or 'rgb', got "
                 f'{channel_order!r}'
             )
+        if max_side is not None:
+            require_whole('max_side', max_side, 1)
         chosen = {**self.spec.options, **_checked(options)}
         if (channel_order == 'rgb') != self.spec.to_rgb:
             image = image[..., ::-1]
@@ -246,6 +353,8 @@ class Runtime:
         size = tuple(max(1, round(side / shrink)) for side in full)
         inputs, content = self._inputs(image, chosen)
         outputs = self._network(inputs)
+        with _naming(self._folder):
+            _check_outputs(outputs, len(self.spec.tasks), self.words, chosen)
         probs = class_probs(outputs, self.words, self.spec.tasks, chosen)
         masks = outputs['mask_logits']
         padded = inputs['image'].shape[2:]
@@ -280,6 +389,11 @@ class Runtime:
         """Inputs of the network, and the image's size among them, (H, W)."""
         spec = self.spec
         size = _network_size((image.shape[0], image.shape[1]), spec)
+        if not all(size):
+            raise ValueError(
+                f'an image of {image.shape[1]} x {image.shape[0]} pixels is '
+                'too long for the network'
+            )
         pixels = _resized(image, size, spec.backend == _ANTIALIASED)
         mean, std = np.array([spec.mean, spec.std], np.float32)
         normal = (pixels - mean) / std
@@ -309,6 +423,13 @@ OPTIONS = (
     'empty_masks',
 )
 """Options that a network is exported with; the first five may change."""
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    'mode': ('geometric', 'arithmetic', 'query', 'clip'),
+    'panoptic_rule': ('score', 'no_object'),
+    'overlap_pixels': ('inside', 'won'),
+    'instance_ranking': ('things', 'all_classes'),
+    'empty_masks': ('drop', 'query', 'ones'),
+}
 _MAPS = ('label_map', 'masks', 'segment_map')
 
 
@@ -318,14 +439,50 @@ def _checked(options: Mapping[str, Any]) -> Mapping[str, Any]:
         raise TypeError(
             f'unknown options {sorted(unknown)}; known are {_OF_A_CALL}'
         )
-    for name, value in options.items():
-        if name in _SHARES and not 0 <= value <= 1:
-            raise ValueError(f'{name}: expected 0 to 1, got {value}')
-        if name == 'max_per_image' and not (
-            isinstance(value, int) and value > 0
-        ):
-            raise ValueError(f'{name}: expected 1 or more, got {value}')
+    _check_options(options)
     return options
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    for name, value in options.items():
+        if name == 'max_per_image':
+            require_whole(name, value, 1)
+        elif name in _CHOICES:
+            if value not in _CHOICES[name]:
+                raise ValueError(
+                    f'{name}: expected one of {_CHOICES[name]}, got '
+                    f'{shown(value)}'
+                )
+        else:
+            require_share(name, value)
+
+
+def _check_outputs(
+    outputs: Mapping[str, np.ndarray],
+    tasks: int,
+    words: Words,
+    options: Mapping[str, Any],
+) -> None:
+    """Refuse what a network gives if it is another, or damaged.
+
+    Raises:
+        ValueError: Naming it.
+    """
+    prompts = len(words.prompt_to_class)
+    wanted = {'mask_logits': None, 'query_logits': prompts + 1}
+    if options['mode'] != 'query':
+        wanted |= {'clip_logits': prompts, 'is_shown': None}
+    for name, columns in wanted.items():
+        found = outputs.get(name)
+        if (
+            found is None
+            or (columns is not None and found.shape[::2] != (tasks, columns))
+            or (name != 'clip_logits' and not np.isfinite(found).all())
+        ):
+            raise ValueError(
+                f'the network gives no {name} of {tasks} tasks and '
+                f'{prompts} names, or NaN'
+            )
 
 
 def onnx_network(path: Path, providers: Sequence[str]) -> Network:
@@ -334,6 +491,8 @@ def onnx_network(path: Path, providers: Sequence[str]) -> Network:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If onnxruntime is not installed.
+        ValueError: If the file is damaged; so does the network if its inputs
+            are of another.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -345,15 +504,31 @@ def onnx_network(path: Path, providers: Sequence[str]) -> Network:
         raise ImportError(
             'exported networks need onnxruntime; run `pip install onnxruntime`'
         ) from error
-    session = onnxruntime.InferenceSession(str(path), providers=[*providers])
+    with _naming_network(path):
+        session = onnxruntime.InferenceSession(
+            str(path), providers=[*providers]
+        )
     known = {entry.name for entry in session.get_inputs()}
     names = [entry.name for entry in session.get_outputs()]
 
     def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         given = {k: v for k, v in inputs.items() if k in known}
-        return dict(zip(names, session.run(names, given), strict=True))
+        with _naming_network(path):
+            return dict(zip(names, session.run(names, given), strict=True))
 
     return run
+
+
+@contextmanager
+def _naming_network(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # onnxruntime's own
+        reason = str(error).strip().partition('\n')[0]
+        raise ValueError(
+            f'{path}: onnxruntime cannot run it ({reason}); is it damaged, '
+            'or of another export than the files beside it?'
+        ) from error
 
 
 # --- sizes -------------------------------------------------------------------

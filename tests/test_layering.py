@@ -20,6 +20,7 @@ ARROWS = {
     '__init__': {'apis', 'version'},
     '__main__': {'cli'},
     'registry': {'utils'},
+    'export': {'utils'},
     'structures': {'utils'},  # the spelling of names
     'models': {'registry', 'structures', 'utils', 'version'},
     'datasets': {'registry', 'structures', 'utils'},

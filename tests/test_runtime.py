@@ -1,7 +1,9 @@
 """The runner of exported networks, beside what it stands for."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -260,7 +262,7 @@ def test_bad_input_is_a_sentence(words, tmp_path, noise):
         runtime(noise(), channel_order='hsv')
     with pytest.raises(TypeError, match=r"unknown options \['mode'\]"):
         runtime(noise(), mode='clip')
-    with pytest.raises(ValueError, match='score_thr: expected 0 to 1, got 2'):
+    with pytest.raises(ValueError, match='score_thr: expected a number in'):
         runtime(noise(), score_thr=2)
     (tmp_path / 'words.json').write_text('{"names": []}')
     with pytest.raises(ValueError, match='expected an object with'):
@@ -268,6 +270,141 @@ def test_bad_input_is_a_sentence(words, tmp_path, noise):
     (tmp_path / 'words.json').write_text('[')
     with pytest.raises(ValueError, match='is not JSON'):
         Runtime(tmp_path, network=lambda _: {})
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('tasks', 'semantic'),
+        ('tasks', []),
+        ('tasks', ['semantic', 'semantic']),
+        ('text_inputs', ['../../etc/passwd']),
+        ('scale', [64]),
+        ('scale', [0, 64]),
+        ('scale', [64.5, 64]),
+        ('scale', [10**9, 64]),
+        ('keep_ratio', 'no'),
+        ('backend', 'magick'),
+        ('mean', [1.0]),
+        ('mean', [float('nan'), 0.0, 0.0]),
+        ('std', [0.0, 1.0, 1.0]),
+        ('divisor', 0),
+        ('divisor', '32'),
+        ('options', {}),
+        ('options.score_thr', float('nan')),
+        ('options.mode', 'magic'),
+        ('options.max_per_image', -1),
+        ('options.max_per_image', True),
+        ('options.empty_masks', ['drop']),
+    ],
+)
+def test_settings_that_were_altered(tmp_path, name, value):
+    spec_of(PredictOptions()).save(tmp_path)
+    path = tmp_path / 'model.json'
+    content = json.loads(path.read_text())
+    *parents, key = name.split('.')
+    (content[parents[0]] if parents else content)[key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'model\.json: ') as caught:
+        Spec.load(tmp_path)
+    assert key in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('names', 'cat'),
+        ('names', ['cat', 'cat', 'dog', 'sky']),
+        ('names', ['\x1b[31m', 'cat', 'dog', 'sky']),
+        ('is_thing', [True]),
+        ('is_seen', ['no'] * 4),
+        ('prompt_to_class', [0, 0, 1, 3, 3, 3, 3]),
+        ('prompt_to_class', [3, 2, 1, 0, 0, 0, 0]),
+        ('prompt_to_class', [0, 0, 1, 2.0, 3, 3, 3]),
+        ('prompt_to_class', None),
+    ],
+)
+def test_words_that_were_altered(words, tmp_path, name, value):
+    words.save(tmp_path)
+    path = tmp_path / 'words.json'
+    content = {**json.loads(path.read_text()), name: value}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'words\.json: '):
+        Words.load(tmp_path)
+    path.write_bytes(b'[' * 100_000)
+    with pytest.raises(ValueError, match=r'words\.json is not JSON'):
+        Words.load(tmp_path)
+
+
+HEAD = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 9999999, 99), }"
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        b'',
+        b'hello, world',
+        b'\x93NUMPY\1\0v\0' + HEAD.ljust(117).encode() + b'\n',
+        lambda x: np.full_like(x, np.nan),
+        lambda x: x.astype(float),
+        lambda x: x[:, :-1],
+        lambda x: x[0],
+    ],
+)
+def test_embeddings_that_were_altered(words, tmp_path, change):
+    embeds = np.ones((3, len(words.prompt_to_class), 8), np.float32)
+    replace(words, texts={'text': embeds}).save(tmp_path)
+    loaded = Words.load(tmp_path, ['text'])
+    np.testing.assert_array_equal(loaded.texts['text'], embeds)
+    path = tmp_path / 'text.npy'
+    if isinstance(change, bytes):
+        path.write_bytes(change)
+    else:
+        np.save(path, change(embeds))
+    with pytest.raises(ValueError, match=r'text\.npy: no array|text is \('):
+        Words.load(tmp_path, ['text'])
+
+
+@pytest.mark.parametrize(
+    ('name', 'change'),
+    [
+        ('mask_logits', lambda x: np.full_like(x, np.nan)),
+        ('query_logits', lambda x: x[..., :-1]),
+        ('clip_logits', lambda x: x[:2]),
+        ('is_shown', None),
+    ],
+)
+def test_a_network_that_was_altered(words, tmp_path, noise, name, change):
+    outputs = outputs_of()
+    given = outputs.pop(name)
+    if change is not None:
+        outputs[name] = change(given)
+    spec_of(PredictOptions()).save(tmp_path)
+    words.save(tmp_path)
+    runtime = Runtime(tmp_path, network=lambda _: outputs)
+    with pytest.raises(ValueError, match=f'{tmp_path}: .* no {name} of 3'):
+        runtime(noise())
+
+
+@pytest.mark.parametrize('content', [b'', b'no network', b'\xff' * 99])
+def test_a_file_that_is_no_network(words, tmp_path, content):
+    pytest.importorskip('onnxruntime')
+    spec_of(PredictOptions()).save(tmp_path)
+    words.save(tmp_path)
+    (tmp_path / 'model.onnx').write_bytes(content)
+    with pytest.raises(ValueError, match=r'model\.onnx: onnxruntime cannot'):
+        Runtime(tmp_path)
+
+
+@pytest.mark.parametrize('max_side', [0, -5, 0.5, True, '64'])
+def test_sides_that_are_none(words, tmp_path, noise, max_side):
+    spec_of(PredictOptions()).save(tmp_path)
+    words.save(tmp_path)
+    runtime = Runtime(tmp_path, network=lambda _: outputs_of())
+    with pytest.raises(ValueError, match='max_side: expected at least 1'):
+        runtime(noise(), max_side=max_side)
+    with pytest.raises(ValueError, match='an image of 9000 x 1 pixels is too'):
+        runtime(np.zeros((1, 9000, 3), np.uint8))
 
 
 BLOCKED = """

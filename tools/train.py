@@ -22,6 +22,7 @@ from freeseg_mm.utils.run_config import (
     init_distributed_on_cpu,
     read_run_config,
 )
+from freeseg_mm.utils.torch_load import load_from_local
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,6 +54,11 @@ def apply_training_options(config: Config, args: argparse.Namespace) -> None:
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:
+        if not config.get('auto_scale_lr'):
+            raise ValueError(
+                '--auto-scale-lr: the config has no auto_scale_lr = '
+                'dict(base_batch_size=...), for which its rate was chosen'
+            )
         config.auto_scale_lr.enable = True
     if args.resume is not None:
         config.resume = True
@@ -71,14 +77,17 @@ def apply_training_options(config: Config, args: argparse.Namespace) -> None:
 def build_runner(args: argparse.Namespace) -> Runner | FlexibleRunner:
     config = read_run_config(args)
     apply_training_options(config, args)
+    start = config.get('load_from')
+    if start and '://' not in start and not Path(start).is_dir():
+        load_from_local(start)  # refused before any work is done
     init_distributed_on_cpu(config)
     runner = (
         RUNNERS.build(config)
         if 'runner_type' in config
         else Runner.from_cfg(config)
     )
-    if config.get('resume') and config.get('load_from'):
-        weights = WeightsInfo.read(Path(config.load_from))
+    if config.get('resume') and start:
+        weights = WeightsInfo.read(Path(start))
         weights.check(model_of(runner))  # mmengine skips what does not fit
     _ = runner.train_loop  # builds the data, which may be missing
     return runner

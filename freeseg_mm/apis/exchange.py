@@ -157,8 +157,13 @@ class ExchangeFormat:
         """
         return {}
 
-    def entry(self, result: ImageResult) -> str:
-        """An image's part of what is shared; a format without has none."""
+    def entry(self, result: ImageResult, file_name: str) -> str:
+        """An image's part of what is shared; a format without has none.
+
+        Args:
+            result: The prediction.
+            file_name: Of the image, of no other.
+        """
         return ''
 
     def shared_files(
@@ -318,13 +323,12 @@ class Cvat(ExchangeFormat):
     Pieces of an object are one group; the score is an attribute.
     """
 
-    def entry(self, result: ImageResult) -> str:
+    def entry(self, result: ImageResult, file_name: str) -> str:
         """The image and its shapes; z orders put the best on top."""
         regions = exchanged_regions(result)
-        image = result.coco_image(0)
+        height, width = result.size
         lines = [
-            f'name={quoteattr(image["file_name"])} '
-            f'width="{image["width"]}" height="{image["height"]}">\n'
+            f'name={quoteattr(file_name)} width="{width}" height="{height}">\n'
         ]
         for number, region in enumerate(regions, 1):
             name = quoteattr(result.vocabulary.names[region.label])

@@ -32,6 +32,7 @@ from freeseg_mm.models.predict_options import PredictOptions
 from freeseg_mm.models.prompts import beside_text
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.files import make_folder
 from freeseg_mm.version import __version__
 
 from .inferencer import FreeSegInferencer
@@ -181,7 +182,7 @@ def export_network(
         else tuple(vocabulary.prompt_to_class),
         texts={k: x.numpy() for k, x in texts.items()} if text_input else {},
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     words.save(folder)
     if words_only:
         return

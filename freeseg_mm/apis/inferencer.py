@@ -36,6 +36,7 @@ from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import require_whole
 from freeseg_mm.utils.journal import json_digest
 from freeseg_mm.utils.masks import fitting
+from freeseg_mm.utils.names import shown
 from freeseg_mm.utils.parallel import ordered_map
 from freeseg_mm.utils.run_config import apply_options, find_test_pipeline
 
@@ -129,6 +130,11 @@ class FreeSegInferencer:
         config = deepcopy(config)
         if cfg_options:
             apply_options(config, cfg_options)
+        if not isinstance(config.get('model'), dict):
+            raise ValueError(
+                'expected a config with a model, got model='
+                f'{shown(config.get("model"))}'
+            )
         if weights is None and not is_random:
             raise ValueError(
                 f'no weights for {model}: give a checkpoint, as work_dirs/'

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import mmcv
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from freeseg_mm.utils.coco_masks import run_length_code
@@ -25,6 +26,7 @@ from freeseg_mm.utils.open_image import (
     open_image,
     orientation,
     require_whole_bytes,
+    upright_rgb,
 )
 
 OneImage: TypeAlias = str | Path | np.ndarray | Image.Image
@@ -42,11 +44,16 @@ LIST_EXTENSION = '.txt'
 """Ending of a file that lists images, one a line."""
 
 _LONGEST_NAME = 255
+_LONGEST_PATH = 4096
 # Pillow refuses images of so many pixels, at four bytes each.
 _MOST_BYTES = 4 * 2 * (Image.MAX_IMAGE_PIXELS or 2**28)
 
 _JPEG_END = b'\xff\xd9'
 _JPEG_TAIL_BYTES = 1024
+
+
+class Entries(list[OneImage]):
+    """Result of :func:`list_images`, or a share of it: final as it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +81,7 @@ class InputImage:
     place: tuple[int, int] = (0, 0)
 
 
-def list_images(images: Images) -> list[OneImage]:
+def list_images(images: Images) -> Entries:
     """Spell out folders, lists and patterns; no image is opened.
 
     Args:
@@ -83,7 +90,7 @@ def list_images(images: Images) -> list[OneImage]:
             machine; folders (their images, by name, without videos, archives
             and subfolders); lists (``.txt``, a file or URL a line, read from
             the working folder); patterns with ``*``, ``?`` or ``[``; arrays
-            or Pillow images.
+            or Pillow images. Entries are given back.
 
     Returns:
         One entry an image, video or archive, in the order given.
@@ -95,9 +102,11 @@ def list_images(images: Images) -> list[OneImage]:
         ValueError: If there is nothing, a folder holds no image, or a list
             no name, or one that nobody can read.
     """
+    if isinstance(images, Entries):
+        return images
     if isinstance(images, str | Path | np.ndarray | Image.Image):
         images = [images]
-    entries = [found for entry in images for found in _spell_out(entry)]
+    entries = Entries(x for entry in images for x in _spell_out(entry))
     if not entries:
         raise ValueError('no images: the list is empty')
     return entries
@@ -152,6 +161,7 @@ def read_image(
         # it may be a file that was opened and not read yet
         except Exception as error:
             raise ValueError(f'{source}: {error}') from error
+    _require_one(entry)
     return decode_image(_read_bytes(str(entry)), source)
 
 
@@ -172,9 +182,7 @@ def read_masks(masks: Masks, size: tuple[int, int]) -> np.ndarray:
         ValueError: If there is none, or one is empty or of another size; it
             is numbered, from 0.
     """
-    if isinstance(masks, str | bytes | dict) or not isinstance(
-        masks, Iterable
-    ):
+    if isinstance(masks, str | bytes | dict) or not np.iterable(masks):
         raise TypeError(
             'expected masks as an array (N, H, W) or a list of (H, W) arrays '
             f"or COCO's segmentations, got {type(masks).__name__}"
@@ -226,20 +234,10 @@ def check_channel_order(channel_order: str) -> None:
 def _spell_out(entry: OneImage) -> Sequence[OneImage]:
     if isinstance(entry, np.ndarray | Image.Image):
         return [entry]
-    if not isinstance(entry, str | Path):
-        raise TypeError(
-            'expected images as paths, URLs, folders, patterns, numpy arrays '
-            f'or Pillow images, got {type(entry).__name__}'
-        )
+    _require_one(entry)
     if is_remote(str(entry)) or camera_number(entry) is not None:
         return [str(entry)]
-    path = local_path(str(entry))
-    if max(map(len, map(os.fsencode, path.parts)), default=0) > _LONGEST_NAME:
-        # of data: URLs, too
-        raise FileNotFoundError(
-            f'no such file or folder: {str(entry)[:50]!r}..., a name of '
-            f'{len(str(entry)):,} letters'
-        )
+    path = _short(local_path(str(entry)))
     if path.is_dir():
         return _of_folder(path)
     if path.suffix.lower() == LIST_EXTENSION and path.is_file():
@@ -253,6 +251,28 @@ def _spell_out(entry: OneImage) -> Sequence[OneImage]:
             raise FileNotFoundError(f'no file matches {entry}')
         return files
     raise FileNotFoundError(f'no such file or folder: {entry}')
+
+
+def _require_one(entry: object) -> None:
+    if not isinstance(entry, str | Path):
+        raise TypeError(
+            'expected images as paths, URLs, folders, patterns, numpy arrays '
+            f'or Pillow images, got {type(entry).__name__}'
+        )
+
+
+def _short(path: Path) -> Path:
+    """A path that a disk may have."""
+    name = str(path)
+    if len(os.fsencode(name)) >= _LONGEST_PATH or (
+        max(map(len, map(os.fsencode, path.parts)), default=0) > _LONGEST_NAME
+    ):
+        # of data: URLs, too
+        raise FileNotFoundError(
+            f'no such file or folder: {name[:50]!r}..., a name of '
+            f'{len(name):,} letters'
+        )
+    return path
 
 
 def _of_folder(folder: Path) -> list[str]:
@@ -303,29 +323,55 @@ def local_path(name: str) -> Path:
     return Path(name)
 
 
+def input_file(name: str) -> Path:
+    """The file here that a name or a ``file://`` URL stands for.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If its name has what nobody sees, or it cannot be read
+            to an end.
+    """
+    path = _short(local_path(name))
+    require_visible(path.name)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f'no such file: {name}') from None
+    except OSError as error:
+        raise ValueError(f'cannot read {name}: {error.strerror}') from error
+    if not stat.S_ISREG(mode):
+        kind = next((x for is_it, x in _ENDLESS if is_it(mode)), 'a folder')
+        raise ValueError(f'{name} is {kind}, expected a file')
+    return path
+
+
+_ENDLESS = (
+    (stat.S_ISCHR, 'a device, which may have no end'),
+    (stat.S_ISBLK, 'a device, which may have no end'),
+    (stat.S_ISFIFO, 'a pipe, which may have no end'),
+    (stat.S_ISSOCK, 'a socket, which may have no end'),
+)
+
+
 def _read_bytes(name: str) -> bytes:
     if is_remote(name):
         content = BytesIO()
         fetch(name, content)
         return content.getvalue()
-    path = local_path(name)
-    require_visible(path.name)
-    if path.is_char_device() or path.is_block_device():
-        raise ValueError(f'{name} is a device, which may have no end')
-    if path.is_fifo():
-        raise ValueError(f'{name} is a pipe, which may have no end')
+    path = input_file(name)
+    size = path.stat().st_size
+    # what a system makes up, as /proc/kmsg, has none either
+    if not size:
+        raise ValueError(f'{name} is empty, expected an image')
+    if size > _MOST_BYTES:
+        raise ValueError(
+            f'{name} has {size:,} bytes, more than the {_MOST_BYTES:,} of '
+            'the largest image'
+        )
     try:
-        size = path.stat().st_size
-        if size > _MOST_BYTES:
-            raise ValueError(
-                f'{name} has {size:,} bytes, more than the {_MOST_BYTES:,} '
-                'of the largest image'
-            )
         return path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f'no such file: {name}') from None
     except OSError as error:
-        raise ValueError(f'cannot read {name}: {error}') from error
+        raise ValueError(f'cannot read {name}: {error.strerror}') from error
 
 
 def decode_image(content: bytes, source: str) -> InputImage:
@@ -351,8 +397,9 @@ def decode_image(content: bytes, source: str) -> InputImage:
             )
             if not whole:
                 image.load()
-            # OpenCV turns some formats only, and knows one less
-            if image.format == 'GIF' or turn != UPRIGHT:
+            # OpenCV turns some formats only, and knows one less; it leaves
+            # the white of a PPM as dark as its number
+            if image.format in ('GIF', 'PPM') or turn != UPRIGHT:
                 pixels = _from_pillow(image)
             else:
                 pixels = mmcv.imfrombytes(content)
@@ -378,11 +425,7 @@ def _notes(image: Image.Image, turn: int, is_wide: bool) -> tuple[str, ...]:
 
 
 def _from_pillow(image: Image.Image) -> np.ndarray:
-    require_whole_bytes(image)
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith('I;16'):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
+    return np.ascontiguousarray(upright_rgb(image)[..., ::-1])
 
 
 def _from_array(array: np.ndarray, source: str) -> np.ndarray:

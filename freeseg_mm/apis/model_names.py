@@ -109,7 +109,7 @@ def _last_checkpoint(run: Path) -> Path | None:
     """Newest weights of a run, as mmengine noted them."""
     for note in (run / 'last_checkpoint', run / 'train/last_checkpoint'):
         if note.is_file():
-            newest = Path(note.read_text().strip())
+            newest = Path(note.read_text(errors='replace').strip())
             # the folder may have been moved since
             for path in (newest, note.parent / newest.name):
                 if path.is_file():

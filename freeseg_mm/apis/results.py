@@ -579,7 +579,7 @@ def file_stem(source: str) -> str:
             path = urlsplit(path).path
     stem = re.sub(r'[\s\\/:\0]', '_', Path(path).stem)
     # a file name may have 255 bytes, endings and numbers included
-    stem = stem.encode()[:_STEM_BYTES].decode(errors='ignore')
+    stem = stem.encode(errors='ignore')[:_STEM_BYTES].decode(errors='ignore')
     return stem if stem.strip('.') else 'image'
 
 

@@ -26,8 +26,8 @@ from .inputs import (
     OneImage,
     camera_number,
     decode_image,
+    input_file,
     is_remote,
-    local_path,
     read_image,
     source_name,
 )
@@ -48,6 +48,7 @@ _LEAST_SHARE = 0.9
 _PLAYLISTS = (b'ffconcat', b'#EXTM3U')
 # Headers hold names; one of a damaged archive may ask for all memory.
 _MOST_HEADER_BYTES = 1 << 20
+_LONGEST_NAME = 4096
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,8 @@ def _local(name: str) -> Path:
     """File with what a path or URL names."""
     if is_remote(name):
         return Path(_downloaded(name).name)
-    path = local_path(name)
-    require_visible(path.name)
-    return path
+    # as a path alone: FFmpeg would take 'data:,x.mp4' for what it says
+    return input_file(name).absolute()
 
 
 def video_path(name: str) -> Path:
@@ -224,11 +224,7 @@ def _opened(name: str) -> Iterator[Any]:
         finally:
             camera.release()
         return
-    try:
-        video = VideoReader(str(video_path(name)), cache_capacity=1)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'no such file: {name}') from None
-    with video:
+    with VideoReader(str(video_path(name)), cache_capacity=1) as video:
         if not video.opened:
             raise ValueError(
                 f'{name}: not a video that can be read, or damaged'
@@ -393,7 +389,7 @@ def read_members(name: str) -> Iterator[tuple[str, bytes | str]]:
                             raise ValueError(f'it is cut short in {path}')
                         yield str(path), content
     except FileNotFoundError:
-        raise FileNotFoundError(f'no such file: {name}') from None
+        raise
     except Exception as error:  # tarfile reports damage by any
         raise ValueError(
             f'{name}: not a tar archive that can be read, or damaged ({error})'
@@ -426,6 +422,8 @@ def _refusal(member: tarfile.TarInfo) -> str:
         return 'no plain file; links and the like are not followed'
     if path.is_absolute() or '..' in path.parts:
         return 'its name leads out of the archive'
+    if len(member.name) > _LONGEST_NAME:
+        return f'its name has {len(member.name):,} letters'
     if member.size > max_download():
         return (
             f'it has {member.size:,} bytes; {MAX_DOWNLOAD} sets how many are '

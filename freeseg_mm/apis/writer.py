@@ -13,14 +13,17 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from freeseg_mm.structures import Vocabulary
+from freeseg_mm.utils.errors import sentence_of
 from freeseg_mm.utils.files import (
     atomic_path,
+    make_folder,
     read_json,
     write_json,
     write_text,
@@ -39,6 +42,7 @@ FAILURES = 'failures.json'
 # Of a shard under way, and of one that is done, before and after a merge.
 _JOURNAL = re.compile(r'\.predict(ing|ed)-(\d+)-of-(\d+)\.jsonl')
 _STAMP = '.predicted.json'
+_SHOWN = 9
 # A frame's name may be that of an image: clip_000012.
 _FRAME = re.compile(r'(.+)_\d{6,}')
 # What a folder lacks for one image it lacks for all.
@@ -107,14 +111,15 @@ class ResultWriter:
             )
         if folder.exists() and not folder.is_dir():
             raise ValueError(f'{folder} is a file; give a folder to write to')
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.folder = folder
         self._formats = tuple(dict.fromkeys(formats))
         self._max_side = max_side
         self._shard = shard or Shard()
-        self._names = self._shard.of(_unique_names(inputs))
-        self._inputs = _in_folders_of(folder, inputs)
         names = [source_name(entry, i) for i, entry in enumerate(inputs)]
+        self._names = self._shard.of(_unique_names(inputs))
+        self._file_names = self._shard.of(_file_names(names))
+        self._inputs = _in_folders_of(folder, inputs)
         self._subject = {
             'inputs': f'{len(names)} inputs {json_digest(names)}',
             'formats': self._formats,
@@ -211,7 +216,9 @@ class ResultWriter:
             except (OSError, ValueError) as error:
                 if getattr(error, 'errno', None) in _DISK_ERRORS:
                     raise
-                outcome = ImageError(outcome.title, str(error), outcome.place)
+                outcome = ImageError(
+                    outcome.title, sentence_of(error), outcome.place
+                )
         if isinstance(outcome, ImageError):
             record = {'source': outcome.source, 'reason': outcome.reason}
         index, number = outcome.place
@@ -246,7 +253,7 @@ class ResultWriter:
         return [path], {}
 
     def _write_coco(self, result: ImageResult) -> tuple[list[Path], dict]:
-        record: dict[str, Any] = {'image': result.coco_image(0)}
+        record: dict[str, Any] = {'image': self._coco_image(result)}
         paths = []
         if result.instances is not None:
             record['instances'] = result.to_coco(0)
@@ -271,8 +278,17 @@ class ResultWriter:
         paths = [self._checked(folder / file) for file in files]
         for path, text in zip(paths, files.values(), strict=True):
             write_text(text, path)
-        entry = tool.entry(result)
+        entry = tool.entry(result, self._coco_image(result)['file_name'])
         return paths, {kind: entry} if entry else {}
+
+    def _coco_image(self, result: ImageResult) -> dict[str, Any]:
+        """COCO's entry, of a file name that no other input has."""
+        name = self._file_names[result.place[0]]
+        if result.frame is not None:
+            name = f'{self._name(result)}.png'
+        elif result.member is not None:
+            name = f'{name}/{result.member}'
+        return {**result.coco_image(0), 'file_name': name}
 
     def _name(self, result: ImageResult) -> str:
         index, number = result.place
@@ -289,7 +305,7 @@ class ResultWriter:
 
     def _checked(self, path: Path) -> Path:
         """A path that is no input's, in a folder that is there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if os.path.realpath(path) in self._inputs:
             raise ValueError(
                 f'{path}: the prediction would take the place of the image '
@@ -327,11 +343,12 @@ def merge(folder: Path) -> list[Path]:
         for path, shard in journals.items()
         if shard.count == count and path.name.startswith('.predicted')
     }
-    missing = [n for n in range(1, count + 1) if n not in done]
-    if missing:
+    if len(done) < count:
+        others = (str(n) for n in range(1, count + 1) if n not in done)
+        missing = ', '.join(islice(others, _SHOWN))
         raise ValueError(
-            f'{folder}: of {count} shards these are not finished: '
-            f'{", ".join(map(str, missing))}; start each again, with --resume'
+            f'{folder}: {count - len(done)} of {count} shards are not '
+            f'finished, as {missing}; start each again, with --resume'
         )
     subject = Journal.subject_of(done[1])
     for path in done.values():
@@ -357,7 +374,7 @@ def merge(folder: Path) -> list[Path]:
         shared = EXCHANGE_FORMATS[kind].shared_files(names, entries)
         for file_name, parts in shared.items():
             paths.append(folder / kind / file_name)
-            paths[-1].parent.mkdir(exist_ok=True)
+            make_folder(paths[-1].parent)
             with (
                 atomic_path(paths[-1]) as part_path,
                 part_path.open('w', encoding='utf-8') as text,
@@ -440,7 +457,7 @@ def _remove(paths: Iterable[Path]) -> None:
 def _journals(folder: Path) -> dict[Path, Shard]:
     return {
         path: Shard(int(found[2]), int(found[3]))
-        for path in sorted(folder.iterdir())
+        for path in sorted(folder.glob('.predict*'))
         if (found := _JOURNAL.fullmatch(path.name))
     }
 
@@ -467,6 +484,30 @@ def _unique_names(inputs: Sequence[OneImage]) -> list[str]:
         last[stem] = count
         names.append(name)
     return names
+
+
+def _file_names(sources: Sequence[str]) -> list[str]:
+    """Names of inputs for who reads them all: a file's own.
+
+    Files of one name have the folders in which they differ before it.
+    """
+    own = [Path(source).name for source in sources]
+    paths: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name, source in zip(own, sources, strict=True):
+        path = source
+        if not is_remote(source):
+            path = os.path.abspath(local_path(source))
+        paths.setdefault(name, {})[source] = Path(path).parts
+    shared = {
+        name: len(os.path.commonprefix([*{*parts.values()}]))
+        for name, parts in paths.items()
+    }
+    return [
+        '/'.join(parts[shared[name] :]).lstrip('/')
+        if (parts := paths[name][source])[shared[name] :]
+        else name
+        for name, source in zip(own, sources, strict=True)
+    ]
 
 
 def _in_folders_of(folder: Path, inputs: Sequence[OneImage]) -> set[str]:

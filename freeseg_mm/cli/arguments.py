@@ -11,8 +11,9 @@ from contextlib import redirect_stdout
 from dataclasses import MISSING, fields
 from functools import partial
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
+from freeseg_mm.utils.names import printable
 from freeseg_mm.utils.run_config import add_options
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class CommandParser(argparse.ArgumentParser):
         if not hasattr(known, 'prog'):
             known.prog = self.prog
         return known, rest
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, as a terminal may see it, and exit with 2."""
+        super().error(printable(message))
 
 
 def add_command(
@@ -86,6 +91,13 @@ def add_group(commands: Any, name: str, *, help: str) -> Any:
     return parser.add_subparsers(
         metavar='ACTION', dest='action', required=True
     )
+
+
+def say(line: str, file: TextIO | None = None) -> None:
+    """Print a line, past progress bars, as a terminal may see it."""
+    from tqdm import tqdm
+
+    tqdm.write(printable(line), file=file or sys.stdout)
 
 
 def add_fields(
@@ -203,7 +215,7 @@ def _whole(text: str, least: int) -> int:
         number = int(text)
     except ValueError:
         number = least - 1
-    if number < least:
+    if not least <= number <= sys.maxsize:
         raise argparse.ArgumentTypeError(
             f'expected a whole number of at least {least}, got {text!r}'
         )

@@ -12,6 +12,7 @@ from .arguments import (
     inferencer_of,
     marks_of,
     prediction_options,
+    say,
 )
 
 TEXT = """\
@@ -104,4 +105,4 @@ def run(args: argparse.Namespace) -> None:
         ours.vocabulary,
     )
     write_picture(figure, out)
-    print(f'wrote {out}')
+    say(f'wrote {out}')

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from freeseg_mm.utils.errors import raised_here
+from freeseg_mm.utils.errors import raised_here, sentence_of
 
 from . import (
     bench,
@@ -48,9 +48,7 @@ def user_errors(name: str, *, goes_on: bool = False) -> Iterator[None]:
     except (*USER_ERRORS, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not raised_here(error):
             raise
-        # str() of a KeyError is its message in quotes
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f'{name}: {message}', file=sys.stderr)
+        print(f'{name}: {sentence_of(error)}', file=sys.stderr)
         raise SystemExit(1) from error
     except KeyboardInterrupt as error:
         hint = '; run it again to go on' if goes_on else ''

@@ -21,6 +21,7 @@ from .arguments import (
     marks_of,
     prediction_options,
     quiet_decoder,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _lay_out_merge(parser: CommandParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict all images; what can be refused is refused before weights."""
     from freeseg_mm.apis import read_classes
-    from freeseg_mm.apis.inputs import list_images
+    from freeseg_mm.apis.inputs import Entries, list_images
     from freeseg_mm.apis.tiling import Tiling
     from freeseg_mm.apis.writer import FAILURES, ResultWriter
     from freeseg_mm.utils.parallel import ordered_map
@@ -171,7 +172,7 @@ def run(args: argparse.Namespace) -> int:
     inferencer = inferencer_of(args)
     predict = partial(
         inferencer.stream,
-        shard.of(inputs),
+        Entries(shard.of(inputs)),
         classes,
         batch_size=args.batch_size,
         frame_stride=args.frame_stride,
@@ -209,7 +210,7 @@ def run(args: argparse.Namespace) -> int:
             )
             status = _report(args, _noted(writer, written))
     for path in writer.finish():
-        print(f'wrote {path}', file=sys.stderr)
+        say(f'wrote {path}', sys.stderr)
     return int(status or (args.out / FAILURES).exists())
 
 
@@ -218,7 +219,7 @@ def run_merge(args: argparse.Namespace) -> int:
     from freeseg_mm.apis.writer import FAILURES, merge
 
     for path in merge(args.folder):
-        print(f'wrote {path}')
+        say(f'wrote {path}')
     return int((args.folder / FAILURES).exists())
 
 
@@ -241,8 +242,6 @@ def _noted(
 
 def _report(args: argparse.Namespace, results: Iterable['Reported']) -> int:
     """Say what was found in each image; gives the exit status."""
-    from tqdm import tqdm
-
     from freeseg_mm.apis.results import ImageError
 
     failed = total = 0
@@ -254,9 +253,9 @@ def _report(args: argparse.Namespace, results: Iterable['Reported']) -> int:
         elif args.json:
             content = outcome.to_json(with_masks=False)
             content['files'] = [str(path) for path in files]
-            tqdm.write(json.dumps(content), file=sys.stdout)
+            say(json.dumps(content))
         else:
-            tqdm.write(_summary(outcome, files), file=sys.stdout)
+            say(_summary(outcome, files))
     if failed:
         print(
             f'{args.prog}: {failed} of {total} images failed',
@@ -267,12 +266,10 @@ def _report(args: argparse.Namespace, results: Iterable['Reported']) -> int:
 
 def report_failure(args: argparse.Namespace, failed: 'ImageError') -> None:
     """Say what failed, with ``--json`` also in a line of the predictions."""
-    from tqdm import tqdm
-
-    tqdm.write(f'{args.prog}: {failed.reason}', file=sys.stderr)
+    say(f'{args.prog}: {failed.reason}', sys.stderr)
     if args.json:
         line = {'source': failed.source, 'error': failed.reason}
-        tqdm.write(json.dumps(line), file=sys.stdout)
+        say(json.dumps(line))
 
 
 def _summary(result: 'ImageResult', files: Sequence[Path]) -> str:

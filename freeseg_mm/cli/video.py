@@ -21,6 +21,7 @@ from .arguments import (
     marks_of,
     prediction_options,
     quiet_decoder,
+    say,
 )
 from .predict import report_failure
 
@@ -143,9 +144,9 @@ def run(args: argparse.Namespace) -> int:
             stack.enter_context(output)
         status, frames = _predict_all(args, call, output, tracker)
     if output and output.written:
-        print(
+        say(
             f'wrote {args.out}: {frames} frames',
-            file=sys.stderr if args.json else sys.stdout,
+            sys.stderr if args.json else sys.stdout,
         )
     return status
 
@@ -180,7 +181,6 @@ def _predict_all(
 ) -> tuple[int, int]:
     """Predict, paint and print frame by frame; exit status and frames."""
     import numpy as np
-    from tqdm import tqdm
 
     from freeseg_mm.apis.results import ImageError
 
@@ -197,8 +197,7 @@ def _predict_all(
             painted = [prediction.plot(task) for task in call['tasks']]
             output.write(np.hstack(painted))
         if args.json:
-            line = json.dumps(prediction.to_json(with_masks=False))
-            tqdm.write(line, file=sys.stdout)
+            say(json.dumps(prediction.to_json(with_masks=False)))
         if frames == args.max_frames:
             break
     return status, frames

@@ -14,6 +14,7 @@ from .arguments import (
     classes_of,
     inferencer_of,
     marks_of,
+    say,
     templates_of,
 )
 from .predict import report_failure
@@ -159,7 +160,7 @@ def run_tags(args: argparse.Namespace) -> int:
             print(json.dumps({'source': result.source, 'tags': tags}))
         else:
             words = [f'{name} {score:.2f}' for name, score in tags.items()]
-            print(f'{result.title}: {", ".join(words)}')
+            say(f'{result.title}: {", ".join(words)}')
     return 1 if failed else 0
 
 
@@ -232,14 +233,14 @@ def run_import(args: argparse.Namespace) -> None:
     from freeseg_mm.apis.vocabulary import thing_mark
     from freeseg_mm.structures import Vocabulary
     from freeseg_mm.structures.vocabulary_file import parse_class_list
-    from freeseg_mm.utils.files import write_json
+    from freeseg_mm.utils.files import make_folder, write_json
 
     try:
         classes, notes = parse_class_list(args.file.read_bytes())
     except ValueError as error:
         raise ValueError(f'{args.file}: {error}') from error
     for note in notes:
-        print(f'{args.file}: {note}', file=sys.stderr)
+        say(f'{args.file}: {note}', sys.stderr)
     things = args.things and [name for name in args.things if name]
     if things is None:
         things = [
@@ -261,7 +262,7 @@ def run_import(args: argparse.Namespace) -> None:
     if args.out is None:
         print(json.dumps(content, indent=1, ensure_ascii=False))
         return
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out.parent)
     write_json(content, args.out, indent=1)
     print(
         f'wrote {args.out}: {len(classes)} classes, {len(things)} of them '

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
 
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.models.segmentors.text_cache import tensor_bytes
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.utils.errors import building
-from freeseg_mm.utils.torch_load import load_data
+from freeseg_mm.utils.run_config import use_scope
+from freeseg_mm.utils.torch_load import load_data, require_finite
 
 from .compatibility_hook import KEY
 from .config_data import parse_config
@@ -136,11 +136,7 @@ class WeightsInfo:
                 raise ValueError(
                     f'{self.path}: {name} is {value.dtype}, expected {kind}'
                 )
-            if not value.float().isfinite().all():
-                raise ValueError(
-                    f'{self.path}: {name} holds NaN or infinities; the '
-                    'training diverged or the file is damaged'
-                )
+        require_finite(state, self.path)
 
 
 def latest_checkpoint(work_dir: Path) -> Path | None:
@@ -192,7 +188,7 @@ def build_model(
     """
     place = _device(device)
     config = deepcopy(config)
-    init_default_scope(config.get('default_scope', 'mmdet'))
+    use_scope(config)
     if weights is not None:  # they hold the backbone's
         config.model.backbone.init_cfg = None
     with building('model'):
@@ -285,6 +281,8 @@ def _device(name: str | None) -> torch.device:
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:
         device = torch.device(name)
+        if device.type != 'cuda':  # of one of these, too, torch may know
+            torch.zeros(1, device=device).item()
     except RuntimeError as error:
         raise ValueError(
             f'no device {name!r}; give cpu, cuda or cuda:0'

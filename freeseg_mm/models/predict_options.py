@@ -318,8 +318,8 @@ class PredictOptions:
         ]
         if unknown:
             raise ValueError(
-                f'{name} is given for {unknown}, which are not among the '
-                f'classes {list(vocabulary.names)}'
+                f'{name} is given for {shown(unknown)}, which are not among '
+                f'the classes {shown(list(vocabulary.names))}'
             )
         return tuple(
             given.get(each, given[OTHERS]) for each in vocabulary.names

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from freeseg_mm.models.clip.text_tower import TextTower
-from freeseg_mm.utils.files import atomic_path, write_json
+from freeseg_mm.utils.files import atomic_path, make_folder, write_json
 
 from .crops import CropSampler, SegmentCrops, blank_outside, normalize
 from .windows import WindowSampler
@@ -108,7 +108,7 @@ def train_shapes_clip(
             f'{data} holds no generated scenes; write them with '
             f'freeseg-mm shapes make {data}'
         )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     previous_threads = torch.get_num_threads()
     torch.set_num_threads(training.threads)
     try:

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from freeseg_mm.recipes.processes import Slot
-from freeseg_mm.utils.files import read_json, write_json
+from freeseg_mm.utils.files import make_folder, read_json, write_json
 from freeseg_mm.utils.image_files import write_picture
 from freeseg_mm.utils.journal import RunStamp, StampState, file_digest
 
@@ -141,7 +141,7 @@ class ShapesDemo:
             RuntimeError: If the training fails.
         """
         folder = self.checkpoint.parent
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._config.dump(self.config_used)
 
         inputs = {

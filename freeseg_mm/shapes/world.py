@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from freeseg_mm.utils.files import read_json, write_json
+from freeseg_mm.utils.files import make_folder, read_json, write_json
 from freeseg_mm.utils.image_files import write_label_map
 from freeseg_mm.utils.masks import segment_box
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
@@ -253,7 +253,7 @@ def _is_complete(out: Path, options: WorldOptions, overwrite: bool) -> bool:
 def _prepare_folder(out: Path, options: WorldOptions) -> None:
     """Remove files of an earlier call; make the folders to write to."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         write_json(
             _manifest(options, complete=False), out / MANIFEST, indent=2
         )

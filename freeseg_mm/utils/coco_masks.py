@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from .names import shown
+
 _CORNERS = 3  # of the smallest polygon
 _FARTHEST = 10  # corners lie within so many images,
 _FARTHEST_PIXELS = 1_000_000  # and so many pixels
@@ -44,10 +46,12 @@ def run_length_code(segmentation: Any, size: tuple[int, int]) -> dict:
         return coco_mask.merge(coco_mask.frPyObjects(usable, *size))
     if not isinstance(segmentation, dict) or 'counts' not in segmentation:
         raise ValueError('it is no polygon or run-length code')
-    if segmentation.get('size') != list(size):
-        own = segmentation.get('size')
-        own = tuple(own) if isinstance(own, list) else own
-        raise ValueError(f'its mask has size {own} (H, W), the image {size}')
+    own = segmentation.get('size')
+    own = tuple(own) if isinstance(own, list) else own
+    if not isinstance(own, tuple) or own != size:
+        raise ValueError(
+            f'its mask has size {shown(own)} (H, W), the image {size}'
+        )
     counts = segmentation['counts']
     is_text = isinstance(counts, str | bytes)
     runs = _runs(counts) if is_text else counts

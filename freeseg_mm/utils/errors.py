@@ -8,13 +8,23 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-from .names import shown
+from .names import printable, shown
 
 
 def raised_here(error: BaseException) -> bool:
     """Tell an error that a module of this package raised."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals.get('__name__')).startswith('freeseg_mm.')
+
+
+def sentence_of(error: BaseException) -> str:
+    """Message of an error, for a terminal."""
+    if isinstance(error, KeyError):
+        # str() of it is its message in quotes
+        return printable(str(error.args[0]))
+    if isinstance(error, OSError) and error.filename is not None:
+        return printable(f'{shown(error.filename)}: {error.strerror}')
+    return printable(str(error))
 
 
 def reason_of(error: BaseException) -> str:

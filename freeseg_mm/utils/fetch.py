@@ -95,6 +95,8 @@ def fetch(
         reason = str(error) or type(error).__name__
     finally:
         timer.cancel()
+        for each in sockets:
+            each.close()
     # what a closed connection gave may look whole
     if expired.is_set():
         reason = f'it took longer than {seconds:g} s'
@@ -131,7 +133,7 @@ def open_url(
     Args:
         url: Of http or https.
         timeout: Seconds that a step of the network may take.
-        sockets: Gets the connections that are made.
+        sockets: Gets a second handle of each connection, to be closed.
         headers: Of the request, beside those of every one.
         cookies: Cookies that are sent and kept; ``None`` keeps none.
 
@@ -139,8 +141,7 @@ def open_url(
         OSError: If the server cannot be reached or refuses.
         ValueError: If the scheme or an address is not allowed.
     """
-    made = [] if sockets is None else sockets
-    opener = build_opener(_Redirects, _Http(made), _Https(made))
+    opener = build_opener(_Redirects, _Http(sockets), _Https(sockets))
     if cookies is not None:
         opener.add_handler(HTTPCookieProcessor(cookies))
     # what other programs do with a link that was pasted
@@ -207,7 +208,7 @@ class _Redirects(HTTPRedirectHandler):
 
 
 class _Http(HTTPHandler):
-    def __init__(self, sockets: list[socket.socket]) -> None:
+    def __init__(self, sockets: list[socket.socket] | None) -> None:
         super().__init__()
         self._sockets = sockets
 
@@ -217,7 +218,7 @@ class _Http(HTTPHandler):
 
 
 class _Https(HTTPSHandler):
-    def __init__(self, sockets: list[socket.socket]) -> None:
+    def __init__(self, sockets: list[socket.socket] | None) -> None:
         super().__init__()
         self._sockets = sockets
 
@@ -227,38 +228,59 @@ class _Https(HTTPSHandler):
 
 
 class _HttpConnection(http.client.HTTPConnection):
-    def __init__(self, *args: Any, sockets: list[socket.socket], **kw: Any):
+    def __init__(self, *args: Any, sockets: Any, **kw: Any):
         super().__init__(*args, **kw)
         self._create_connection = partial(_connect, 'http', sockets)
 
 
 class _HttpsConnection(http.client.HTTPSConnection):
-    def __init__(self, *args: Any, sockets: list[socket.socket], **kw: Any):
+    def __init__(self, *args: Any, sockets: Any, **kw: Any):
         super().__init__(*args, **kw)
         self._create_connection = partial(_connect, 'https', sockets)
 
 
 def _connect(
     scheme: str,
-    sockets: list[socket.socket],
+    sockets: list[socket.socket] | None,
     address: tuple[str, int],
     *args: Any,
 ) -> socket.socket:
-    """Connect, and look who was reached before anything is said.
+    """Connect, after a look at who would be reached.
 
-    Looking up the name first would let it mean another address the second
-    time. A proxy decides itself how far it leads.
+    A connection would tell which doors of a private network are open. The
+    name is looked up once, for it may mean another address the second time.
+    A proxy decides itself how far it leads.
     """
-    made = socket.create_connection(address, *args)
-    sockets.append(made)
     proxy = getproxies().get(scheme, '')
-    if urlsplit(proxy).hostname != address[0]:
+    is_proxy = urlsplit(proxy).hostname == address[0]
+    hosts = [address[0]] if is_proxy else _public(*address)
+    for host in hosts:
         try:
-            require_public(made.getpeername()[0])
-        except ValueError:
-            made.close()
-            raise
+            made = socket.create_connection((host, address[1]), *args)
+        except OSError:
+            if host == hosts[-1]:
+                raise
+        else:
+            break
+    if sockets is not None:
+        # TLS takes the connection over; this is another way to its end
+        sockets.append(made.dup())
     return made
+
+
+def _public(host: str, port: int) -> list[str]:
+    """The addresses of a host, all of them public, unless that is asked for.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    if os.environ.get(PRIVATE_URLS) == '1':
+        return [host]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(entry[-1][0]) for entry in found]
+    for each in addresses:
+        require_public(each)
+    return addresses
 
 
 def _receive(response: Any, target: BinaryIO, limit: int) -> None:

@@ -36,6 +36,27 @@ def atomic_path(path: Path) -> Iterator[Path]:
         partial_path.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> Path:
+    """Make a folder, and those above, unless it is there.
+
+    Raises:
+        OSError: Naming it, if it cannot be made, as where a file or a link
+            that leads nowhere has its name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = str(error.strerror)
+        if os.path.islink(error.filename or ''):
+            why = f'{error.filename} is a link that leads nowhere'
+        raise OSError(
+            error.errno,
+            f'cannot make this folder ({why}); choose another',
+            str(path),
+        ) from error
+    return path
+
+
 def write_json(content: Any, path: Path, indent: int | None = None) -> None:
     """Write an object as JSON, whole or not at all.
 
@@ -52,7 +73,7 @@ def write_json(content: Any, path: Path, indent: int | None = None) -> None:
 
 def write_text(text: str, path: Path) -> None:
     """Write UTF-8 text, whole or not at all; makes the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_path(path) as name:
         name.write_text(text, 'utf-8')
 
@@ -65,7 +86,7 @@ def require_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise IsADirectoryError(f'{path} is a folder, expected a file')
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     probe = path.with_name(f'.partial-{path.name}')
     try:
         probe.touch()
@@ -254,13 +275,13 @@ def copy_folder(
         raise FileExistsError(
             f'{target} exists and is no folder to copy into; remove it'
         )
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     # the command line reads this module before it knows what it does
     from tqdm import tqdm
 
     names = sorted(file_sizes(source)) if names is None else names
     for name in tqdm(names, f'copying {target.name}', unit='file'):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        make_folder((target / name).parent)
         copy_file(source / name, target / name)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .files import atomic_path
+from .files import atomic_path, make_folder
 from .open_image import UPRIGHT, open_image, orientation
 from .panoptic_png import decode_png
 
@@ -148,7 +148,7 @@ def write_picture(picture: np.ndarray | Image.Image, path: Path) -> None:
     """
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_path(path) as name:
         picture.save(name)
 

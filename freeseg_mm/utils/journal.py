@@ -8,7 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .files import atomic_path, naming_errors, parse_json, write_json
+from .files import (
+    atomic_path,
+    make_folder,
+    naming_errors,
+    parse_json,
+    write_json,
+)
 
 _CHUNK = 1 << 20
 
@@ -196,7 +202,7 @@ class RunStamp:
         return stamp
 
     def _write(self, outputs: dict[str, str] | None) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         stamp = {'inputs': self.inputs, 'outputs': outputs}
         write_json(stamp, self.path, indent=1)
 

@@ -6,6 +6,7 @@ import unicodedata
 _JOINERS = '\u200c\u200d'
 # Letters and signs that show nothing.
 _BLANK = '\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0'
+_PRINTED = f'\n\t{_JOINERS}'
 _SHOWN = 60
 # Controls, formats (zero-width, bidi), surrogates, line and paragraph ends.
 _REFUSED = ('Cc', 'Cf', 'Cs', 'Zl', 'Zp')
@@ -62,6 +63,21 @@ def require_visible(name: str) -> None:
             f'the name {shown(name)} holds U+{ord(letter):04X} ({title}) as '
             f'character {place + 1}, which nobody can see; write it without'
         )
+
+
+def printable(text: str) -> str:
+    """Text for a terminal, which obeys some of what nobody sees.
+
+    Returns:
+        The same, with the characters that :func:`require_visible` refuses
+        spelled out as in Python; line breaks, tabs and joiners stay.
+    """
+    return ''.join(
+        x.encode('unicode_escape').decode()
+        if unicodedata.category(x) in _REFUSED and x not in _PRINTED
+        else x
+        for x in text
+    )
 
 
 def shown(value: object) -> str:

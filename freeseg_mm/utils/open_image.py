@@ -66,10 +66,22 @@ def read_rgb(path: str | Path) -> np.ndarray:
     """
     try:
         with open_image(path) as image:
-            require_whole_bytes(image)
-            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+            return upright_rgb(image)
     except ValueError as error:
         raise ValueError(f'cannot read image {path}: {error}') from error
+
+
+def upright_rgb(image: Image.Image) -> np.ndarray:
+    """Pixels as RGB, (H, W, 3) uint8, upright; 16 bits are brought to 8.
+
+    Raises:
+        ValueError: If they have 32 bits or are fractions.
+    """
+    require_whole_bytes(image)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith('I'):  # which Pillow would clip
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.asarray(image.convert('RGB'))
 
 
 def orientation(image: Image.Image) -> int:
@@ -79,8 +91,16 @@ def orientation(image: Image.Image) -> int:
 
     Returns:
         2 to 8, or ``UPRIGHT`` if it stays as it is, whatever its data say.
+
+    Raises:
+        ValueError: If OpenCV would turn it and Pillow would not.
     """
     value = image.getexif().get(ExifTags.Base.Orientation)
+    if isinstance(value, bytes) and value and value[0] in _TURNS:
+        raise ValueError(
+            f'its EXIF orientation is {value!r}, bytes in place of a number, '
+            'so programs disagree about which side is up; save it without one'
+        )
     if isinstance(value, int) and value in _TURNS:
         return int(value)
     return UPRIGHT

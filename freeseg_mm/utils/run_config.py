@@ -98,7 +98,6 @@ def read_config(
         ValueError: If the file cannot be read, or an option not be set.
     """
     from mmengine.config import Config
-    from mmengine.registry import init_default_scope
 
     found = find_path(path)
     if not found.is_file():
@@ -117,13 +116,25 @@ def read_config(
         raise ValueError(f'config file {found}: {reason_of(error)}') from error
     if options:
         apply_options(config, options)
+    try:
+        use_scope(config)
+    except ValueError as error:
+        raise ValueError(f'config file {found}: {error}') from error
+    return config
+
+
+def use_scope(config: 'Config') -> None:
+    """Set the default scope of the registries.
+
+    Raises:
+        ValueError: If the config's is no text.
+    """
+    from mmengine.registry import init_default_scope
+
     scope = config.get('default_scope', 'mmdet')
     if not isinstance(scope, str) or not scope:
-        raise ValueError(
-            f'config file {found}: default_scope is {scope!r}, expected text'
-        )
+        raise ValueError(f'default_scope is {scope!r}, expected text')
     init_default_scope(scope)
-    return config
 
 
 def find_test_pipeline(config: 'Config') -> list[Any]:

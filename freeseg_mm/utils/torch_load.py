@@ -2,7 +2,7 @@
 
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def load_data(
 
 def load_from_local(
     filename: str, map_location: str | torch.device | None = None
-) -> dict[str, Any]:
+) -> Any:
     """Read a checkpoint for mmengine.
 
     mmengine 0.10.12 allows every ``getattr`` while it reads one, and runs the
@@ -93,19 +93,49 @@ def load_from_local(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, holds more than data, or is none.
+        ValueError: If it is damaged, holds more than data, is none, or
+            holds NaN or infinities.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'{filename} can not be found.')
     try:
-        return load_data(path, map_location)
+        content = load_data(path, map_location)
     # an unpickler that reads garbage raises about everything
     except Exception as error:
         reason = str(error).partition('\n')[0] or type(error).__name__
         raise ValueError(
             f'{path}: not a checkpoint that can be read ({reason})'
         ) from error
+    if not isinstance(content, Mapping):
+        raise ValueError(
+            f'{path}: expected a checkpoint, a dictionary, got a '
+            f'{type(content).__name__}'
+        )
+    # as mmengine's and detectron2's checkpoints have it, or bare
+    for key in ('state_dict', 'model'):
+        if isinstance(content.get(key), Mapping):
+            require_finite(content[key], path)
+    require_finite(content, path)
+    return content
+
+
+def require_finite(state: Mapping[Any, Any], path: Path) -> None:
+    """Refuse parameters that are no numbers.
+
+    Raises:
+        ValueError: Naming the file and the first one.
+    """
+    for name, value in state.items():
+        if (
+            isinstance(value, torch.Tensor)
+            and value.is_floating_point()
+            and not value.float().isfinite().all()
+        ):
+            raise ValueError(
+                f'{path}: {name} holds NaN or infinities; the training '
+                'diverged or the file is damaged'
+            )
 
 
 def allow_resume_states() -> None:

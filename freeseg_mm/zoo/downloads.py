@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 from tqdm import tqdm
 
 from freeseg_mm.utils.fetch import open_url
-from freeseg_mm.utils.files import require_free_space
+from freeseg_mm.utils.files import make_folder, require_free_space
 
 _CHUNK = 1 << 20
 _PARTIAL_CONTENT = 206
@@ -63,7 +63,7 @@ def download(
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise ValueError(f'{url}: expected an address of http or https')
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with _alone(path):
         is_there = path.exists()
         part = path if is_there else path.with_name(f'{path.name}.part')
@@ -150,7 +150,7 @@ def _fetch(
             _receive(response, url, part, start, max_bytes)
     except HTTPError as error:
         whole = f'bytes */{start}'  # killed after its last byte
-        if error.code != _RANGE_NOT_SATISFIABLE:
+        if error.code != _RANGE_NOT_SATISFIABLE or not start:
             raise OSError(
                 f'{url}: the server says {error.code} {error.reason}; was the '
                 f'file moved? {_BY_HAND}'
@@ -202,8 +202,9 @@ def _receive(
     response: Any, url: str, part: Path, start: int, max_bytes: int
 ) -> None:
     """Write a response behind the first bytes of a part file."""
-    length = response.headers.get('Content-Length')
-    total = None if length is None else start + int(length)
+    length = response.headers.get('Content-Length', '')
+    is_known = length.isascii() and length.isdigit() and len(length) < 20
+    total = start + int(length) if is_known else None
     if total is not None:
         _check_size(url, total, max_bytes)
         require_free_space(part.parent, total - start)

@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.engine.compatibility_hook import KEY
 from freeseg_mm.models.segmentors import FreeSeg
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import Vocabulary
-from freeseg_mm.utils.files import atomic_path, config_roots
+from freeseg_mm.utils.files import atomic_path, config_roots, make_folder
+from freeseg_mm.utils.run_config import use_scope
 
 from .downloads import download, file_sha256
 from .foreign import read_state
@@ -202,7 +202,7 @@ def convert_file(
             the config.
     """
     state = read_state(path)
-    init_default_scope(config.get('default_scope', 'mmdet'))
+    use_scope(config)
     model: FreeSeg = MODELS.build(deepcopy(config.model))
     try:
         converted = convert(state, layout, model.state_dict())
@@ -233,7 +233,7 @@ def convert_file(
             'vocabulary': vocabulary.content_hash,
             'vocabulary_name': vocabulary.name,
         }
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     # into an open file: else torch would write its name into it
     with atomic_path(out) as name, open(name, 'wb') as opened:
         torch.save(content, opened)

@@ -360,8 +360,22 @@ def test_missing_files_are_named(model, checkpoint, message):
 def test_devices_are_checked(tiny_weights):
     with pytest.raises(ValueError, match="no device 'gpu'; give cpu"):
         FreeSegInferencer(*tiny_weights, device='gpu')
+    with pytest.raises(ValueError, match="no device 'meta'; give cpu"):
+        FreeSegInferencer(*tiny_weights, device='meta')
     with pytest.raises(ValueError, match="no device 'cuda:99': PyTorch sees"):
         FreeSegInferencer(*tiny_weights, device='cuda:99')
+
+
+@pytest.mark.parametrize(
+    ('option', 'value', 'words'),
+    [
+        ('model', None, 'expected a config with a model, got model=None'),
+        ('default_scope', 5, 'default_scope is 5, expected text'),
+    ],
+)
+def test_options_of_a_wrong_type(tiny_weights, option, value, words):
+    with pytest.raises(ValueError, match=words):
+        FreeSegInferencer(*tiny_weights, cfg_options={option: value})
 
 
 @pytest.fixture
@@ -739,6 +753,12 @@ def test_a_mask_of_one_pixel_does_not_vanish(tiny_inferencer, noise):
     [
         ([], ValueError, 'at least one mask'),
         ('RLE', TypeError, 'masks as an array'),
+        (np.array(1), TypeError, 'masks as an array'),
+        (
+            [{'counts': [3072], 'size': np.array([48, 64])}],
+            ValueError,
+            r'mask 0: its mask has size array\(\[48, 64\]\)',
+        ),
         ([np.ones((48, 63), bool)], ValueError, r'mask 0 .*\(48, 63\).*64\)'),
         ([np.full((48, 64), 0.4)], TypeError, 'compare probabilities'),
         (np.zeros((2, 48, 64), bool), ValueError, 'mask 0 is empty'),

@@ -1,4 +1,5 @@
 import os
+import struct
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from freeseg_mm.apis.inputs import list_images, read_image
+from freeseg_mm.utils.image_files import check_image_file
 from freeseg_mm.utils.open_image import read_rgb
 
 
@@ -155,6 +157,8 @@ def test_grey_and_16_bits(tmp_path):
             read.pixels, grey[..., None].repeat(3, 2)
         )
         assert read.notes == notes
+        rgb = read_rgb(tmp_path / name)
+        np.testing.assert_array_equal(rgb, read.pixels[..., ::-1])
 
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
@@ -216,7 +220,7 @@ def test_a_text_file_called_jpg(tmp_path):
     ):
         read_image(path)
     path.write_bytes(b'')
-    with pytest.raises(ValueError, match=r"note.jpg: .*begins with b''"):
+    with pytest.raises(ValueError, match='note.jpg is empty'):
         read_image(path)
 
 
@@ -322,15 +326,43 @@ def test_32_bits_are_refused(tmp_path, values):
             read_image(entry)
 
 
-def test_16_bits_of_a_pgm_are_read(tmp_path):
-    (tmp_path / 'a.pgm').write_bytes(b'P5 2 1 65535\n\x00\xff\x80\x00')
-    pixels = read_image(tmp_path / 'a.pgm').pixels
-    np.testing.assert_array_equal(pixels[..., 0], [[0, 128]])
+@pytest.mark.parametrize(
+    ('content', 'expected'),
+    [
+        (b'P5 2 1 65535\n\x00\xff\x80\x00', [0, 128]),
+        (b'P5 2 1 1000\n\x00\x00\x03\xe8', [0, 255]),
+        (b'P5 2 1 100\n\x00\x64', [0, 255]),
+        (b'P2 2 1 65535\n0 65535', [0, 255]),
+        (b'P6 1 1 1000\n\x03\xe8\x03\xe8\x03\xe8', [255]),
+    ],
+)
+def test_white_of_a_pgm_is_white(tmp_path, content, expected):
+    """Whatever number it says white is."""
+    path = tmp_path / 'a.pgm'
+    path.write_bytes(content)
+    pixels = read_image(path).pixels
+    np.testing.assert_array_equal(pixels[..., 0], [expected])
+    np.testing.assert_array_equal(read_rgb(path), pixels[..., ::-1])
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp'])
+def test_a_turn_that_readers_differ_about_is_refused(tmp_path, noise, suffix):
+    """As bytes in place of a number: OpenCV turns it, Pillow does not."""
+    entry = struct.pack('<HHIBBBB', 0x112, 1, 1, 6, 0, 0, 0)
+    exif = b'Exif\0\0II*\0\x08\0\0\0\x01\0' + entry + bytes(4)
+    path = tmp_path / f'a.{suffix}'
+    Image.fromarray(noise()).save(path, exif=exif)
+    for read in (read_image, partial(check_image_file, size=(48, 64))):
+        with pytest.raises(ValueError, match=r'a\.\w+.* orientation is b'):
+            read(path)
 
 
 def test_device_without_an_end_is_refused():
     with pytest.raises(ValueError, match='/dev/zero is a device'):
         read_image('/dev/zero')
+    # a file by its looks, whose reader would wait for ever
+    with pytest.raises(ValueError, match='/proc/kmsg is empty'):
+        read_image('/proc/kmsg')
 
 
 @pytest.mark.parametrize('kind', ['pipe', 'sparse'])
@@ -346,12 +378,24 @@ def test_what_has_no_end_is_refused(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    'name', ['x' * 300 + '.jpg', f'data:image/png;base64,{"A" * 5000}']
+    'name',
+    [
+        'x' * 300 + '.jpg',
+        f'data:image/png;base64,{"A" * 5000}',
+        'a/' * 3000 + 'x.png',
+    ],
 )
-def test_a_name_that_no_disk_has_is_shown_in_part(name):
+@pytest.mark.parametrize('read', [list_images, read_image])
+def test_a_name_that_no_disk_has_is_shown_in_part(name, read):
     with pytest.raises(FileNotFoundError, match=r'no such file.*letters') as e:
-        list_images(name)
+        read(name)
     assert len(str(e.value)) < 200
+
+
+@pytest.mark.parametrize('entry', [5, None, b'a.png', ['a.png']])
+def test_what_is_no_image_is_not_looked_for(entry):
+    with pytest.raises(TypeError, match='expected images as paths'):
+        read_image(entry)
 
 
 def test_a_file_of_another_machine_is_not_looked_for_here(photo):

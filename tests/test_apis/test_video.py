@@ -397,6 +397,7 @@ def test_images_of_an_archive(make_shard, noise, tmp_path):
 @pytest.mark.parametrize(
     ('member', 'content', 'message'),
     [
+        ('a' * 5000 + '.png', b'', 'its name has 5,004 letters'),
         ('a.png', {'type': tarfile.SYMTYPE, 'linkname': '/x'}, 'no plain f'),
         ('a.png', {'type': tarfile.LNKTYPE, 'linkname': 'b'}, 'no plain fi'),
         ('a.png', {'type': tarfile.FIFOTYPE}, 'no plain file'),
@@ -513,3 +514,17 @@ def test_an_archive_is_predicted_as_its_files_are(
             assert one.segments == other.segments
         assert found[-1].place == (0, 3)
         assert found[-1].coco_image(7)['file_name'] == 'shard.tar/3.png'
+
+
+def test_a_name_is_no_protocol_of_ffmpeg(clip, monkeypatch):
+    monkeypatch.chdir(clip.parent)
+    for name in ('data:text,x.avi', 'concat:clip.avi|x.avi'):
+        clip.with_name(name).write_bytes(clip.read_bytes())
+        assert read_video_info(name).frames == 10
+
+
+@pytest.mark.parametrize('name', ['pipe.avi', 'pipe.tar'])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    (found,) = read_all(tmp_path / name)
+    assert f'{name} is a pipe' in found.reason

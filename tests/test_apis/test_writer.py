@@ -4,6 +4,7 @@ import errno
 import json
 import time
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -257,7 +258,7 @@ def test_shards_give_the_same_files(whole, results, tmp_path):
 def test_unfinished_shards_are_named(results, tmp_path):
     for number, stop in ((1, None), (2, 1)):
         write(tmp_path, results, Shard(number, 4), stop=stop)
-    with pytest.raises(ValueError, match='of 4 shards .* finished: 2, 3, 4;'):
+    with pytest.raises(ValueError, match='3 of 4 shards .* as 2, 3, 4;'):
         merge(tmp_path)
 
 
@@ -291,3 +292,41 @@ def test_a_full_disk_ends_the_run(result, tmp_path, monkeypatch):
 def test_no_such_shard(text):
     with pytest.raises(ValueError, match='shard'):
         Shard.parse(text)
+
+
+def test_nothing_to_merge(tmp_path):
+    for folder in (tmp_path, tmp_path / 'gone', tmp_path / 'gone/file'):
+        with pytest.raises(FileNotFoundError, match='no predictions to merge'):
+            merge(folder)
+    # as many shards as a name may say
+    (tmp_path / '.predicted-1-of-999999999.jsonl').write_text('{}\n')
+    with pytest.raises(ValueError, match='as 2, 3, 4, 5, 6, 7, 8, 9, 10;'):
+        merge(tmp_path)
+
+
+def test_files_of_one_name_are_told_apart_for_importers(result, tmp_path):
+    """Else one would put the labels on the wrong image."""
+    sources = ['a/x/dog.jpg', 'a/y/dog.jpg', 'cat.jpg', 'http://h/cow.jpg?1']
+    writer = ResultWriter(
+        tmp_path, ['coco', 'cvat'], [*sources, 'a/x/../x/dog.jpg'], WORDS
+    )
+    results = [
+        replace(result, source=source, place=(index, 0))
+        for index, source in enumerate(sources)
+    ]
+    results += [
+        replace(result, source='a/y/dog.jpg', member='m/1.png', place=(1, 0)),
+        replace(result, source='cat.jpg', frame=3, place=(2, 0)),
+    ]
+    with writer.recording({}):
+        for each in results:
+            writer.append(writer.write(each))
+    writer.finish()
+    expected = [
+        *('x/dog.jpg', 'y/dog.jpg', 'cat.jpg', 'cow.jpg?1'),
+        *('y/dog.jpg/m/1.png', 'cat_000003.png'),
+    ]
+    images = json.loads((tmp_path / 'panoptic.json').read_text())['images']
+    assert [image['file_name'] for image in images] == expected
+    root = ElementTree.parse(tmp_path / 'cvat/annotations.xml')
+    assert [x.get('name') for x in root.iter('image')] == expected

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -344,7 +345,7 @@ def test_shards_and_their_merge(predict, folder, tmp_path, capsys):
     out = ('--out', tmp_path / 'shards')
     assert predict(*arguments, *out, '--shard', '2/2')[0] == 0
     assert main(['merge', str(tmp_path / 'shards')]) == 1
-    assert 'of 2 shards these are not finished: 1;' in capsys.readouterr().err
+    assert '1 of 2 shards are not finished, as 1;' in capsys.readouterr().err
     assert predict(*arguments, *out, '--shard', '1/2')[0] == 1
     assert main(['merge', str(tmp_path / 'shards')]) == 1  # an image failed
     assert f'{tmp_path}/shards/panoptic.json' in capsys.readouterr().out
@@ -391,3 +392,58 @@ def test_other_options_are_not_gone_on_with(predict, photo, tmp_path):
         status, _, errors = predict(*command, *options, '--resume')
         assert status == 1
         assert f'is of other {what}' in errors
+
+
+def test_a_list_names_files_that_fail_by_themselves(predict, photo, tmp_path):
+    """What it names is looked for in its place, and spelled out no more."""
+    folder = tmp_path / 'folder'
+    folder.mkdir()
+    for name in ('a.png', 'b.png'):
+        (folder / name).write_bytes(photo.read_bytes())
+    listed = tmp_path / 'list.txt'
+    gone = tmp_path / ('x' * 300)
+    entries = [folder, tmp_path / 'gone.png', gone, photo, f'{folder}/*.png']
+    listed.write_text('\n'.join(map(str, entries)))
+    out = tmp_path / 'out'
+    options = '--classes', 'cat', '--tasks', 'semantic', '--out', out
+    status, text, errors = predict(listed, *options, '--format', 'json')
+    assert status == 1
+    assert [x.name for x in (out / 'json').iterdir()] == ['photo.json']
+    assert f'{folder} is a folder, expected a file' in errors
+    assert f'no such file: {tmp_path}/gone.png' in errors
+    assert 'a name of ' in errors
+    assert f'no such file: {folder}/*.png' in errors
+    assert '4 of 5 images failed' in errors
+
+
+def test_a_name_in_no_encoding_fails_by_itself(predict, photo, tmp_path):
+    folder = tmp_path / 'folder'
+    folder.mkdir()
+    for name in ('good.png', os.fsdecode(b'\xff.png')):
+        (folder / name).write_bytes(photo.read_bytes())
+    status, text, errors = predict(
+        *(folder, '--classes', 'cat', '--tasks', 'semantic'),
+        *('--out', tmp_path / 'out', '--format', 'json'),
+    )
+    assert status == 1
+    assert f'{folder}/good.png: cat 100 %' in text
+    assert "the name '\\udcff.png' holds U+DCFF" in errors
+    assert '1 of 2 images failed' in errors
+
+
+@pytest.mark.parametrize('sign', ['\x1b]0;owned\x07', '\x9b31m', '\u202e'])
+def test_names_command_no_terminal(predict, photo, tmp_path, sign):
+    """In a sentence, in a usage error, and of an image that failed."""
+    options = '--classes', 'cat', '--tasks', 'semantic'
+    bad = tmp_path / f'a{sign}.png'
+    bad.write_bytes(photo.read_bytes())
+    spelled = sign.encode('unicode_escape').decode()
+    for given, expected in (
+        ((tmp_path / f'gone{sign}.png',), 1),
+        ((bad,), 1),
+        ((photo, '--out', tmp_path / f'out{sign}'), 0),
+    ):
+        status, text, errors = predict(*given, *options)
+        assert status == expected
+        assert sign not in text + errors
+        assert spelled in text + errors

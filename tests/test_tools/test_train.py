@@ -82,7 +82,9 @@ def test_mixed_precision_without_gpu_is_refused(
     assert built[0] == []
 
 
-def test_options_reach_the_config(config_file, run_tool, built, monkeypatch):
+def test_options_reach_the_config(
+    config_file, checkpoint, run_tool, built, monkeypatch
+):
     configs, done = built
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
@@ -91,7 +93,7 @@ def test_options_reach_the_config(config_file, run_tool, built, monkeypatch):
             'train.py', config_file, '--amp', '--auto-scale-lr', '--resume'
         )
     with pytest.raises(done):
-        run_tool('train.py', config_file, '--resume', 'iter_5.pth')
+        run_tool('train.py', config_file, '--resume', checkpoint)
     with pytest.raises(done):
         run_tool('train.py', config_file)
     everything, resumed, plain = configs
@@ -100,7 +102,10 @@ def test_options_reach_the_config(config_file, run_tool, built, monkeypatch):
     assert everything.optim_wrapper.optimizer == plain.optim_wrapper.optimizer
     assert everything.auto_scale_lr.enable
     assert (everything.resume, everything.load_from) == (True, None)
-    assert (resumed.resume, resumed.load_from) == (True, 'iter_5.pth')
+    assert (resumed.resume, resumed.load_from) == (
+        True,
+        str(checkpoint),
+    )
     assert (plain.resume, plain.load_from) == (False, None)
     assert plain.optim_wrapper.type == 'OptimWrapper'
     assert not plain.auto_scale_lr.enable
@@ -209,3 +214,28 @@ def test_other_errors_keep_their_traceback(config_file, run_tool, monkeypatch):
     monkeypatch.setattr(FreeSeg, 'loss', fail)
     with pytest.raises(RuntimeError, match='shapes differ'):
         run_tool('train.py', config_file)
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        ({'state_dict': {'a': torch.tensor([1.0, torch.nan])}}, 'a holds NaN'),
+        ({'model': {'b': torch.tensor(torch.inf)}}, 'b holds NaN or infini'),
+        ({'c': torch.tensor(-torch.inf)}, 'c holds NaN or infinities'),
+        ([torch.ones(1)], 'expected a checkpoint, a dictionary, got a list'),
+        (None, 'start.pth can not be found'),
+    ],
+)
+def test_weights_to_start_from_are_looked_at(
+    config_file, run_tool, built, tmp_path, capsys, content, words
+):
+    path = tmp_path / 'start.pth'
+    if content is not None:
+        torch.save(content, path)
+    with pytest.raises(SystemExit) as caught:
+        run_tool('train.py', config_file, '--cfg-options', f'load_from={path}')
+    assert caught.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'train: {path}')
+    assert words in line
+    assert built[0] == []

@@ -9,6 +9,7 @@ import pytest
 
 from freeseg_mm.analysis.results.figures import new_figure, save_figure
 from freeseg_mm.utils import files
+from freeseg_mm.utils.files import make_folder
 from freeseg_mm.utils.image_files import write_label_map, write_picture
 from freeseg_mm.utils.panoptic_png import encode_panoptic_png
 from freeseg_mm.utils.tables import write_csv
@@ -293,3 +294,19 @@ class TestRequireWritable:
     def test_folder(self, two_files):
         with pytest.raises(IsADirectoryError, match='is a folder, expected'):
             files.require_writable(two_files)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / 'file').touch()
+    (tmp_path / 'link').symlink_to('gone/too')
+    for name, why in (
+        ('file', 'File exists'),
+        ('file/a', 'Not a directory'),
+        ('link', f'{tmp_path}/link is a link that leads nowhere'),
+        ('link/a/b', f'{tmp_path}/link is a link that leads nowhere'),
+    ):
+        with pytest.raises(OSError, match='cannot make this folder') as caught:
+            make_folder(tmp_path / name)
+        assert why in caught.value.strerror
+        assert caught.value.filename == str(tmp_path / name)
+    assert make_folder(tmp_path / 'a/b').is_dir()

@@ -19,7 +19,7 @@ from freeseg_mm.datasets.preparation.target_vocabulary import write_vocabulary
 from freeseg_mm.structures import Vocabulary
 from freeseg_mm.structures.vocabulary_file import parse_class_list
 from freeseg_mm.utils.files import read_json, write_json
-from freeseg_mm.utils.names import normal_name, require_visible
+from freeseg_mm.utils.names import normal_name, printable, require_visible
 
 SPELLED = {
     'cat': 'cat',
@@ -177,3 +177,10 @@ def test_file_of_another_alphabet_is_read(tmp_path):
         path = tmp_path / f'{name}.png'
         Image.new('RGB', (4, 4)).save(path)
         assert Path(read_image(path).source) == path
+
+
+def test_what_a_terminal_may_see():
+    text = 'a\tb\nc\x1b[31m\x7f\x9b\u202e\udcff 猫\u200d🐈\xa0'
+    assert printable(text) == (
+        'a\tb\nc\\x1b[31m\\x7f\\x9b\\u202e\\udcff 猫\u200d🐈\xa0'
+    )

@@ -187,3 +187,49 @@ def test_a_long_url_is_said_once():
     with pytest.raises(ValueError, match='cannot read s3://') as caught:
         fetch(url, BytesIO())
     assert len(str(caught.value)) < len(url) + 600
+
+
+def test_closed_doors_of_a_private_network_look_like_open_ones(monkeypatch):
+    monkeypatch.delenv('FREESEG_MM_PRIVATE_URLS', raising=False)
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ValueError, match='127.0.0.1 is an address of this'):
+        fetched(f'http://127.0.0.1:{port}/')
+
+
+def test_one_private_address_of_a_name_is_enough(monkeypatch):
+    monkeypatch.delenv('FREESEG_MM_PRIVATE_URLS', raising=False)
+    entries = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, '', (address, 80))
+        for address in ('93.184.216.34', '169.254.169.254')
+    ]
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda *_, **__: entries)
+    with pytest.raises(ValueError, match='169.254.169.254 is an address'):
+        fetched('http://rebound.example/')
+
+
+def test_time_has_a_limit_also_where_tls_begins(private_urls):
+    """A greeting of which a byte comes now and then."""
+    is_over = threading.Event()
+
+    def drip(listener):
+        connection, _ = listener.accept()
+        with connection:
+            try:
+                connection.sendall(b'\x16\x03\x03\x40\x00')
+                while not is_over.wait(0.05):
+                    connection.sendall(b'\x02')
+            except OSError:
+                pass
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        url = f'https://127.0.0.1:{listener.getsockname()[1]}/x'
+        start = time.monotonic()
+        threading.Timer(5, is_over.set).start()
+        with pytest.raises(ValueError, match='it took longer than 0.3 s'):
+            fetched(url, seconds=0.3)
+        assert time.monotonic() - start < 3
+        is_over.set()
+        thread.join()

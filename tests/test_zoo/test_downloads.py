@@ -279,3 +279,32 @@ def test_the_next_goes_on_where_another_was_cut(server, path):
     assert second == SHA
     assert path.read_bytes() == CONTENT
     assert ranges(server) == [None, 'bytes=1000-']
+
+
+@pytest.mark.parametrize(
+    ('head', 'words'),
+    [
+        ('200 OK\r\nContent-Length: many', ''),
+        (f'200 OK\r\nContent-Length: {"9" * 5000}', ''),
+        ('416 Range Not Satisfiable\r\nContent-Range: bytes */7', 'says 416'),
+    ],
+)
+def test_lengths_that_are_none(path, private_urls, head, words):
+    """Nor is a whole file asked for again and again."""
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+
+        def reply():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(f'HTTP/1.1 {head}\r\n\r\n'.encode())
+
+        thread = threading.Thread(target=reply, daemon=True)
+        thread.start()
+        url = f'http://127.0.0.1:{listener.getsockname()[1]}/w.pth'
+        if words:
+            with pytest.raises(OSError, match=f'{url}: .*{words}'):
+                download(url, path)
+        else:
+            assert download(url, path) == hashlib.sha256().hexdigest()
+        thread.join()

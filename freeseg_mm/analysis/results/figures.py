@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from freeseg_mm.utils.files import atomic_path
+from freeseg_mm.utils.files import atomic_path, make_folder
 
 # Okabe and Ito: told apart by readers with any colour vision.
 BLUE, ORANGE, GREEN = '#0072B2', '#E69F00', '#009E73'
@@ -37,7 +37,7 @@ def check_format(path: Path) -> None:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format its name asks for; makes the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_path(path) as name:
         figure.savefig(name, dpi=_DOTS_PER_INCH)
 

@@ -17,7 +17,7 @@ from freeseg_mm.evaluation.results import (
     read_result_file,
 )
 from freeseg_mm.structures import Task, Vocabulary
-from freeseg_mm.utils.files import write_text
+from freeseg_mm.utils.files import make_folder, write_text
 from freeseg_mm.utils.image_files import write_picture
 from freeseg_mm.utils.open_image import read_rgb
 from freeseg_mm.utils.tables import (
@@ -114,7 +114,7 @@ def analyse(
     if source.suffix == '.json':
         result = read_result_file(source)
         check_belongs(result, config_path, _test_vocabulary(config))
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         parts = [
             '## Confusion and worst images',
             'These need predictions, which '
@@ -122,7 +122,7 @@ def analyse(
             'tools/analyze_results.py the checkpoint in its place.',
         ]
     else:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         collector = run_test(
             config,
             source,
@@ -293,7 +293,7 @@ def _gallery_part(
             for name, scores in collector.scores
         ],
     )
-    (out / 'gallery').mkdir(parents=True, exist_ok=True)
+    make_folder(out / 'gallery')
     worst = {task: collector.worst[task].sorted() for task in tasks}
     parts = [
         '## Worst images',

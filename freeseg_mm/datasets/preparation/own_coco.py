@@ -218,7 +218,7 @@ def _without_root(
     Roboflow writes such a one, with id 0.
     """
     used = {entry['category_id'] for entry in content['annotations']}
-    groups = {c.get('supercategory') for c in content['categories']}
+    groups = [c.get('supercategory') for c in content['categories']]
     kept = []
     for category in content['categories']:
         if (

@@ -10,6 +10,7 @@ from typing import Any
 
 from freeseg_mm.utils.files import (
     file_sizes,
+    make_folder,
     naming_errors,
     read_json,
     require_file,
@@ -78,7 +79,7 @@ class DatasetLayout:
     def make_folders(self) -> None:
         """Create the folders of the PNGs."""
         for folder in (self.panoptic_pngs, self.semantic_pngs):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ def prepare_builtin(
         workers: Number of processes.
         say: Takes a line about the work and the disk space it needs.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     write_builtin_vocabulary(vocabulary, target)
     return [split.run(workers, say) for split in splits]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from freeseg_mm.structures import Vocabulary
-from freeseg_mm.utils.files import atomic_path, write_json
+from freeseg_mm.utils.files import atomic_path, make_folder, write_json
 from freeseg_mm.utils.names import normal_name
 
 _MAX_SHOWN = 8
@@ -122,7 +122,7 @@ def write_vocabulary(root: Path, vocabulary: Vocabulary) -> None:
     """Write a vocabulary file, unless there is one."""
     path = root / 'vocabulary.json'
     if not path.exists():
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         write_json(_as_file(vocabulary), path, indent=1)
 
 

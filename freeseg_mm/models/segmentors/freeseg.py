@@ -1,7 +1,7 @@
 """FreeSeg: one network, three tasks, any vocabulary (Sec. 3)."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmdet.models.detectors import MaskFormer
@@ -38,6 +38,7 @@ from freeseg_mm.structures import (
     check_num_negatives,
     task_targets,
 )
+from freeseg_mm.utils.errors import require_whole
 
 from .acceleration import Acceleration
 from .batch import (
@@ -69,6 +70,29 @@ RESULT_FIELDS = {
     Task.INSTANCE: 'pred_instances',
     Task.PANOPTIC: 'pred_panoptic_seg',
 }
+
+
+def _check_preprocessor(preprocessor: Any) -> None:
+    """Refuse numbers that would leave nothing of an image.
+
+    Raises:
+        ValueError: Naming them.
+    """
+    mean: Any = getattr(preprocessor, 'mean', None)
+    std: Any = getattr(preprocessor, 'std', None)
+    if (
+        std is not None
+        and not (mean.isfinite() & std.isfinite() & (std > 0)).all()
+    ):
+        raise ValueError(
+            'model.data_preprocessor: expected numbers as mean, and std over '
+            f'0, got {mean.flatten().tolist()} and {std.flatten().tolist()}'
+        )
+    require_whole(
+        'model.data_preprocessor.pad_size_divisor',
+        getattr(preprocessor, 'pad_size_divisor', 1),
+        1,
+    )
 
 
 @MODELS.register_module()
@@ -166,6 +190,7 @@ class FreeSeg(MaskFormer):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
+        _check_preprocessor(self.data_preprocessor)
         self.clip = frozen_clip
         if isinstance(self.backbone, CLIPBackbone):
             self.backbone.check_inputs(self.data_preprocessor)

@@ -36,7 +36,7 @@ from freeseg_mm.recipes.processes import (
     run_on_slots,
 )
 from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
-from freeseg_mm.utils.files import write_json, write_text
+from freeseg_mm.utils.files import make_folder, write_json, write_text
 from freeseg_mm.utils.image_files import check_image_file, write_picture
 from freeseg_mm.utils.journal import (
     Journal,
@@ -130,7 +130,7 @@ class Labelling:
             )
 
         def predict() -> dict[int, dict[str, Any]]:
-            files.pngs.mkdir(parents=True, exist_ok=True)
+            make_folder(files.pngs)
             done = _records(files, info)
             todo = [
                 image
@@ -248,7 +248,7 @@ class Labelling:
                 name = vocabulary.names[segment.pop('label')]
                 segment['category_id'] = dataset.vocabulary.index(name) + 1
             path = pngs / image['png']
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             encode_panoptic_png(ids, path)
             yield {
                 'image_id': image['image']['id'],

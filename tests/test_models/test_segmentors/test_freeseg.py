@@ -963,3 +963,22 @@ def test_fixed_prompts_instead_of_learned(
 
     assert list(model.prompt_learner.parameters()) == []
     assert result.pred_sem_seg.sem_seg.shape == (1, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('std', [58.0, 0.0, 57.0]),
+        ('std', [58.0, float('inf'), 57.0]),
+        ('mean', [float('nan'), 116.0, 103.0]),
+        ('pad_size_divisor', 0),
+        ('pad_size_divisor', -32),
+    ],
+)
+def test_numbers_that_leave_nothing_of_an_image(
+    build_tiny_model, model_config, name, value
+):
+    """All was 'nothing found' with them, without a word."""
+    model_config.data_preprocessor[name] = value
+    with pytest.raises(ValueError, match=r'model\.data_preprocessor'):
+        build_tiny_model(model_config)
