@@ -14,8 +14,11 @@ from freeseg_mm.engine.checkpoint import WeightsInfo, latest_checkpoint
 from freeseg_mm.engine.compatibility_hook import model_of
 from freeseg_mm.utils.errors import (
     DivergedError,
+    building,
     is_out_of_memory,
     memory_advice,
+    raised_here,
+    sentence_of,
 )
 from freeseg_mm.utils.run_config import (
     add_run_arguments,
@@ -78,6 +81,10 @@ def build_runner(args: argparse.Namespace) -> Runner | FlexibleRunner:
     config = read_run_config(args)
     apply_training_options(config, args)
     start = config.get('load_from')
+    if start is not None and (not isinstance(start, str) or not start):
+        raise ValueError(
+            f'load_from is {start!r}, expected the name of a file'
+        )
     if start and '://' not in start and not Path(start).is_dir():
         load_from_local(start)  # refused before any work is done
     init_distributed_on_cpu(config)
@@ -89,7 +96,11 @@ def build_runner(args: argparse.Namespace) -> Runner | FlexibleRunner:
     if config.get('resume') and start:
         weights = WeightsInfo.read(Path(start))
         weights.check(model_of(runner))  # mmengine skips what does not fit
-    _ = runner.train_loop  # builds the data, which may be missing
+    with building('training'):
+        _ = runner.train_loop  # builds the data, which may be missing
+        if isinstance(runner, Runner):
+            wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+            runner.optim_wrapper = wrapper
     return runner
 
 
@@ -101,6 +112,10 @@ def main() -> None:
         runner.train()  # all other errors in here keep their traceback
     except DivergedError as error:
         raise SystemExit(str(error)) from error
+    except ValueError as error:
+        if not raised_here(error):
+            raise
+        raise SystemExit(f'train: {sentence_of(error)}') from error
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

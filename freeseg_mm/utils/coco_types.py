@@ -100,7 +100,8 @@ def _is_inside(value: Any) -> bool:
     if type(value) is not str or not value or '\0' in value:
         return False
     path = PurePosixPath(value)
-    return not path.is_absolute() and '..' not in path.parts
+    is_below = not path.is_absolute() and '..' not in path.parts
+    return is_below and bool(path.name)
 
 
 _ABSENT = object()

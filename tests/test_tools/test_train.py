@@ -239,3 +239,46 @@ def test_weights_to_start_from_are_looked_at(
     assert line.startswith(f'train: {path}')
     assert words in line
     assert built[0] == []
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (
+            ['--cfg-options', 'load_from=5'],
+            'load_from is 5, expected the name',
+        ),
+        (['--resume', ''], "load_from is '', expected a file name"),
+        (
+            ['--cfg-options', 'optim_wrapper.optimizer.lr=nan'],
+            'builds no training (ValueError: Invalid learning rate: nan)',
+        ),
+        (['--cfg-options', 'optim_wrapper=5'], 'builds no training (TypeErr'),
+        (
+            ['--cfg-options', 'train_cfg.max_iters=1.5'],
+            'builds no training (AssertionError: `max_iters` should be',
+        ),
+        (
+            ['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'],
+            'the config has no auto_scale_lr',
+        ),
+    ],
+)
+def test_settings_that_no_training_has(
+    config_file, run_tool, capsys, arguments, words
+):
+    with pytest.raises(SystemExit) as caught:
+        run_tool('train.py', config_file, *arguments)
+    assert caught.value.code == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith('train: ')
+    assert words in line
+
+
+def test_weights_alone_are_not_resumed(
+    config_file, checkpoint, run_tool, capsys
+):
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save({'state_dict': content['state_dict']}, checkpoint)
+    with pytest.raises(SystemExit, match='train: cannot resume: the checkp'):
+        run_tool('train.py', config_file, '--resume', checkpoint)

@@ -81,7 +81,7 @@ def test_names_are_text(read, value):
 
 
 @pytest.mark.parametrize(
-    'value', ['/etc/passwd', '../a.png', 'a/../../b', '', 3, None, 'a\0b']
+    'value', ['/etc/passwd', '../a.png', 'a/../../b', '', '.', 3, None, 'a\0b']
 )
 @pytest.mark.parametrize('key', ['images', 'annotations'])
 def test_files_lie_below_their_folder(read, key, value):
