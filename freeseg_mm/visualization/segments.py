@@ -40,6 +40,8 @@ _LEAST_COVERAGE = 0.8
 _HIDDEN = 0.4
 # unless the region is smaller than this share of the tag.
 _SPECK = 0.125
+# Farther away, in pixels, it would not be seen to belong to it.
+_REACH = 16
 _LEADER = (255, 255, 255)
 
 
@@ -229,7 +231,7 @@ def find_place_beside(
         size: Height and width of the box.
 
     Returns:
-        Top and left of the box, ``None`` if there is no room.
+        Top and left of the box, ``None`` if there is no room near by.
     """
     if any(box > side for box, side in zip(size, mask.shape, strict=True)):
         return None
@@ -245,6 +247,8 @@ def find_place_beside(
         gaps += np.maximum(np.maximum(before, after), 0) ** 2
         distances += (starts + (length - 1) / 2 - pixels.mean()) ** 2
     nearest = np.lexsort((distances, gaps))[0]
+    if gaps[nearest] > _REACH**2:
+        return None
     return int(corners[0][nearest]), int(corners[1][nearest])
 
 

@@ -246,6 +246,14 @@ def test_place_beside_may_be_away():
     assert find_place_beside(mask, taken, (2, 3)) is None
 
 
+@pytest.mark.parametrize(('end', 'place'), [(17, (2, 17)), (18, None)])
+def test_place_beside_is_at_most_16_pixels_away(end, place):
+    size = (6, 40)
+    mask = block(0, 0, 6, 1, size)
+    taken = block(0, 0, 6, end, size)
+    assert find_place_beside(mask, taken, (2, 2)) == place
+
+
 @pytest.mark.parametrize('size', [(7, 1), (1, 9)])
 def test_box_larger_than_the_picture_has_no_place_beside(size):
     mask = block(0, 0, 1, 1)
