@@ -41,7 +41,7 @@ def run_warm(words, *, cwd=None, env=None, processes=1, timeout=600):
         cwd: Its folder.
         env: Its whole environment; None for that of the caller.
         processes: How many at once, as torchrun starts them.
-        timeout: Of all together, in seconds.
+        timeout: Seconds that each is waited for; None for ever.
 
     Returns:
         subprocess.CompletedProcess: Exit status (the first that is not 0),

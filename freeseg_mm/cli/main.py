@@ -1,6 +1,7 @@
 """The command ``freeseg-mm``, and the end of every command that fails."""
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -27,6 +28,8 @@ from .webdemo import serve
 USER_ERRORS = (ImportError, OSError, KeyError, TypeError, ValueError)
 """Errors of bad input, with a message for the user."""
 _INTERRUPTED = 130
+# Of libraries, on code of theirs; our own readers refuse what is too large.
+_NOT_FOR_USERS = ('torch.meshgrid: in an', 'Image size .* decompression bomb')
 
 
 @contextmanager
@@ -98,7 +101,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = build_parser().parse_args(argv)
     try:
-        with user_errors(args.prog, goes_on=getattr(args, 'goes_on', False)):
+        with (
+            user_errors(args.prog, goes_on=getattr(args, 'goes_on', False)),
+            warnings.catch_warnings(),
+        ):
+            for message in _NOT_FOR_USERS:
+                warnings.filterwarnings('ignore', message)
             return args.run(args) or 0
     except SystemExit as stop:
         return int(stop.code or 0)

@@ -113,8 +113,11 @@ def encode_panoptic_png(ids: np.ndarray, path: str | Path) -> None:
             f'segment ids of {path}: expected values in [{VOID_ID}, '
             f'{MAX_ID}], got [{ids.min()}, {ids.max()}]'
         )
-    # R, G and B are the three lowest bytes
-    octets = np.ascontiguousarray(ids, '<i4').view(np.uint8)
-    rgb = np.ascontiguousarray(octets.reshape(*ids.shape, 4)[..., :3])
+    # R, G and B are the three lowest bytes; Pillow keeps a fourth, too
+    octets = np.ascontiguousarray(ids, '<i4')
+    height, width = ids.shape
+    padded = Image.frombuffer(
+        'RGBX', (width, height), octets, 'raw', 'RGBX', 0, 1
+    )
     with atomic_path(Path(path)) as name:
-        Image.fromarray(rgb).save(name, format='PNG')
+        padded.convert('RGB').save(name, format='PNG')

@@ -15,7 +15,7 @@ def test_killed_trainings_end_with_the_same_weights(
     """By SIGKILL, before, within and after the writing of the files."""
     kills = request.config.getoption('--kills') or len(MOMENTS)
     script = Path(__file__).with_name('kill_training.py')
-    done = run_warm([script, config_file, tmp_path, kills])
+    done = run_warm([script, config_file, tmp_path, kills], timeout=None)
     assert done.returncode == 0, done.stderr[-3000:]
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(reports) == kills

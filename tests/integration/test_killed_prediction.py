@@ -55,7 +55,8 @@ def predict(folder, tiny_weights, tmp_path):
                 *('--config', config, '--checkpoint', weights),
                 *('--device', 'cpu', '--out', tmp_path / out),
                 *('--format', 'coco', 'json'),
-            ]
+            ],
+            timeout=None,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         ends = ENDED.findall(done.stdout)

@@ -180,6 +180,7 @@ def test_standard_output_is_for_answers(photo, tiny_weights):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)['source'] == str(photo)
     assert len(done.stderr) < 2000  # not a paragraph for each parameter
+    assert 'Warning' not in done.stderr
 
 
 def test_a_vocabulary_and_a_checkpoint_alone(

@@ -406,17 +406,19 @@ class FreeSegHead(Mask2FormerHead):
             cls_scores[..., 0], no_object, dtype=torch.long
         )
         weights = torch.full_like(cls_scores[..., 0], self.no_object_weight)
-        matched_logits, matched_masks, matched_valid = [], [], []
-        for index, targets in enumerate(batch_gt_instances):
-            queries, objects, ignored = self._match(
-                cls_scores[index].detach(), mask_preds[index].detach(), targets
+        matched_logits, matched_masks, images = [], [], []
+        for index, (queries, objects, ignored) in enumerate(
+            self._match(
+                cls_scores.detach(), mask_preds.detach(), batch_gt_instances
             )
+        ):
+            targets = batch_gt_instances[index]
             weights[index, ignored] = 0.0
             weights[index, queries] = 1.0
             labels[index, queries] = targets.labels[objects]
             matched_logits.append(mask_preds[index, queries])
             matched_masks.append(targets.masks[objects])
-            matched_valid.append(targets.valid.expand(len(queries), -1, -1))
+            images.append(torch.full_like(queries, index))
 
         total_weight = weights.sum()
         if not self.class_mean_per_process:
@@ -430,12 +432,13 @@ class FreeSegHead(Mask2FormerHead):
         loss_mask, loss_dice = self._mask_losses(
             torch.cat(matched_logits),
             torch.cat(matched_masks),
-            torch.cat(matched_valid),
+            torch.stack([targets.valid for targets in batch_gt_instances]),
+            torch.cat(images),
         )
         return loss_cls, loss_mask, loss_dice
 
     def _mask_losses(
-        self, logits: Tensor, masks: Tensor, valid: Tensor
+        self, logits: Tensor, masks: Tensor, valid: Tensor, images: Tensor
     ) -> tuple[Tensor, Tensor]:
         """L_F and L_D (Eq. 1) of G matched masks, on points or all pixels.
 
@@ -445,7 +448,8 @@ class FreeSegHead(Mask2FormerHead):
         Args:
             logits: (G, h, w).
             masks: (G, H, W), bool.
-            valid: Labelled pixels, (G, H, W), bool.
+            valid: Labelled pixels of the images, (B, H, W), bool.
+            images: Image of each mask, (G,), int64.
         """
         num_masks = reduce_mean(logits.new_tensor(float(len(logits))))
         num_masks = num_masks.clamp(min=1.0)
@@ -456,7 +460,7 @@ class FreeSegHead(Mask2FormerHead):
         if self.all_pixels:
             size = masks.shape[-2:]
             full = F.interpolate(logits[None], size, mode='bilinear')[0]
-            excluded = ~valid.flatten(1)
+            excluded = ~valid[images].flatten(1)
             return self._mask_terms(
                 full.flatten(1), masks.flatten(1), excluded, num_masks
             )
@@ -468,16 +472,25 @@ class FreeSegHead(Mask2FormerHead):
                 self.oversample_ratio,
                 self.importance_sample_ratio,
             )
-            excluded = ~_labelled_points(valid, points)
-            unlearned = excluded.all(dim=1) & valid.flatten(1).any(dim=1)
+            point_masks, unlabelled = _sample(
+                torch.stack([masks, ~valid[images]], dim=1), points
+            ).unbind(1)
+            excluded = ~_is_labelled(unlabelled)
+            can_learn = valid.flatten(1).any(dim=1)[images]
+            unlearned = excluded.all(dim=1) & can_learn
             for index in unlearned.nonzero().flatten().tolist():
                 points[index] = _labelled_centres(
-                    valid[index], points.shape[1]
+                    valid[images[index]], points.shape[1]
                 )
                 excluded[index] = False
-            point_masks = _sample(masks, points)
+                point_masks[index] = _sample(
+                    masks[index, None, None], points[index, None]
+                )
         return self._mask_terms(
-            _sample(logits, points), point_masks, excluded, num_masks
+            _sample(logits[:, None], points)[:, 0],
+            point_masks,
+            excluded,
+            num_masks,
         )
 
     def _mask_terms(
@@ -507,42 +520,85 @@ class FreeSegHead(Mask2FormerHead):
 
     @torch.no_grad()
     def _match(
-        self, class_logits: Tensor, mask_logits: Tensor, targets: TaskTargets
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Assign queries to masks on labelled places of one image.
+        self,
+        class_logits: Tensor,
+        mask_logits: Tensor,
+        batch_targets: list[TaskTargets],
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Assign queries to masks on labelled places, image by image.
 
-        Where not one point is labelled, as on specks and strips, the masks
-        are compared at centres of labelled pixels; without any, the classes
-        alone decide.
+        Where not one point of an image is labelled, as on specks and strips,
+        its masks are compared at centres of labelled pixels; without any,
+        the classes alone decide.
+
+        Args:
+            class_logits: (B, N, C + 1).
+            mask_logits: (B, N, h, w).
+            batch_targets: Targets of each image.
 
         Returns:
-            Matched queries and their masks, (G,) each, and the queries that
-            lie on unlabelled pixels, (N,) bool.
+            Of each image the matched queries and their masks, (G,) each, and
+            which queries lie on unlabelled pixels, (N,) bool.
 
         Raises:
             DivergedError: If the costs are not finite.
         """
+        valid = torch.stack([targets.valid for targets in batch_targets])
+        points = None
         if self.all_pixels:
             size = mask_logits.shape[-2:]
-            predicted = mask_logits.flatten(1)
-            at_places = _nearest(targets.masks, size).flatten(1)
-            labelled = _nearest(targets.valid[None], size).flatten() > 0
+            predicted = mask_logits.flatten(2)
+            labelled = _nearest(valid, size).flatten(1) > 0
         else:
             points = torch.rand(
-                1, self.num_points, 2, device=mask_logits.device
+                len(valid), self.num_points, 2, device=valid.device
             )
-            predicted = _sample(mask_logits, points)  # (N, points)
-            at_places = _sample(targets.masks, points)
-            labelled = _labelled_points(targets.valid[None], points)[0]
-        compared = predicted[:, labelled]
-        masks = at_places[:, labelled]
+            predicted = _sample(mask_logits, points)  # (B, N, points)
+            labelled = _is_labelled(_sample(~valid[:, None], points)[:, 0])
+        inside = predicted > 0
+        overlap = (inside & ~labelled[:, None]).sum(2) / inside.sum(2).clamp(1)
+        limit = self.ignore_query_overlap
+        ignored = overlap > (1.0 if limit is None else limit)
+        matches = []
+        for index, targets in enumerate(batch_targets):
+            if points is None:
+                masks = _nearest(targets.masks, size).flatten(1)
+            else:
+                masks = _sample(targets.masks[None], points[index, None])[0]
+            compared = predicted[index][:, labelled[index]]
+            masks = masks[:, labelled[index]]
+            if compared.shape[1] == 0:
+                centres = _labelled_centres(targets.valid, self.num_points)
+                compared = _sample(mask_logits[index, None], centres[None])[0]
+                masks = _sample(targets.masks[None], centres[None])[0]
+            matches.append(
+                (
+                    *self._assign(
+                        class_logits[index], compared, targets, masks
+                    ),
+                    ignored[index],
+                )
+            )
+        return matches
+
+    def _assign(
+        self,
+        class_logits: Tensor,
+        compared: Tensor,
+        targets: TaskTargets,
+        masks: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Pair queries with an image's masks at K places, see :meth:`_match`.
+
+        Args:
+            class_logits: (N, C + 1).
+            compared: Mask logits, (N, K).
+            targets: Of the image.
+            masks: Its masks, (G, K), in [0, 1].
+        """
         if compared.shape[1] == 0:
-            centres = _labelled_centres(targets.valid, self.num_points)[None]
-            compared = _sample(mask_logits, centres)
-            masks = _sample(targets.masks, centres)
-        if compared.shape[1] == 0:
-            compared = predicted.new_full((len(predicted), 1), EXCLUDED_LOGIT)
-            masks = predicted.new_zeros(len(targets.masks), 1)
+            compared = compared.new_full((len(compared), 1), EXCLUDED_LOGIT)
+            masks = compared.new_zeros(len(masks), 1)
         try:
             assigned = self.assigner.assign(
                 pred_instances=InstanceData(
@@ -551,17 +607,13 @@ class FreeSegHead(Mask2FormerHead):
                 gt_instances=InstanceData(labels=targets.labels, masks=masks),
             ).gt_inds
         except ValueError as error:  # SciPy's, of such a matrix
-            if class_logits.isfinite().all() and mask_logits.isfinite().all():
+            if class_logits.isfinite().all() and compared.isfinite().all():
                 raise
             raise DivergedError.of(
                 'matching costs of queries and masks'
             ) from error
         queries = assigned.nonzero().squeeze(1)
-        inside = predicted > 0
-        overlap = (inside & ~labelled).sum(1) / inside.sum(1).clamp(min=1)
-        limit = self.ignore_query_overlap
-        ignored = overlap > (1.0 if limit is None else limit)
-        return queries, assigned[queries] - 1, ignored
+        return queries, assigned[queries] - 1
 
     def predict(
         self,
@@ -597,9 +649,8 @@ def pool_under(mask_logits: Tensor, maps: Tensor) -> Tensor:
 
 
 def _sample(maps: Tensor, points: Tensor) -> Tensor:
-    """Bilinear values of (M, h, w) maps at (1 or M, K, 2) points, (M, K)."""
-    points = points.expand(len(maps), -1, -1)
-    return point_sample(maps[:, None].float(), points).squeeze(1)
+    """Bilinear values of (B, M, h, w) maps at (B, K, 2) points, (B, M, K)."""
+    return point_sample(maps.float(), points)
 
 
 def _nearest(masks: Tensor, size: torch.Size) -> Tensor:
@@ -616,7 +667,11 @@ def _labelled_centres(valid: Tensor, count: int) -> Tensor:
     return ((pixels + 0.5) / pixels.new_tensor(valid.shape)).flip(1)
 
 
-def _labelled_points(valid: Tensor, points: Tensor) -> Tensor:
-    """Mark points whose value mixes labelled pixels alone."""
-    # outside of the image counts as labelled, where it is sampled as 0
-    return _sample(~valid, points) < 1e-4
+def _is_labelled(unlabelled: Tensor) -> Tensor:
+    """Mark points whose value mixes labelled pixels alone.
+
+    Args:
+        unlabelled: Share of unlabelled pixels in the value; outside of the
+            image, where it is sampled as 0, counts as labelled.
+    """
+    return unlabelled < 1e-4

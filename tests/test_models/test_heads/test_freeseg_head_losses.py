@@ -19,6 +19,17 @@ from freeseg_mm.structures import (
 from freeseg_mm.utils.errors import DivergedError
 
 
+def match(head, class_logits, mask_logits, targets):
+    """The match of one image."""
+    (found,) = head._match(class_logits[None], mask_logits[None], [targets])
+    return found
+
+
+def mask_losses(head, logits, masks, valid):
+    """Losses of masks that lie in an image each."""
+    return head._mask_losses(logits, masks, valid, torch.arange(len(logits)))
+
+
 def centres(*pixels, size=4):
     """Points at the centres of (row, column) pixels, (1, K, 2) as (x, y)."""
     return torch.tensor(
@@ -78,7 +89,7 @@ def test_mask_losses_by_hand(build_head, sample_at):
     masks[0, 0, 0] = True
     valid = torch.ones(1, 4, 4, dtype=torch.bool)
 
-    loss_mask, loss_dice = head._mask_losses(logits, masks, valid)
+    loss_mask, loss_dice = mask_losses(head, logits, masks, valid)
 
     # focal: alpha (1 - p)^2 CE inside, (1 - alpha) p^2 CE outside, mean, x 20
     inside = 0.25 * 0.5**2 * math.log(2)
@@ -95,10 +106,10 @@ def test_mask_losses_are_means_over_masks(build_head, sample_at):
     masks = torch.rand(2, 4, 4) > 0.5
     valid = torch.ones(2, 4, 4, dtype=torch.bool)
 
-    together = head._mask_losses(logits, masks, valid)
+    together = mask_losses(head, logits, masks, valid)
 
     alone = [
-        head._mask_losses(logits[i, None], masks[i, None], valid[i, None])
+        mask_losses(head, logits[i, None], masks[i, None], valid[i, None])
         for i in range(2)
     ]
     for k in range(2):
@@ -115,10 +126,10 @@ def test_unlabelled_point_adds_nothing_by_hand(build_head, sample_at):
     valid = torch.ones(1, 4, 4, dtype=torch.bool)
     valid[0, 3, 3] = False
     sample_at(head, centres((0, 0), (1, 2)))
-    without = head._mask_losses(logits, masks, valid)
+    without = mask_losses(head, logits, masks, valid)
     sample_at(head, centres((0, 0), (1, 2), (3, 3)))
 
-    loss_mask, loss_dice = head._mask_losses(logits, masks, valid)
+    loss_mask, loss_dice = mask_losses(head, logits, masks, valid)
 
     # the mean is over sampled points, of which there are now three
     assert_close(loss_mask, without[0] * 2 / 3)
@@ -134,11 +145,11 @@ def test_point_between_labelled_and_unlabelled_pixels_does_not_count(
     logits = torch.randn(1, 4, 4)
     masks = torch.ones(1, 4, 4, dtype=torch.bool)
     sample_at(head, centres((0, 0)))
-    without = head._mask_losses(logits, masks, valid)
+    without = mask_losses(head, logits, masks, valid)
     # the second lies half way from column 1 to the ignored column 2
     sample_at(head, torch.tensor([[[0.125, 0.125], [0.5, 0.375]]]))
 
-    loss_mask, loss_dice = head._mask_losses(logits, masks, valid)
+    loss_mask, loss_dice = mask_losses(head, logits, masks, valid)
 
     assert_close(loss_mask, without[0] / 2)
     assert_close(loss_dice, without[1])
@@ -157,7 +168,7 @@ def test_masks_without_a_labelled_point_get_points_on_labelled_pixels(
     masks[0, 1, 2] = True
     sample_at(head, centres((0, 0)))
 
-    loss_mask, loss_dice = head._mask_losses(logits, masks, valid)
+    loss_mask, loss_dice = mask_losses(head, logits, masks, valid)
 
     # p = 0.75 inside and 0.5 outside; see test_mask_losses_by_hand
     inside = 0.25 * 0.25**2 * math.log(4 / 3)
@@ -266,8 +277,8 @@ def test_mask_losses_send_no_gradient_to_unlabelled_pixels(build_head, scale):
     valid[:, : 10 * scale] = True
     logits = torch.randn(2, 16, 16, requires_grad=True)
 
-    loss_mask, loss_dice = head._mask_losses(
-        logits, masks, valid.expand_as(masks)
+    loss_mask, loss_dice = mask_losses(
+        head, logits, masks, valid.expand_as(masks)
     )
 
     for loss in (loss_mask, loss_dice):
@@ -301,7 +312,8 @@ def test_fully_unlabelled_mask_costs_and_trains_nothing(build_head):
     head = build_head()
     logits = torch.randn(1, 16, 16, requires_grad=True)
 
-    loss_mask, loss_dice = head._mask_losses(
+    loss_mask, loss_dice = mask_losses(
+        head,
         logits,
         torch.ones(1, 16, 16, dtype=torch.bool),
         torch.zeros(1, 16, 16, dtype=torch.bool),
@@ -325,18 +337,18 @@ def test_matcher_does_not_look_at_unlabelled_pixels(build_head, match_at):
     class_logits = torch.zeros(2, 3)
     match_at(head, centres(*((r, c) for r in range(4) for c in range(4))))
 
-    queries, objects, _ = head._match(
-        class_logits, mask_logits, targets([0], mask, valid)
+    queries, objects, _ = match(
+        head, class_logits, mask_logits, targets([0], mask, valid)
     )
     assert (queries.tolist(), objects.tolist()) == ([1], [0])
 
-    again, _, _ = head._match(
-        class_logits, mask_logits, targets([0], changed, valid)
+    again, _, _ = match(
+        head, class_logits, mask_logits, targets([0], changed, valid)
     )
     assert again.tolist() == [1]
 
     # The scene does tell the two apart: labelled, query 0 is the better.
-    labelled, _, _ = head._match(class_logits, mask_logits, targets([0], mask))
+    labelled, _, _ = match(head, class_logits, mask_logits, targets([0], mask))
     assert labelled.tolist() == [0]
 
 
@@ -348,12 +360,12 @@ def test_predictions_on_unlabelled_pixels_do_not_move_the_match(build_head):
     class_logits = torch.randn(6, 5)
     mask_logits = torch.randn(6, 16, 16)
     torch.manual_seed(1)
-    expected = head._match(class_logits, mask_logits, gt)
+    expected = match(head, class_logits, mask_logits, gt)
 
     for _ in range(5):
         mask_logits[..., 9:] = 10 * torch.randn(6, 16, 7)
         torch.manual_seed(1)
-        queries, objects, _ = head._match(class_logits, mask_logits, gt)
+        queries, objects, _ = match(head, class_logits, mask_logits, gt)
         assert torch.equal(queries, expected[0])
         assert torch.equal(objects, expected[1])
 
@@ -402,7 +414,8 @@ def test_matched_query_learns_even_on_unlabelled_pixels(build_head, match_at):
     mask = torch.zeros(1, 4, 4, dtype=torch.bool)
     mask[0, 0] = True
 
-    queries, _, ignored = head._match(
+    queries, _, ignored = match(
+        head,
         torch.zeros(1, 3),
         torch.full((1, 4, 4), 9.0),
         targets([0], mask, valid),
@@ -424,7 +437,8 @@ def test_empty_query_is_no_query_on_unlabelled_pixels(build_head, match_at):
     match_at(head, centres((0, 0), (2, 2)))
     valid = torch.zeros(4, 4, dtype=torch.bool)
 
-    _, _, ignored = head._match(
+    _, _, ignored = match(
+        head,
         torch.zeros(2, 3),
         torch.full((2, 4, 4), -9.0),
         targets([], torch.zeros(0, 4, 4), valid),
@@ -488,8 +502,11 @@ def test_match_on_specks_and_strips_is_by_mask(build_head, shape):
 
     for seed in range(20):
         torch.manual_seed(seed)
-        queries, objects, _ = head._match(
-            torch.zeros(3, 3), mask_logits, targets([0], valid[None], valid)
+        queries, objects, _ = match(
+            head,
+            torch.zeros(3, 3),
+            mask_logits,
+            targets([0], valid[None], valid),
         )
         assert (queries.tolist(), objects.tolist()) == ([1], [0])
 
@@ -499,7 +516,8 @@ def test_match_where_nothing_is_labelled_is_by_class(build_head):
     class_logits = torch.tensor([[0.0, 1, 0], [0, 0, 1], [2, 0, 0]])
     nothing = torch.zeros(16, 16, dtype=torch.bool)
 
-    queries, objects, _ = head._match(
+    queries, objects, _ = match(
+        head,
         class_logits,
         torch.randn(3, 16, 16),
         targets([0, 1], nothing.expand(2, -1, -1), nothing),
@@ -624,8 +642,8 @@ def test_mask_losses_on_all_pixels_by_hand(build_head):
     # one logit that is enlarged to four pixels
     logits = torch.full((1, 1, 1), math.log(3))  # probability 3 / 4
 
-    loss_mask, loss_dice = head._mask_losses(
-        logits, masks, torch.ones_like(masks)
+    loss_mask, loss_dice = mask_losses(
+        head, logits, masks, torch.ones_like(masks)
     )
 
     inside = 0.25 * (1 / 4) ** 2 * -math.log(3 / 4)
@@ -635,7 +653,7 @@ def test_mask_losses_on_all_pixels_by_hand(build_head):
     assert loss_dice == pytest.approx(5 * dice)
     # an unlabelled row takes no part
     valid = torch.tensor([[[True, True], [False, False]]])
-    loss_mask, _ = head._mask_losses(logits, masks, valid)
+    loss_mask, _ = mask_losses(head, logits, masks, valid)
     assert loss_mask == pytest.approx(20 * inside / 2)
 
 
@@ -648,8 +666,8 @@ def test_matching_on_all_pixels_takes_the_nearest(build_head):
     mask_logits[4, 1, 1] = 5.0
     mask_logits[2, 0, :] = 5.0
 
-    queries, objects, _ = head._match(
-        torch.zeros(6, 5), mask_logits, targets([0], masks)
+    queries, objects, _ = match(
+        head, torch.zeros(6, 5), mask_logits, targets([0], masks)
     )
 
     assert (queries.tolist(), objects.tolist()) == ([4], [0])

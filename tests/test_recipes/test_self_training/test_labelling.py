@@ -236,7 +236,8 @@ def test_four_killed_processes_make_the_same_files(command, tmp_path, request):
                 *(Path(__file__).parent / 'killed_shards.py', tmp_path / out),
                 *(number, ','.join(map(str, moments))),
                 *(*arguments, '--out', tmp_path / out),
-            ]
+            ],
+            timeout=None,
         )
         ends = re.findall('^ended: (.*)', done.stdout, re.MULTILINE)
         assert ends[-1:] == ['all 0'], done.stderr[-3000:]
