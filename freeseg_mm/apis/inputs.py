@@ -269,7 +269,7 @@ def _short(path: Path) -> Path:
     ):
         # of data: URLs, too
         raise FileNotFoundError(
-            f'no such file or folder: {name[:50]!r}..., a name of '
+            f'no such file or folder: {name[:80]!r}..., a name of '
             f'{len(name):,} letters'
         )
     return path

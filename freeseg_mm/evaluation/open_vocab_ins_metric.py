@@ -123,7 +123,14 @@ class OpenVocabInsMetric(PerClassMetric, CocoMetric):
                 image['id']: (image['height'], image['width'])
                 for image in content['images']
             }
+            known = {category['id'] for category in content['categories']}
             for ann in content['annotations']:
+                if ann['category_id'] not in known:
+                    raise ValueError(
+                        f'annotation {ann["id"]} has category_id '
+                        f'{ann["category_id"]}, which is not among the '
+                        'categories'
+                    )
                 ann.setdefault('iscrowd', 0)  # pycocotools wants it said
                 if ann['image_id'] in sizes:
                     # C code reads it later, and trusts it

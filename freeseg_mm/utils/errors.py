@@ -4,17 +4,30 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dis import opname
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
 from .names import printable, shown
 
+_RAISE = 'RAISE_VARARGS'
+
 
 def raised_here(error: BaseException) -> bool:
     """Tell an error that a module of this package raised."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals.get('__name__')).startswith('freeseg_mm.')
+
+
+def _by_statement(error: BaseException) -> bool:
+    """Tell a ``raise`` from what Python says of a value of a wrong type."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    return opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == _RAISE
 
 
 def sentence_of(error: BaseException) -> str:
@@ -53,7 +66,7 @@ def building(what: str) -> Iterator[None]:
     except (OSError, ImportError):
         raise
     except Exception as error:
-        if raised_here(error):
+        if raised_here(error) and _by_statement(error):
             raise
         raise ValueError(
             f'the config builds no {what} ({reason_of(error)})'

@@ -585,6 +585,11 @@ LISTS = '"images": [], "annotations": [], "categories": '
         (f'{{{LISTS}[1]}}', r': categories\[0\] is no JSON object: 1'),
         (f'{{{LISTS}[{{"id": 1}}]}}', ": an entry lacks the key 'name'"),
         (f'\ufeff{{{LISTS}[]}}', ': Unexpected UTF-8 BOM'),
+        (
+            '{"images": [], "categories": [], "annotations": [{"image_id": 1, '
+            '"id": 1, "category_id": 9, "area": 1, "segmentation": 0}]}',
+            ': annotation 1 has category_id 9, which is not among the cat',
+        ),
     ],
 )
 def test_file_that_is_no_instances_file_is_named(tmp_path, text, words):

@@ -1,9 +1,16 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
-from freeseg_mm.utils.errors import is_out_of_memory, memory_advice
+from freeseg_mm.models.segmentors.freeseg import _check_preprocessor
+from freeseg_mm.utils.errors import (
+    building,
+    is_out_of_memory,
+    memory_advice,
+)
 from freeseg_mm.utils.run_config import check_options
 
 
@@ -99,3 +106,13 @@ def test_in_validation(advice):
     assert named == {}
     _, named = advice(training=False, **{'val_dataloader.batch_size': 8})
     assert named == {'val_dataloader.batch_size': '4'}
+
+
+def test_what_python_says_of_a_config_is_no_sentence():
+    """Nor is it where a line of ours trips over a value of a wrong type."""
+    for preprocessor, words in (
+        (SimpleNamespace(mean=1, std=1), 'builds no net .AttributeError: '),
+        (SimpleNamespace(pad_size_divisor=0), '^model.data_preprocessor.pad'),
+    ):
+        with pytest.raises(ValueError, match=words), building('net'):
+            _check_preprocessor(preprocessor)
