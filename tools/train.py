@@ -88,11 +88,12 @@ def build_runner(args: argparse.Namespace) -> Runner | FlexibleRunner:
     if start and '://' not in start and not Path(start).is_dir():
         load_from_local(start)  # refused before any work is done
     init_distributed_on_cpu(config)
-    runner = (
-        RUNNERS.build(config)
-        if 'runner_type' in config
-        else Runner.from_cfg(config)
-    )
+    with building('training'):
+        runner = (
+            RUNNERS.build(config)
+            if 'runner_type' in config
+            else Runner.from_cfg(config)
+        )
     if config.get('resume') and start:
         weights = WeightsInfo.read(Path(start))
         weights.check(model_of(runner))  # mmengine skips what does not fit

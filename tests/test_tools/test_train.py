@@ -248,12 +248,22 @@ def test_weights_to_start_from_are_looked_at(
             ['--cfg-options', 'load_from=5'],
             'load_from is 5, expected the name',
         ),
-        (['--resume', ''], "load_from is '', expected a file name"),
+        (['--resume', ''], "load_from is '', expected the name"),
         (
             ['--cfg-options', 'optim_wrapper.optimizer.lr=nan'],
             'builds no training (ValueError: Invalid learning rate: nan)',
         ),
         (['--cfg-options', 'optim_wrapper=5'], 'builds no training (TypeErr'),
+        (['--cfg-options', 'default_hooks=5'], 'builds no training (Attribut'),
+        (['--cfg-options', 'env_cfg=5'], 'builds no training (Attribute'),
+        (
+            ['--cfg-options', 'model.panoptic_head.num_queries=-5'],
+            'builds no training (RuntimeError: ',
+        ),
+        (
+            ['--cfg-options', 'train_dataloader.dataset.pipeline=5'],
+            'builds no training (TypeError: ',
+        ),
         (
             ['--cfg-options', 'train_cfg.max_iters=1.5'],
             'builds no training (AssertionError: `max_iters` should be',
