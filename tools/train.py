@@ -4,6 +4,7 @@
 import argparse
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
@@ -102,7 +103,20 @@ def build_runner(args: argparse.Namespace) -> Runner | FlexibleRunner:
         if isinstance(runner, Runner):
             wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
             runner.optim_wrapper = wrapper
+            check_rates(wrapper.get_lr())
     return runner
+
+
+def check_rates(rates: dict[str, list[float]]) -> None:
+    """Refuse learning rates that the parameters' type cannot hold.
+
+    Raises:
+        ValueError: If one is larger than a float32.
+    """
+    largest = torch.finfo(torch.float32).max
+    wrong = sorted({x for each in rates.values() for x in each if x > largest})
+    if wrong:
+        raise ValueError(f'learning rates {wrong} are above {largest}')
 
 
 def main() -> None:

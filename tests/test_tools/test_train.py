@@ -59,7 +59,7 @@ def built(monkeypatch):
     """Configs that runs were built from; nothing is run."""
     configs = []
 
-    class Built(Exception):
+    class Built(BaseException):
         """Ends a tool where its run would begin."""
 
     def from_cfg(config):
@@ -252,6 +252,10 @@ def test_weights_to_start_from_are_looked_at(
         (
             ['--cfg-options', 'optim_wrapper.optimizer.lr=nan'],
             'builds no training (ValueError: Invalid learning rate: nan)',
+        ),
+        (
+            ['--cfg-options', 'optim_wrapper.optimizer.lr=1e99'],
+            'learning rates [1e+99] are above 3.4',
         ),
         (['--cfg-options', 'optim_wrapper=5'], 'builds no training (TypeErr'),
         (['--cfg-options', 'default_hooks=5'], 'builds no training (Attribut'),
