@@ -255,7 +255,7 @@ def test_weights_to_start_from_are_looked_at(
         ),
         (
             ['--cfg-options', 'optim_wrapper.optimizer.lr=1e99'],
-            'learning rates [1e+99] are above 3.4',
+            'learning rates [1e+98, 1e+99] are above 3.4',
         ),
         (['--cfg-options', 'optim_wrapper=5'], 'builds no training (TypeErr'),
         (['--cfg-options', 'default_hooks=5'], 'builds no training (Attribut'),
