@@ -211,7 +211,7 @@ def test_failures_are_listed_and_take_no_number(whole):
     ]
     content = json.loads(whole['instances.json'])
     assert [(x['id'], x['file_name']) for x in content['images']] == [
-        *((1, 'pets.png'), (2, 'pets.png'), (3, 'c.png')),
+        *((1, 'folder/pets.png'), (2, 'b/pets.png'), (3, 'c.png')),
     ]
     assert [(x['id'], x['image_id']) for x in content['annotations']] == [
         *((1, 1), (2, 2)),
@@ -246,7 +246,7 @@ def test_shards_give_the_same_files(whole, results, tmp_path):
         merge(folder)
     for number in (2, 1, 3):
         if number != 2:
-            with pytest.raises(ValueError, match='of 3 shards these are not'):
+            with pytest.raises(ValueError, match='of 3 shards are not'):
                 merge(folder)
         assert write(folder, results, Shard(number, 3)) == []
     paths = merge(folder)

@@ -35,6 +35,8 @@ KNOWN = [
     shapes_vocabulary(),
     *map(Vocabulary.load, Vocabulary.builtin_names()),
 ]
+# Their names choose when those of all others have chosen.
+LATER = ('cityscapes19',)
 
 
 def to_lab(rgb):
@@ -63,12 +65,15 @@ def farthest_colours():
     """Colour each known name, as ``palette.json`` has been made.
 
     Each name takes the candidate that is farthest from the names it shares a
-    vocabulary with; the smallest vocabularies choose first. Colour-blind
+    vocabulary with; the smallest vocabularies choose first, but for those
+    that came later, which change no colour of the others. Colour-blind
     people tell two dimensions of colour apart, not three: asking as much of
     theirs would leave too little for all others.
     """
     unlimited = np.iinfo(np.int64).max
-    vocabularies = sorted(KNOWN, key=lambda x: (len(x), x.name))
+    vocabularies = sorted(
+        KNOWN, key=lambda x: (x.name in LATER, len(x), x.name)
+    )
     candidates = candidate_colours()
     # whole numbers, so that every machine chooses the same
     seen = [
@@ -83,7 +88,15 @@ def farthest_colours():
             set(vocabulary.names) - set(chosen), key=name_digest
         ):
             shared = [i for i, x in enumerate(vocabularies) if name in x.names]
-            least = np.min([room[i] for i in shared], axis=0)
+            least = np.min(
+                [
+                    room[i]
+                    for i in shared
+                    if vocabulary.name in LATER
+                    or vocabularies[i].name not in LATER
+                ],
+                axis=0,
+            )
             is_first = least.min() == unlimited
             chosen[name] = int(
                 name_digest(name) % len(least) if is_first else least.argmax()
@@ -280,7 +293,9 @@ def each_vocabulary(function):
 def choices(vocabulary, count, times=20):
     rng = np.random.default_rng(0)
     for _ in range(times):
-        yield rng.choice(len(vocabulary), count, replace=False).tolist()
+        yield rng.choice(
+            len(vocabulary), min(count, len(vocabulary)), replace=False
+        ).tolist()
 
 
 @each_vocabulary

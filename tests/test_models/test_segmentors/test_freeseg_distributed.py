@@ -33,7 +33,9 @@ def fixed_points():
     points = torch.stack(torch.meshgrid(side, side, indexing='ij'), -1)
     points = points.view(1, 64, 2)
     return (
-        mock.patch.object(torch, 'rand', return_value=points),
+        mock.patch.object(
+            torch, 'rand', lambda count, *_, **__: points.expand(count, -1, -1)
+        ),
         mock.patch.object(
             freeseg_head,
             'get_uncertain_point_coords_with_randomness',
