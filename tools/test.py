@@ -13,6 +13,7 @@ from freeseg_mm.engine.checkpoint import WeightsInfo
 from freeseg_mm.engine.compatibility_hook import model_of
 from freeseg_mm.evaluation.results import write_results
 from freeseg_mm.models.segmentors.test_time_augmentation import use_tta
+from freeseg_mm.utils.errors import building
 from freeseg_mm.utils.files import require_writable
 from freeseg_mm.utils.run_config import (
     add_run_arguments,
@@ -61,6 +62,8 @@ def build_runner(args: argparse.Namespace) -> Runner:
         raise ValueError(f'--out {args.out}: expected a name ending in .json')
     if args.out is not None:
         require_writable(args.out)
+    if args.show_dir and Path(args.show_dir).is_absolute():
+        require_writable(Path(args.show_dir) / 'picture')
     config = read_run_config(args)
     config.load_from, config.resume = args.checkpoint, False
     if args.tta:
@@ -71,8 +74,9 @@ def build_runner(args: argparse.Namespace) -> Runner:
         config.default_hooks.setdefault('visualization', hook)
         trigger_visualization_hook(config, args)
     init_distributed_on_cpu(config)
-    runner = Runner.from_cfg(config)
-    _ = runner.test_loop  # builds the data, which may be missing
+    with building('test'):
+        runner = Runner.from_cfg(config)
+        _ = runner.test_loop  # builds the data, which may be missing
     weights.check(model_of(runner))  # mmengine would skip what does not fit
     return runner
 

@@ -188,3 +188,25 @@ def test_weights_that_do_not_fit_are_not_scored(
     error = capsys.readouterr().err
     assert error.startswith(f'test: {checkpoint}')
     assert words in error
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--show-dir', '/proc/zz'], "test: '/proc/zz"),
+        (['--cfg-options', 'test_cfg=5'], 'the config builds no test (TypeE'),
+        (
+            ['--cfg-options', 'test_dataloader.dataset.pipeline=5'],
+            'the config builds no test (TypeError: ',
+        ),
+    ],
+)
+def test_settings_that_no_test_has(
+    config_file, checkpoint, run_tool, capsys, arguments, words
+):
+    with pytest.raises(SystemExit) as caught:
+        run_tool('test.py', config_file, checkpoint, *arguments)
+    assert caught.value.code == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith('test: ')
+    assert words in line
