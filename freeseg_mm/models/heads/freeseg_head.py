@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from freeseg_mm.models.layers import CosineClassifier, LinearClassifier
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import TaskTargets, Vocabulary
-from freeseg_mm.utils.errors import DivergedError
+from freeseg_mm.utils.errors import DivergedError, require_whole
 
 EXCLUDED_LOGIT = -1e4
 """Mask logit of a point that takes no part in a loss.
@@ -94,7 +94,8 @@ class FreeSegHead(Mask2FormerHead):
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: If ``loss_cls`` sets ``class_weight``.
+        ValueError: If ``loss_cls`` sets ``class_weight``, or ``num_points``
+            is no whole number from 1.
     """
 
     def __init__(
@@ -177,6 +178,7 @@ class FreeSegHead(Mask2FormerHead):
         if train_cfg:
             self.assigner = TASK_UTILS.build(train_cfg['assigner'])
             self.num_points = train_cfg['num_points']
+            require_whole('train_cfg.num_points', self.num_points, 1)
             self.oversample_ratio = train_cfg['oversample_ratio']
             self.importance_sample_ratio = train_cfg['importance_sample_ratio']
             self.ignore_query_overlap = train_cfg['ignore_query_overlap']

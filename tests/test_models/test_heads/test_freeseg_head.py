@@ -170,6 +170,12 @@ def test_attention_is_blocked_outside_of_the_mask_unless_it_is_empty(
     assert all(torch.equal(x, blocked[0]) for x in blocked)
 
 
+@pytest.mark.parametrize('number', [0, -1, float('nan'), 2.5, '9'])
+def test_points_are_counted_in_whole_numbers(build_head, number):
+    with pytest.raises(ValueError, match=r'train_cfg\.num_points: expected'):
+        build_head(train_cfg={'num_points': number})
+
+
 def test_class_weight_must_come_from_the_vocabulary(build_head):
     with pytest.raises(
         ValueError,
