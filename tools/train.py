@@ -104,6 +104,12 @@ def build_runner(args: argparse.Namespace) -> Runner | FlexibleRunner:
             wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
             runner.optim_wrapper = wrapper
             check_rates(wrapper.get_lr())
+            # a scaled rate comes first, which mmengine does later
+            is_scaled = (runner.auto_scale_lr or {}).get('enable')
+            if runner.param_schedulers and not is_scaled:
+                runner.param_schedulers = runner.build_param_scheduler(
+                    runner.param_schedulers
+                )
     return runner
 
 

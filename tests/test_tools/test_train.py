@@ -258,6 +258,14 @@ def test_weights_to_start_from_are_looked_at(
             'learning rates [1e+98, 1e+99] are above 3.4',
         ),
         (['--cfg-options', 'optim_wrapper=5'], 'builds no training (TypeErr'),
+        (
+            ['--cfg-options', 'param_scheduler.0.begin=x'],
+            'builds no training (TypeError: ',
+        ),
+        (
+            ['--cfg-options', 'param_scheduler.0.type=Nothing'],
+            'builds no training (KeyError: ',
+        ),
         (['--cfg-options', 'default_hooks=5'], 'builds no training (Attribut'),
         (['--cfg-options', 'env_cfg=5'], 'builds no training (Attribute'),
         (
