@@ -408,19 +408,18 @@ class FreeSegHead(Mask2FormerHead):
             cls_scores[..., 0], no_object, dtype=torch.long
         )
         weights = torch.full_like(cls_scores[..., 0], self.no_object_weight)
-        matched_logits, matched_masks, images = [], [], []
-        for index, (queries, objects, ignored) in enumerate(
-            self._match(
-                cls_scores.detach(), mask_preds.detach(), batch_gt_instances
-            )
-        ):
+        valid = torch.stack([targets.valid for targets in batch_gt_instances])
+        matched_logits, matched_masks = [], []
+        matches = self._match(
+            cls_scores.detach(), mask_preds.detach(), batch_gt_instances, valid
+        )
+        for index, (queries, objects, ignored) in enumerate(matches):
             targets = batch_gt_instances[index]
             weights[index, ignored] = 0.0
             weights[index, queries] = 1.0
             labels[index, queries] = targets.labels[objects]
             matched_logits.append(mask_preds[index, queries])
             matched_masks.append(targets.masks[objects])
-            images.append(torch.full_like(queries, index))
 
         total_weight = weights.sum()
         if not self.class_mean_per_process:
@@ -434,13 +433,13 @@ class FreeSegHead(Mask2FormerHead):
         loss_mask, loss_dice = self._mask_losses(
             torch.cat(matched_logits),
             torch.cat(matched_masks),
-            torch.stack([targets.valid for targets in batch_gt_instances]),
-            torch.cat(images),
+            valid,
+            [len(queries) for queries, _, _ in matches],
         )
         return loss_cls, loss_mask, loss_dice
 
     def _mask_losses(
-        self, logits: Tensor, masks: Tensor, valid: Tensor, images: Tensor
+        self, logits: Tensor, masks: Tensor, valid: Tensor, counts: list[int]
     ) -> tuple[Tensor, Tensor]:
         """L_F and L_D (Eq. 1) of G matched masks, on points or all pixels.
 
@@ -451,8 +450,9 @@ class FreeSegHead(Mask2FormerHead):
             logits: (G, h, w).
             masks: (G, H, W), bool.
             valid: Labelled pixels of the images, (B, H, W), bool.
-            images: Image of each mask, (G,), int64.
+            counts: Number of masks of each image; G in all.
         """
+        image_of = [i for i, count in enumerate(counts) for _ in range(count)]
         num_masks = reduce_mean(logits.new_tensor(float(len(logits))))
         num_masks = num_masks.clamp(min=1.0)
         if len(logits) == 0:
@@ -462,7 +462,7 @@ class FreeSegHead(Mask2FormerHead):
         if self.all_pixels:
             size = masks.shape[-2:]
             full = F.interpolate(logits[None], size, mode='bilinear')[0]
-            excluded = ~valid[images].flatten(1)
+            excluded = ~valid[image_of].flatten(1)
             return self._mask_terms(
                 full.flatten(1), masks.flatten(1), excluded, num_masks
             )
@@ -474,20 +474,23 @@ class FreeSegHead(Mask2FormerHead):
                 self.oversample_ratio,
                 self.importance_sample_ratio,
             )
-            point_masks, unlabelled = _sample(
-                torch.stack([masks, ~valid[images]], dim=1), points
-            ).unbind(1)
-            excluded = ~_is_labelled(unlabelled)
-            can_learn = valid.flatten(1).any(dim=1)[images]
+            # one map an image, not one a mask
+            labelled = [
+                _is_labelled(
+                    _sample(~one[None, None], part.flatten(0, 1)[None])
+                )
+                for one, part in zip(valid, points.split(counts), strict=True)
+                if len(part)
+            ]
+            excluded = ~torch.cat(labelled, dim=2).view(len(points), -1)
+            can_learn = valid.flatten(1).any(dim=1)[image_of]
             unlearned = excluded.all(dim=1) & can_learn
             for index in unlearned.nonzero().flatten().tolist():
                 points[index] = _labelled_centres(
-                    valid[images[index]], points.shape[1]
+                    valid[image_of[index]], points.shape[1]
                 )
                 excluded[index] = False
-                point_masks[index] = _sample(
-                    masks[index, None, None], points[index, None]
-                )
+            point_masks = _sample(masks[:, None], points)[:, 0]
         return self._mask_terms(
             _sample(logits[:, None], points)[:, 0],
             point_masks,
@@ -526,6 +529,7 @@ class FreeSegHead(Mask2FormerHead):
         class_logits: Tensor,
         mask_logits: Tensor,
         batch_targets: list[TaskTargets],
+        valid: Tensor,
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Assign queries to masks on labelled places, image by image.
 
@@ -537,6 +541,7 @@ class FreeSegHead(Mask2FormerHead):
             class_logits: (B, N, C + 1).
             mask_logits: (B, N, h, w).
             batch_targets: Targets of each image.
+            valid: Their labelled pixels, (B, H, W), bool.
 
         Returns:
             Of each image the matched queries and their masks, (G,) each, and
@@ -545,7 +550,6 @@ class FreeSegHead(Mask2FormerHead):
         Raises:
             DivergedError: If the costs are not finite.
         """
-        valid = torch.stack([targets.valid for targets in batch_targets])
         points = None
         if self.all_pixels:
             size = mask_logits.shape[-2:]

@@ -21,13 +21,15 @@ from freeseg_mm.utils.errors import DivergedError
 
 def match(head, class_logits, mask_logits, targets):
     """The match of one image."""
-    (found,) = head._match(class_logits[None], mask_logits[None], [targets])
+    (found,) = head._match(
+        class_logits[None], mask_logits[None], [targets], targets.valid[None]
+    )
     return found
 
 
 def mask_losses(head, logits, masks, valid):
     """Losses of masks that lie in an image each."""
-    return head._mask_losses(logits, masks, valid, torch.arange(len(logits)))
+    return head._mask_losses(logits, masks, valid, [1] * len(logits))
 
 
 def centres(*pixels, size=4):
