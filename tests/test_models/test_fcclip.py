@@ -101,7 +101,7 @@ def test_logits_of_every_layer(model, inputs, expected, vocabulary):
     low, *_, mask_features = model.panoptic_head.pixel_maps(feats)
     assert_close(low[0], expected['multi_scale_0'], rtol=0, atol=1e-4)
     assert_close(
-        mask_features[0], expected['mask_features'], rtol=0, atol=1e-4
+        mask_features[0, ::16], expected['mask_features'], rtol=0, atol=1e-4
     )
 
     classes, masks = model.panoptic_head(feats, text, vocabulary)
@@ -132,7 +132,7 @@ def test_class_probabilities(model, outputs, expected):
 
 def test_semantic_labels(outputs, expected):
     labels = outputs['result'].pred_sem_seg.sem_seg[0]
-    assert torch.equal(labels, expected['sem_seg'].argmax(0))
+    assert torch.equal(labels, expected['semantic_labels'].long())
 
 
 def test_panoptic_segments(outputs, expected):
