@@ -6,16 +6,10 @@ Test, with the weights of configs/freeseg/coco.py:
     tools/test.py configs/transfer/mapillary.py CKPT
 """
 
-_base_ = '../freeseg/coco.py'
+_base_ = './cityscapes.py'
 
 data_root = 'data/mapillary/'
-test_size = 1024
 
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(4 * test_size, test_size), keep_ratio=True),
-    _base_.pack_test,
-]
 val_dataloader = dict(
     dataset=dict(
         data_root=data_root,
@@ -25,19 +19,16 @@ val_dataloader = dict(
             seg='annotations/panoptic_validation/',
             sem='annotations/semantic_validation/',
         ),
-        vocabulary='vocabulary.json',
-        seen='none',
-        pipeline=test_pipeline,
     )
 )
 test_dataloader = val_dataloader
 
 val_evaluator = [
-    dict(type='freeseg_mm.OpenVocabSemMetric'),
+    _base_.val_evaluator[0],
     dict(
-        type='freeseg_mm.OpenVocabInsMetric',
+        _base_.val_evaluator[1],
         ann_file=data_root + 'annotations/instances_validation.json',
     ),
-    dict(type='freeseg_mm.OpenVocabPanMetric'),
+    _base_.val_evaluator[2],
 ]
 test_evaluator = val_evaluator
