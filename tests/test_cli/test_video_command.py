@@ -144,6 +144,8 @@ def test_objects_are_followed(video, make_video, noise, tmp_path):
 
 
 def test_a_camera(video, noise, tmp_path, monkeypatch):
+    released = []
+
     class Camera:
         opened = []
 
@@ -166,7 +168,7 @@ def test_a_camera(video, noise, tmp_path, monkeypatch):
             return self.retrieve()
 
         def release(self):
-            pass
+            released.append(True)
 
     monkeypatch.setattr(cv2, 'VideoCapture', Camera)
     monkeypatch.chdir(tmp_path)
@@ -176,6 +178,7 @@ def test_a_camera(video, noise, tmp_path, monkeypatch):
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line['frame'] for line in lines] == [0, 1, 2]
     assert {line['source'] for line in lines} == {'webcam:1'}
+    assert released
     status, _, errors = video('webcam', *arguments)
     assert status == 1
     assert 'webcam: there is no camera 0, or another program' in errors
