@@ -41,7 +41,8 @@ def commands():
 def checkout(
     tiny_weights, shapes_world, make_video, noise, tmp_path, monkeypatch
 ):
-    """A folder with what the demo leaves behind, some scenes and a video."""
+    """A folder with what the demo leaves behind, scenes, a video, a photo."""
+    monkeypatch.chdir(tmp_path)
     make_video([noise(seed=seed) for seed in range(7)], 'clip.mp4')
     train = tmp_path / 'work_dirs/demo/train'
     train.mkdir(parents=True)
@@ -52,7 +53,9 @@ def checkout(
     scenes.mkdir(parents=True)
     for old, new in {'000001': '000007', '000002': '000008'}.items():
         shutil.copy(shapes_world / f'val/{old}.jpg', scenes / f'{new}.jpg')
-    monkeypatch.chdir(tmp_path)
+    shutil.copy(shapes_world / 'vocabulary.json', tmp_path / 'data/shapes')
+    # longer than a tile of --tile 1024
+    Image.fromarray(noise(96, 1100)).save('large.jpg')
     return tmp_path
 
 

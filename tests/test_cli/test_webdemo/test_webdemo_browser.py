@@ -83,8 +83,8 @@ def test_words_and_an_image_become_segments(visitor, halves, black, downloads):
     legend = visitor.find('#legend-panoptic .freeseg-legend')
     assert 'black.png: 96 x 64 pixels' in visitor.find('#summary').text
 
-    # The cat has 3/4 of its colour over black, which is drawn as 64.
-    cat, grass = np.rint(0.75 * class_colours(['cat', 'grass']) + 16)
+    # A region has six tenths of its colour over the image, here black.
+    cat, grass = np.rint(0.6 * class_colours(['cat', 'grass']))
     width, height, (found, nothing) = pixels(
         visitor, '#picture-panoptic', [(20, 20), (360, 20)]
     )
