@@ -407,7 +407,7 @@ def shapes_world(tmp_path_factory):
     from freeseg_mm.shapes import WorldOptions, generate_shapes
 
     root = tmp_path_factory.mktemp('shapes')
-    options = WorldOptions(train=8, val=4, clip=1, size=64)
+    options = WorldOptions(train=8, val=4, clip=1, tune=2, size=64)
     generate_shapes(root, options, workers=1)
     return root
 

@@ -41,8 +41,8 @@ ARROWS = {
         'utils', 'visualization',
     },
     'shapes': {
-        'datasets', 'models', 'recipes', 'structures', 'utils',
-        'visualization',
+        'analysis', 'apis', 'datasets', 'models', 'recipes', 'structures',
+        'utils', 'visualization',
     },
     'cli': {
         'analysis', 'apis', 'datasets', 'evaluation', 'export', 'models',

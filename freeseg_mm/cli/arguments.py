@@ -279,7 +279,7 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--not',
         dest='negatives',
-        type=_names,
+        type=name_list,
         metavar='NAMES',
         help='words that compete with the classes and are not reported, as '
         "'person, hand'",
@@ -409,7 +409,7 @@ def quiet_decoder() -> None:
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 
-def _names(text: str) -> list[str]:
+def name_list(text: str) -> list[str]:
     """Split ``cat|kitten, dog`` at its commas."""
     return [name.strip() for name in text.split(',')]
 
@@ -419,7 +419,7 @@ def add_class_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         '--classes',
-        type=_names,
+        type=name_list,
         metavar='NAMES',
         help="what to look for, as 'cat|kitten, dog, grass': commas between "
         'classes, | between synonyms',
@@ -433,7 +433,7 @@ def add_class_arguments(parser: argparse.ArgumentParser) -> None:
     add_things(parser)
     parser.add_argument(
         '--unseen',
-        type=_names,
+        type=name_list,
         metavar='NAMES',
         help='the classes that training had no labels of; without it, those '
         'that are not among the seen classes of the weights',
@@ -462,7 +462,7 @@ def add_things(parser: argparse.ArgumentParser) -> None:
     """Add ``--things``."""
     parser.add_argument(
         '--things',
-        type=_names,
+        type=name_list,
         metavar='NAMES',
         help="the classes that are countable ('' for none); without it, a "
         'class is what COCO, ADE20K or VOC say of it, and a thing if they do '

@@ -14,6 +14,7 @@ from .arguments import (
     add_command,
     add_fields,
     add_group,
+    name_list,
     read_options,
 )
 
@@ -59,6 +60,8 @@ _COLUMNS = {
     'instance mAP': 'instance/mAP',
     'panoptic PQ': 'panoptic/PQ',
 }
+# Classes that nothing in the demo is called.
+_WORDS = 'ring, star, circle, square, something black, grass, water'
 _CLIP_CONFIG = Path('configs/clip/shapes_clip.json')
 
 
@@ -114,6 +117,13 @@ def _lay_out_demo(parser: CommandParser) -> None:
         help='seed of both trainings; the scenes are always the same',
     )
     parser.add_argument(
+        '--words',
+        type=name_list,
+        metavar='NAMES',
+        default=_WORDS,
+        help='classes to ask for in the end (default: %(default)s)',
+    )
+    parser.add_argument(
         '--overwrite',
         action='store_true',
         help='replace scenes and CLIP of other options',
@@ -137,6 +147,8 @@ def run_demo(args: argparse.Namespace) -> None:
         'training FreeSeg on the seen classes': demo.train,
         'measuring seen and unseen classes': demo.measure,
         'drawing pictures': demo.draw_pictures,
+        'drawing the curve of the training': demo.draw_curve,
+        f'asking for other words: {", ".join(demo.words)}': demo.ask,
     }
     for number, (title, step) in enumerate(steps.items(), start=1):
         print(f'[{number}/{len(steps)}] {title}', flush=True)
@@ -149,14 +161,16 @@ def run_demo(args: argparse.Namespace) -> None:
 
 
 def _plan(args: argparse.Namespace) -> 'ShapesDemo':
+    from freeseg_mm.apis import read_classes
     from freeseg_mm.shapes import WorldOptions
     from freeseg_mm.shapes.clip_training import ClipTraining
     from freeseg_mm.shapes.demo import ShapesDemo
 
+    read_classes(args.words)  # refused before the minutes of training
     world = WorldOptions()
     clip_training = ClipTraining(seed=args.seed)
     if args.quick:
-        world = WorldOptions(train=16, val=16, clip=24)
+        world = WorldOptions(train=16, val=16, clip=24, tune=4)
         clip_training = replace(clip_training, steps=2, groups=1, threads=1)
     return ShapesDemo(
         work_dir=args.work_dir,
@@ -168,6 +182,7 @@ def _plan(args: argparse.Namespace) -> 'ShapesDemo':
         world=world,
         clip_training=clip_training,
         seed=args.seed,
+        words=tuple(args.words),
         max_iters=3 if args.quick else None,
         overwrite=args.overwrite,
     )
@@ -184,6 +199,8 @@ def _report(demo: 'ShapesDemo') -> None:
     for what, path in (
         ('all metrics', demo.metrics),
         ('pictures', demo.pictures[0].parent),
+        ('curve', demo.curve),
+        ('your words', demo.words_picture),
         ('config', demo.config_used),
         ('weights', demo.checkpoint),
     ):

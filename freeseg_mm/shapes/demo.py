@@ -10,11 +10,15 @@ from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
+from freeseg_mm.analysis.logs import choose_curves, curves_figure, read_run
+from freeseg_mm.analysis.results.figures import save_figure
+from freeseg_mm.apis.inferencer import FreeSegInferencer
 from freeseg_mm.recipes.processes import Slot
 from freeseg_mm.utils.files import make_folder, read_json, write_json
 from freeseg_mm.utils.image_files import write_picture
@@ -27,8 +31,19 @@ from .world import MANIFEST, WorldOptions, generate_shapes
 # By key in metrics.json.
 ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
 # By title of their row in the pictures.
-_PICTURE_MODES = {'query scores only': 'query', 'with CLIP': 'geometric'}
+_PICTURE_MODES = {
+    'query scores only': 'query',
+    'CLIP scores only': 'clip',
+    'both': 'geometric',
+}
 _NUM_PICTURES = 10
+# The curve has this many points, each of the first scenes of tune.
+_CURVE_POINTS, _CURVE_SCENES = 5, 60
+_CURVE_KEYS = tuple(
+    f'{metric}_{part}'
+    for metric in ('semantic/mIoU', 'instance/mAP', 'panoptic/PQ')
+    for part in ('seen', 'unseen')
+)
 _FIGURE_SCALE = 2
 
 
@@ -49,6 +64,7 @@ class ShapesDemo:
         world: The scenes.
         clip_training: Training of the miniature CLIP.
         seed: Seed of FreeSeg's training.
+        words: Classes to ask for in the end, in the reader's words.
         max_iters: FreeSeg's iterations; ``None`` for those of the config.
         overwrite: Replace scenes and CLIP of other options.
     """
@@ -62,6 +78,7 @@ class ShapesDemo:
     world: WorldOptions
     clip_training: ClipTraining
     seed: int = 0
+    words: tuple[str, ...] = ('star', 'ring', 'something black')
     max_iters: int | None = None
     overwrite: bool = False
 
@@ -98,6 +115,16 @@ class ShapesDemo:
     def figure(self) -> Path:
         """The first of the pictures, smaller, for a web page."""
         return self.work_dir / 'figure.png'
+
+    @property
+    def curve(self) -> Path:
+        """Metrics of seen and unseen classes while FreeSeg was trained."""
+        return self.work_dir / 'curve.png'
+
+    @property
+    def words_picture(self) -> Path:
+        """An image with what was found for the reader's words."""
+        return self.work_dir / 'words.png'
 
     def draw_world(self) -> bool:
         """Generate the scenes, anew after a break; see the generator."""
@@ -210,6 +237,42 @@ class ShapesDemo:
         outputs = [*self.pictures, self.figure]
         return self._run_on_checkpoint('pictures', outputs, draw)
 
+    def draw_curve(self) -> bool:
+        """Draw how the metrics of scenes of ``tune`` rose in training."""
+
+        def draw() -> None:
+            log = read_run(self.checkpoint.parent)
+            # of too few scenes to show a class, a metric is no number
+            keys = [
+                key
+                for key in _CURVE_KEYS
+                if any(math.isfinite(x) for _, x in log.curves.get(key, ()))
+            ]
+            curves = choose_curves({'training': log}, keys)
+            title = f'{_CURVE_SCENES} scenes of tune, both scores'
+            save_figure(curves_figure(curves, title=title), self.curve)
+
+        return self._run_on_checkpoint('curve', [self.curve], draw)
+
+    def ask(self) -> bool:
+        """Ask for :attr:`words` in the first of the pictures' images."""
+
+        def draw() -> None:
+            dataset = self._runner.test_loop.dataloader.dataset
+            (index,) = choose_unseen(dataset, 1)
+            inferencer = FreeSegInferencer(
+                self.config_used, self.checkpoint, device='cpu', progress=False
+            )
+            (result,) = inferencer(
+                dataset.get_data_info(index)['img_path'], self.words
+            )
+            make_folder(self.words_picture.parent)
+            result.plot().save(self.words_picture)
+
+        return self._run_on_checkpoint(
+            'words', [self.words_picture], draw, words=self.words
+        )
+
     def read_metrics(self) -> dict[str, dict[str, float | None]]:
         """Read the metrics that :meth:`measure` wrote."""
         return json.loads(self.metrics.read_text('utf-8'))
@@ -231,9 +294,10 @@ class ShapesDemo:
     @cached_property
     def _config(self) -> Config:
         config = Config.fromfile(self.config)
-        for loader in (config.train_dataloader, config.test_dataloader):
+        for name in ('train', 'val', 'test'):
+            loader = config[f'{name}_dataloader']
             loader.dataset.data_root = f'{self.data}/'
-        for metric in config.test_evaluator:
+        for metric in (*config.val_evaluator, *config.test_evaluator):
             if 'ann_file' in metric:
                 name = Path(metric.ann_file).name
                 metric.ann_file = str(self.data / 'annotations' / name)
@@ -244,8 +308,9 @@ class ShapesDemo:
         if self.max_iters is not None:
             config.train_cfg.max_iters = self.max_iters
             config.default_hooks.logger.interval = 1
-        # Testing is a step of its own.
-        config.val_dataloader = config.val_evaluator = config.val_cfg = None
+        max_iters = config.train_cfg.max_iters
+        config.train_cfg.val_interval = max(1, max_iters // _CURVE_POINTS)
+        config.val_dataloader.dataset.indices = _CURVE_SCENES
         return config
 
     @cached_property
@@ -263,8 +328,9 @@ class ShapesDemo:
         name: str,
         outputs: list[Path],
         action: Callable[[], object],
+        **inputs: Any,
     ) -> bool:
-        inputs = {
+        inputs |= {
             'checkpoint': file_digest(self.checkpoint),
             'config': file_digest(self.config_used),
         }

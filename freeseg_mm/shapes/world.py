@@ -22,7 +22,7 @@ from freeseg_mm.utils.run_lengths import encode_mask
 from .classes import shapes_vocabulary, split_thing_name
 from .scene import compose_scene
 
-SPLITS = ('train', 'val', 'clip')
+SPLITS = ('train', 'val', 'clip', 'tune')
 
 _NUM_STUFF = (2, 3)
 _NUM_THINGS = (2, 4)
@@ -50,6 +50,7 @@ class WorldOptions:
         train: Number of scenes to train FreeSeg on.
         val: Number of scenes to test on.
         clip: Number of scenes whose crops train the miniature CLIP.
+        tune: Number of scenes that choices are made on.
         size: Side of the square images in pixels, at least 64.
         seed: Seed, not negative.
 
@@ -60,12 +61,13 @@ class WorldOptions:
     train: int = 1500
     val: int = 200
     clip: int = 1500
+    tune: int = 200
     size: int = 128
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {'train': 1, 'val': 1, 'clip': 1, 'size': _LEAST_SIDE}
-        for field, minimum in {**least, 'seed': 0}.items():
+        least = {**dict.fromkeys(SPLITS, 1), 'size': _LEAST_SIDE, 'seed': 0}
+        for field, minimum in least.items():
             value = getattr(self, field)
             if value < minimum:
                 raise ValueError(

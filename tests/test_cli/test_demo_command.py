@@ -9,7 +9,8 @@ from warm_processes import run_warm
 
 pytestmark = pytest.mark.slow
 
-STEPS = 5
+STEPS = 7
+WORDS = 'ring, something blue'
 
 
 @pytest.fixture(scope='module')
@@ -28,7 +29,8 @@ def run_demo(folders, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp('elsewhere')
 
     def demo(*options):
-        words = ['-m', 'freeseg_mm', 'demo', '--quick', *options]
+        words = ['-m', 'freeseg_mm', 'demo', '--quick']
+        words += ['--words', WORDS, *options]
         for option in folders.items():
             words += option
         return run_warm(words, cwd=elsewhere)
@@ -118,8 +120,8 @@ def test_pictures_are_there_and_large_enough_to_read(work_dir):
     for path in pictures:
         with Image.open(path) as picture:
             picture.load()
-            # four images of 384 side by side, three below each other
-            assert picture.width > 4 * 384
+            # five images of 384 side by side, three below each other
+            assert picture.width > 5 * 384
             assert picture.height > 3 * 384
 
 
@@ -128,6 +130,22 @@ def test_figure_is_small_enough_for_a_web_page(work_dir):
     assert path.stat().st_size < 300_000
     with Image.open(path) as figure:
         assert figure.width > 4 * 256
+
+
+def test_curve_and_words_are_drawn(first, work_dir):
+    assert f'asking for other words: {WORDS}' in first.stdout
+    for name in ('curve.png', 'words.png'):
+        assert f'{work_dir / name}' in first.stdout
+        with Image.open(work_dir / name) as picture:
+            assert picture.width > 600
+            assert len(picture.convert('RGB').getcolors(1 << 24)) > 20
+
+
+def test_words_are_refused_before_the_training(run_demo, folders):
+    result = run_demo('--words', 'ring, ring')
+    assert result.returncode == 1
+    assert 'ring' in result.stderr.splitlines()[-1]
+    assert '[1/' not in result.stdout
 
 
 def test_second_run_finds_everything(run_demo, first, work_dir):
@@ -146,6 +164,13 @@ def test_second_run_finds_everything(run_demo, first, work_dir):
     )
     for path, time in before.items():
         assert path.stat().st_mtime_ns == time
+
+
+def test_other_words_are_asked_alone(run_demo, first, work_dir):
+    before = (work_dir / 'words.png').read_bytes()
+    again = run_demo('--words', 'water')
+    assert again.stdout.count('there already') == STEPS - 1
+    assert (work_dir / 'words.png').read_bytes() != before
 
 
 def test_error_is_one_line(run_demo, first):

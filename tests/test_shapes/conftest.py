@@ -3,7 +3,7 @@ import pytest
 from freeseg_mm.cli import main
 from freeseg_mm.shapes import WorldOptions, generate_shapes
 
-TINY = WorldOptions(train=6, val=3, clip=16, size=64, seed=3)
+TINY = WorldOptions(train=6, val=3, clip=16, tune=2, size=64, seed=3)
 
 
 @pytest.fixture(scope='session')

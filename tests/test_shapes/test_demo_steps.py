@@ -67,7 +67,7 @@ def test_interrupted_drawing_begins_anew(demo, monkeypatch):
     demo = fresh(
         demo,
         data=demo.data.parent / 'scenes',
-        world=WorldOptions(train=1, val=1, clip=1, size=64),
+        world=WorldOptions(train=1, val=1, clip=1, tune=1, size=64),
     )
 
     def interrupt(*_):
@@ -85,10 +85,12 @@ def test_scenes_of_other_options_are_replaced_only_if_asked(demo):
     demo = fresh(
         demo,
         data=demo.data.parent / 'scenes',
-        world=WorldOptions(train=1, val=1, clip=1, size=64),
+        world=WorldOptions(train=1, val=1, clip=1, tune=1, size=64),
     )
     demo.draw_world()
-    other = fresh(demo, world=WorldOptions(train=2, val=1, clip=1, size=64))
+    other = fresh(
+        demo, world=WorldOptions(train=2, val=1, clip=1, tune=1, size=64)
+    )
     with pytest.raises(FileExistsError, match='give --overwrite'):
         other.draw_world()
     assert fresh(other, overwrite=True).draw_world()
@@ -98,14 +100,17 @@ def test_config_has_the_folders_and_the_seed(with_clip):
     demo = fresh(with_clip, seed=5)
     demo.train()
     config = Config.fromfile(demo.config_used)
-    for loader in (config.train_dataloader, config.test_dataloader):
-        assert loader.dataset.data_root == f'{demo.data}/'
+    for name in ('train', 'val', 'test'):
+        dataset = config[f'{name}_dataloader'].dataset
+        assert dataset.data_root == f'{demo.data}/'
     files = [m.ann_file for m in config.test_evaluator if 'ann_file' in m]
     assert files == [str(demo.data / 'annotations/instances_val.json')]
     assert config.model.clip.pretrained == str(demo.clip_weights)
     assert config.model.clip.model == str(demo.clip / 'shapes_clip.json')
     assert config.randomness.seed == 5
     assert config.train_cfg.max_iters == 7
+    assert config.train_cfg.val_interval == 1
+    assert config.val_dataloader.dataset.ann_file.endswith('_tune.json')
 
 
 def test_finished_training_is_not_repeated(with_clip):

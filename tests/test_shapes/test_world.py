@@ -56,7 +56,7 @@ def test_other_seed_draws_other_images(tiny_world, tiny_options, tmp_path):
 
 
 def test_number_of_files(tiny_world, tiny_options):
-    for split in ('train', 'val', 'clip'):
+    for split in SPLITS:
         count = getattr(tiny_options, split)
         folders = (
             tiny_world / split,
@@ -158,7 +158,7 @@ def test_complete_data_is_left_alone(tiny_world, tiny_options):
 
 
 def test_other_options_are_refused_unless_told_to_overwrite(tmp_path):
-    options = WorldOptions(train=2, val=1, clip=1, size=64)
+    options = WorldOptions(train=2, val=1, clip=1, tune=1, size=64)
     generate_shapes(tmp_path, options, workers=1)
     fewer = replace(options, train=1)
     with pytest.raises(FileExistsError, match='give --overwrite to replace'):
@@ -168,7 +168,7 @@ def test_other_options_are_refused_unless_told_to_overwrite(tmp_path):
 
 
 def test_unfinished_data_is_recognised(tmp_path):
-    options = WorldOptions(train=1, val=1, clip=1, size=64)
+    options = WorldOptions(train=1, val=1, clip=1, tune=1, size=64)
     generate_shapes(tmp_path, options, workers=1)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
     (tmp_path / MANIFEST).write_text(
@@ -183,7 +183,7 @@ def test_unfinished_data_is_recognised(tmp_path):
 @pytest.mark.parametrize('overwrite', [False, True])
 def test_folders_of_others_are_never_touched(tmp_path, overwrite):
     (tmp_path / 'train').mkdir()
-    options = WorldOptions(train=1, val=1, clip=1, size=64)
+    options = WorldOptions(train=1, val=1, clip=1, tune=1, size=64)
     with pytest.raises(FileExistsError, match='is not empty and has no'):
         generate_shapes(tmp_path, options, overwrite=overwrite)
     (tmp_path / MANIFEST).write_text('{"generator": "another"}')
@@ -194,7 +194,7 @@ def test_folders_of_others_are_never_touched(tmp_path, overwrite):
 
 def test_out_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / 'file').write_text('')
-    options = WorldOptions(train=1, val=1, clip=1, size=64)
+    options = WorldOptions(train=1, val=1, clip=1, tune=1, size=64)
     with pytest.raises(OSError, match=r'cannot write to .*file.*: .*choose'):
         generate_shapes(tmp_path / 'file' / 'out', options, workers=1)
     with pytest.raises(OSError, match='cannot write to'):
@@ -226,7 +226,7 @@ def test_no_worker_is_refused(tmp_path):
 
 def test_command_writes_once_and_explains_errors(run, tmp_path):
     options = [
-        *('--train', 1, '--val', 1, '--clip', 1),
+        *('--train', 1, '--val', 1, '--clip', 1, '--tune', 1),
         *('--size', 64, '--workers', 1),
     ]
     status, out, told = run('make', tmp_path, *options)

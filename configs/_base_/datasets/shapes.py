@@ -43,29 +43,33 @@ train_dataloader = dict(
         pipeline=train_pipeline,
     ),
 )
-val_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    dataset=dict(
-        data_root=data_root,
-        ann_file='annotations/panoptic_val.json',
-        data_prefix=dict(
-            img='val/',
-            seg='annotations/panoptic_val/',
-            sem='annotations/semantic_val/',
-        ),
-        vocabulary=vocabulary,
-        pipeline=test_pipeline,
-    ),
-)
-test_dataloader = val_dataloader
-
-val_evaluator = [
-    dict(type='freeseg_mm.OpenVocabSemMetric'),
+# Choices are made on the scenes of tune, results are those of val.
+val_dataloader, test_dataloader = (
     dict(
-        type='freeseg_mm.OpenVocabInsMetric',
-        ann_file=data_root + 'annotations/instances_val.json',
-    ),
-    dict(type='freeseg_mm.OpenVocabPanMetric'),
-]
-test_evaluator = val_evaluator
+        batch_size=8,
+        num_workers=1,
+        dataset=dict(
+            data_root=data_root,
+            ann_file=f'annotations/panoptic_{split}.json',
+            data_prefix=dict(
+                img=f'{split}/',
+                seg=f'annotations/panoptic_{split}/',
+                sem=f'annotations/semantic_{split}/',
+            ),
+            vocabulary=vocabulary,
+            pipeline=test_pipeline,
+        ),
+    )
+    for split in ('tune', 'val')
+)
+val_evaluator, test_evaluator = (
+    [
+        dict(type='freeseg_mm.OpenVocabSemMetric'),
+        dict(
+            type='freeseg_mm.OpenVocabInsMetric',
+            ann_file=f'{data_root}annotations/instances_{split}.json',
+        ),
+        dict(type='freeseg_mm.OpenVocabPanMetric'),
+    ]
+    for split in ('tune', 'val')
+)

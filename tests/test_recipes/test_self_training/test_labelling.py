@@ -209,7 +209,7 @@ def command(tiny_run_config, tiny_weights, tmp_path):
 
     def make(count):
         root = tmp_path / 'large'
-        options = WorldOptions(train=count, val=1, clip=1, size=64)
+        options = WorldOptions(train=count, val=1, clip=1, tune=1, size=64)
         generate_shapes(root, options, workers=1)
         tiny_run_config.train_dataloader.dataset.data_root = str(root)
         config = tmp_path / 'large.py'
