@@ -47,8 +47,8 @@ def checkout(
     train = tmp_path / 'work_dirs/demo/train'
     train.mkdir(parents=True)
     shutil.copy(tiny_weights[0], train.parent / 'config.py')
-    shutil.copy(tiny_weights[1], train / 'iter_500.pth')
-    (train / 'last_checkpoint').write_text(str(train / 'iter_500.pth'))
+    shutil.copy(tiny_weights[1], train / 'iter_1500.pth')
+    (train / 'last_checkpoint').write_text(str(train / 'iter_1500.pth'))
     scenes = tmp_path / 'data/shapes/val'
     scenes.mkdir(parents=True)
     for old, new in {'000001': '000007', '000002': '000008'}.items():

@@ -5,7 +5,7 @@ Of a checkpoint all of it, by one test run; of results that tools/test.py
 wrote with --out the scores of classes, at once and without a model.
 
     python tools/analyze_results.py configs/freeseg/shapes.py \
-        work_dirs/shapes/iter_500.pth --out work_dirs/shapes/analysis
+        work_dirs/shapes/iter_1500.pth --out work_dirs/shapes/analysis
 """
 
 import argparse

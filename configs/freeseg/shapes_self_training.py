@@ -3,7 +3,7 @@
 First the run without them, then what its weights predict:
 Train: tools/train.py configs/freeseg/shapes.py
 Labels: freeseg-mm pseudo-labels make configs/freeseg/shapes.py
-    work_dirs/shapes/iter_500.pth --out work_dirs/pseudo_labels
+    work_dirs/shapes/iter_1500.pth --out work_dirs/pseudo_labels
 Train: tools/train.py configs/freeseg/shapes_self_training.py
 All of it: freeseg-mm self-train configs/freeseg/shapes.py --work-dir DIR
 """

@@ -265,7 +265,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--checkpoint',
         type=Path,
-        default=Path('work_dirs/demo/train/iter_500.pth'),
+        default=Path('work_dirs/demo/train/iter_1500.pth'),
         help='its weights (default: %(default)s)',
     )
     parser.add_argument(

@@ -138,7 +138,7 @@ class FreeSegInferencer:
         if weights is None and not is_random:
             raise ValueError(
                 f'no weights for {model}: give a checkpoint, as work_dirs/'
-                f"NAME/iter_500.pth, or '{RANDOM}' for random ones"
+                f"NAME/iter_1500.pth, or '{RANDOM}' for random ones"
                 + fetching_hint(model)
             )
         # refused before the weights are read

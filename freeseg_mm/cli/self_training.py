@@ -28,7 +28,7 @@ the images, and the labels are the same. Train with the result by
 train_dataloader.dataset.pseudo_labels=DIR; see docs/self_training.md.
 
     freeseg-mm pseudo-labels make configs/freeseg/shapes.py \\
-        work_dirs/shapes/iter_500.pth --out work_dirs/shapes/pseudo_labels
+        work_dirs/shapes/iter_1500.pth --out work_dirs/shapes/pseudo_labels
 """
 _SCORE = """\
 Compare pseudo labels with the labels that training hides, to choose limits.

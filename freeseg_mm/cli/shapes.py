@@ -60,8 +60,12 @@ _COLUMNS = {
     'instance mAP': 'instance/mAP',
     'panoptic PQ': 'panoptic/PQ',
 }
-# Classes that nothing in the demo is called.
-_WORDS = 'ring, star, circle, square, something black, grass, water'
+# Objects by their colour alone: nothing in the demo is called so.
+_WORDS = (
+    'something red, something blue, something green, something yellow, '
+    'something purple, something black, sky, grass, brick, sand, water, '
+    'wood, snow, pebbles, tiles'
+)
 _CLIP_CONFIG = Path('configs/clip/shapes_clip.json')
 
 
@@ -121,7 +125,8 @@ def _lay_out_demo(parser: CommandParser) -> None:
         type=name_list,
         metavar='NAMES',
         default=_WORDS,
-        help='classes to ask for in the end (default: %(default)s)',
+        help='classes to ask for in the end, in your words (default: '
+        '%(default)s)',
     )
     parser.add_argument(
         '--overwrite',
@@ -148,7 +153,7 @@ def run_demo(args: argparse.Namespace) -> None:
         'measuring seen and unseen classes': demo.measure,
         'drawing pictures': demo.draw_pictures,
         'drawing the curve of the training': demo.draw_curve,
-        f'asking for other words: {", ".join(demo.words)}': demo.ask,
+        'asking for words that no class has': demo.ask,
     }
     for number, (title, step) in enumerate(steps.items(), start=1):
         print(f'[{number}/{len(steps)}] {title}', flush=True)
@@ -200,11 +205,16 @@ def _report(demo: 'ShapesDemo') -> None:
         ('all metrics', demo.metrics),
         ('pictures', demo.pictures[0].parent),
         ('curve', demo.curve),
-        ('your words', demo.words_picture),
+        ('words', demo.words_picture),
         ('config', demo.config_used),
         ('weights', demo.checkpoint),
     ):
         print(f'{what:<13}{path}')
+    print(
+        '\nYour own words, in a scene of yours or in this one:\n\n'
+        f"freeseg-mm predict {demo.data}/val/000007.jpg --classes 'your, "
+        f"words' --config {demo.config_used} --checkpoint {demo.checkpoint}"
+    )
 
 
 def _lay_out_make(parser: CommandParser) -> None:

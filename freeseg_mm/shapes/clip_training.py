@@ -202,6 +202,9 @@ def _fit(
     )
     contrast = ClipLoss()
     num_classes = len(crops.vocabulary)
+    # convolutions by channel, a ConvNeXt's, take half the time so
+    layout = torch.channels_last
+    clip.visual.to(memory_format=layout)
     clip.train()
     with trange(training.steps, desc='training CLIP', unit='step') as bar:
         for step in bar:
@@ -211,7 +214,9 @@ def _fit(
                 training.groups,
                 long=step % sampler.long_every == sampler.long_every - 1,
             )
-            image_embeds = clip.encode_image(images, normalize=True)
+            image_embeds = clip.encode_image(
+                images.contiguous(memory_format=layout), normalize=True
+            )
             text_embeds = _encode_captions(text_tower, captions)
             losses = [
                 contrast(image_group, text_group, clip.logit_scale.exp())
@@ -229,6 +234,7 @@ def _fit(
             with torch.no_grad():
                 clip.logit_scale.clamp_(0, _LARGEST_LOGIT_SCALE)
             bar.set_postfix(loss=f'{loss.item():.3f}', refresh=False)
+    clip.visual.to(memory_format=torch.contiguous_format)
 
 
 def _encode_captions(text_tower: TextTower, captions: list[str]) -> Tensor:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 
 import pytest
 from PIL import Image
@@ -133,7 +134,6 @@ def test_figure_is_small_enough_for_a_web_page(work_dir):
 
 
 def test_curve_and_words_are_drawn(first, work_dir):
-    assert f'asking for other words: {WORDS}' in first.stdout
     for name in ('curve.png', 'words.png'):
         assert f'{work_dir / name}' in first.stdout
         with Image.open(work_dir / name) as picture:
@@ -164,6 +164,21 @@ def test_second_run_finds_everything(run_demo, first, work_dir):
     )
     for path, time in before.items():
         assert path.stat().st_mtime_ns == time
+
+
+def test_last_lines_say_how_to_ask_for_own_words(first, tmp_path):
+    (line,) = (
+        line
+        for line in first.stdout.splitlines()
+        if line.startswith('freeseg-mm predict ')
+    )
+    words = shlex.split(line)[1:]
+    assert 'your, words' in words
+    result = run_warm(
+        ['-m', 'freeseg_mm', *words, '--out', 'out'], cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / 'out/pictures/000007.png').is_file()
 
 
 def test_other_words_are_asked_alone(run_demo, first, work_dir):
