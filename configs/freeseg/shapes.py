@@ -68,11 +68,11 @@ model = dict(
     ),
     train_cfg=dict(num_points=1024),
     # chosen on the scenes of tune: docs/reports/shapes.md
-    test_cfg=dict(ensemble=dict(seen_weight=0.4, unseen_weight=0.2)),
+    test_cfg=dict(ensemble=dict(seen_weight=0.4, unseen_weight=0.3)),
 )
 
 optim_wrapper = dict(
-    optimizer=dict(lr=1e-3, weight_decay=1e-4),
+    optimizer=dict(lr=1e-3, weight_decay=1e-4, fused=True),
     clip_grad=dict(max_norm=1.0),
     # trained from scratch
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))),

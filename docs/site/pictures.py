@@ -38,6 +38,7 @@ from freeseg_mm.cli.main import user_errors
 from freeseg_mm.datasets import OpenVocabPanopticDataset
 from freeseg_mm.datasets.from_config import build_dataset, dataset_configs
 from freeseg_mm.models.segmentors import FreeSeg
+from freeseg_mm.shapes.demo import PICTURE_MODES
 from freeseg_mm.shapes.mode_scores import (
     choose_unseen,
     picture_modes,
@@ -58,8 +59,6 @@ from freeseg_mm.visualization.palette import VISIONS, simulate
 # Of scenes of 128 pixels.
 SCALE = 2
 GAP = 6
-# By title of their column.
-MODES = {'query scores only': 'query', 'with CLIP': 'geometric'}
 LEGEND_WIDTH = 640
 
 PATIENCE = 300
@@ -83,7 +82,7 @@ def docs_pictures(
     model: FreeSeg,
     test: OpenVocabPanopticDataset,
     train: OpenVocabPanopticDataset,
-    modes: Mapping[str, str] = MODES,
+    modes: Mapping[str, str] = PICTURE_MODES,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Draw all forms, on images that are chosen by their ground truth alone.
 

@@ -30,8 +30,8 @@ from .world import MANIFEST, WorldOptions, generate_shapes
 
 # By key in metrics.json.
 ENSEMBLE_MODES = {'query': 'query', 'clip': 'clip', 'ensemble': 'geometric'}
-# By title of their row in the pictures.
-_PICTURE_MODES = {
+# By title of their column in the pictures.
+PICTURE_MODES = {
     'query scores only': 'query',
     'CLIP scores only': 'clip',
     'both': 'geometric',
@@ -219,13 +219,13 @@ class ShapesDemo:
             dataset = self._runner.test_loop.dataloader.dataset
             chosen = choose_unseen(dataset, len(self.pictures))
             for index, path in zip(chosen, self.pictures, strict=False):
-                picture = picture_modes(model, dataset, index, _PICTURE_MODES)
+                picture = picture_modes(model, dataset, index, PICTURE_MODES)
                 write_picture(picture, path)
             figure = picture_modes(
                 model,
                 dataset,
                 chosen[0],
-                _PICTURE_MODES,
+                PICTURE_MODES,
                 scale=_FIGURE_SCALE,
             )
             # few colours, which no eye misses, make a small file

@@ -58,7 +58,7 @@ class WorldOptions:
         ValueError: If a number is too small.
     """
 
-    train: int = 1500
+    train: int = 3000
     val: int = 200
     clip: int = 1500
     tune: int = 200
