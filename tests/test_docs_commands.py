@@ -5,6 +5,7 @@ import inspect
 import re
 import runpy
 import shlex
+from collections import defaultdict
 
 import pytest
 from docs_blocks import REPO, blocks
@@ -35,9 +36,12 @@ OTHERS = {
 PYTHONS_OWN = {'-', '-m'}  # a program from standard input, a module
 
 
-def commands_of(text):
-    """Split lines as a shell does; heredocs are left out."""
-    variables, commands, pending, end = {}, [], '', None
+def commands_of(text, variables):
+    """Split lines as a shell does; heredocs are left out.
+
+    A page is read in one shell: what it sets in ``variables`` stays set.
+    """
+    commands, pending, end = [], '', None
     text = re.sub(r'\$\((?:[^()]|\([^)]*\))*\)', 'FILE', text)
     for line in text.replace('\\\n', ' ').splitlines():
         if end is not None:
@@ -72,10 +76,13 @@ def commands_of_table():
     )
 
 
+VARIABLES = defaultdict(dict)
 COMMANDS = {
     f'{block}, {number}: {" ".join(words)[:60]}': words
     for block in blocks('bash')
-    for number, words in enumerate(commands_of(block.text))
+    for number, words in enumerate(
+        commands_of(block.text, VARIABLES[block.page])
+    )
     if words[0] not in OTHERS and not PYTHONS_OWN & set(words[1:2])
 } | {
     f'README.md, table: {line[:60]}': shlex.split(line)
