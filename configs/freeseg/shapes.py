@@ -72,6 +72,7 @@ model = dict(
 )
 
 optim_wrapper = dict(
+    # fused: all parameters in one call, half the time on a CPU
     optimizer=dict(lr=1e-3, weight_decay=1e-4, fused=True),
     clip_grad=dict(max_norm=1.0),
     # trained from scratch

@@ -269,8 +269,8 @@ SIZES = {
     'crop_size',
 }
 PACE = {'lr', 'lr_mult', 'weight_decay', 'max_norm', 'dropout'}
-# Few queries of a short training are sure of an object.
-PACE |= {'min_object_prob'}
+# Queries of a short training name less than CLIP does.
+PACE |= {'seen_weight', 'unseen_weight', 'fused'}
 DATA = {'ann_file', 'data_root', 'img', 'seg', 'sem', 'vocabulary'}
 # Variables that config files share; what they set is compared.
 SHARED = {'channels', 'short_sides', 'test_size', 'train_pipeline'}
