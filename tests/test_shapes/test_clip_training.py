@@ -80,6 +80,14 @@ def test_checkpoint_loads_through_open_clip(
         )
 
 
+def test_weights_are_laid_out_as_others_write_them(trained):
+    """Training has them channels last; files are compared byte by byte."""
+    out, _ = trained
+    weights = torch.load(out / 'tiny_shapes_clip.pt', weights_only=True)
+    assert any(weight.ndim == 4 for weight in weights.values())
+    assert all(weight.is_contiguous() for weight in weights.values())
+
+
 def test_training_changes_both_towers(trained, model_config):
     clip = load(trained[0])
     open_clip.add_model_config(model_config)
