@@ -407,7 +407,7 @@ def shapes_world(tmp_path_factory):
     from freeseg_mm.shapes import WorldOptions, generate_shapes
 
     root = tmp_path_factory.mktemp('shapes')
-    options = WorldOptions(train=8, val=4, clip=1, tune=2, size=64)
+    options = WorldOptions(train=8, val=4, clip=1, tune=4, size=64)
     generate_shapes(root, options, workers=1)
     return root
 
@@ -435,9 +435,8 @@ def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
     for name in ('val', 'test'):
         for metric in config[f'{name}_evaluator']:
             if 'ann_file' in metric:
-                metric.ann_file = str(
-                    shapes_world / 'annotations/instances_val.json'
-                )
+                file = Path(metric.ann_file).name
+                metric.ann_file = str(shapes_world / 'annotations' / file)
     config.train_cfg.update(max_iters=2, val_interval=1000)
     config.default_hooks.checkpoint.update(interval=1)
     config.work_dir = str(tmp_path / 'work_dir')

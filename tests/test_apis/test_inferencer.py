@@ -641,7 +641,7 @@ def test_raw_results_are_what_results_are_made_of(tiny_inferencer, photo):
         np.testing.assert_allclose(raw.clip_probs.sum(1), 1, rtol=1e-5)
         np.testing.assert_allclose(raw.query_probs.sum(1), 1, rtol=1e-5)
         # geometric: dragon and house are unseen
-        weight = np.array([0.2, 0.2, 0.8, 0.8, 0.8])
+        weight = np.array([0.3, 0.3, 0.4, 0.4, 0.4])
         objects = raw.query_probs[:, :-1].sum(1, keepdims=True)
         query = raw.query_probs[:, :-1] / objects
         both = query**weight * raw.clip_probs ** (1 - weight)

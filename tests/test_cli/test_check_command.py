@@ -31,7 +31,7 @@ def test_broken_data_is_listed_and_fails(run, config_on):
     images = sorted((root / 'val').iterdir())
     images[0].unlink()
     images[2].write_bytes(images[2].read_bytes()[:200])
-    status, out, _ = run('check', path, '--split', 'val', '--workers', 2)
+    status, out, _ = run('check', path, '--split', 'test', '--workers', 2)
     assert status == 1
     lines = out.splitlines()
     broken = [line for line in lines if line.startswith('broken ')]

@@ -232,7 +232,7 @@ def resumed(make_runner, path, **changes):
         ),
         (
             {'param_scheduler.1.end': 900},
-            r'param_scheduler\[1\] has end 900 in the config and 500 in the',
+            r'param_scheduler\[1\] has end 900 in the config and 1500 in the',
         ),
         (
             {'optim_wrapper.optimizer.weight_decay': 0.5},
@@ -278,13 +278,13 @@ def test_a_schedule_that_ended_with_0_is_not_gone_on_with(
     make_runner, checkpoint, tmp_path
 ):
     content = torch.load(checkpoint, weights_only=True)
-    content['meta']['iter'] = 500
+    content['meta']['iter'] = 1500
     for group in content['optimizer']['param_groups']:
         group['lr'] = 0.0
     torch.save(content, tmp_path / 'ended.pth')
     runner = resumed(
-        make_runner, tmp_path / 'ended.pth', **{'train_cfg.max_iters': 900}
+        make_runner, tmp_path / 'ended.pth', **{'train_cfg.max_iters': 1900}
     )
     refuse_to_compute(runner)
-    with pytest.raises(ValueError, match='ended at iteration 500 with a'):
+    with pytest.raises(ValueError, match='ended at iteration 1500 with a'):
         runner.call_hook('before_train')

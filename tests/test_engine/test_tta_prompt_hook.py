@@ -57,8 +57,13 @@ def probs_of(model, run):
     return torch.cat(given)
 
 
-def test_tunes_in_the_test_alone(make_runner):
-    runner = make_runner(hook())
+def test_tunes_in_the_test_alone(make_runner, tiny_run_config):
+    # the same scenes twice
+    runner = make_runner(
+        hook(),
+        val_dataloader=tiny_run_config.test_dataloader,
+        val_evaluator=tiny_run_config.test_evaluator,
+    )
     model = runner.model
     before = {k: v.clone() for k, v in model.state_dict().items()}
 
