@@ -67,7 +67,7 @@ model = dict(
         positional_encoding=dict(num_feats=channels // 2),
     ),
     train_cfg=dict(num_points=1024),
-    # chosen on the scenes of tune: docs/reports/shapes.md
+    # chosen on scenes that no result is of: docs/reports/shapes.md
     test_cfg=dict(ensemble=dict(seen_weight=0.4, unseen_weight=0.3)),
 )
 

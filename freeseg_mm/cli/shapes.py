@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,15 +27,16 @@ Show open-vocabulary segmentation on two CPU cores in ten minutes.
 
 Generates the shapes world, trains a miniature CLIP on all of its classes and
 FreeSeg on the seen ones only, then measures seen and unseen classes with the
-scores of the queries, of CLIP and of both, and draws what came out. A step
-whose results are there already is skipped.
+scores of the queries, of CLIP and of both, draws what came out, and asks for
+words that no class has, or for yours. A step whose results are there already
+is skipped.
 """
 _MAKE = """\
 Generate the shapes world: scenes of coloured figures on textures.
 
-Writes a COCO-panoptic dataset with the splits train, val and clip (the
-scenes that train the miniature CLIP, see freeseg-mm shapes clip). The same
-options give the same bytes. Half a minute on two cores.
+Writes a COCO-panoptic dataset with the splits train, val, tune (to choose
+settings on) and clip (the scenes that train the miniature CLIP, see freeseg-mm
+shapes clip). The same options give the same bytes. Half a minute on two cores.
 """
 _CLIP = """\
 Train the miniature CLIP of the shapes world.
@@ -210,11 +212,13 @@ def _report(demo: 'ShapesDemo') -> None:
         ('weights', demo.checkpoint),
     ):
         print(f'{what:<13}{path}')
-    print(
-        '\nYour own words, in a scene of yours or in this one:\n\n'
-        f"freeseg-mm predict {demo.data}/val/000007.jpg --classes 'your, "
-        f"words' --config {demo.config_used} --checkpoint {demo.checkpoint}"
-    )
+    command = [
+        *('freeseg-mm', 'predict', str(demo.data / 'val/000007.jpg')),
+        *('--classes', 'your, words', '--config', str(demo.config_used)),
+        *('--checkpoint', str(demo.checkpoint)),
+    ]
+    print('\nYour own words, in a scene of yours or in this one:\n')
+    print(shlex.join(command))
 
 
 def _lay_out_make(parser: CommandParser) -> None:

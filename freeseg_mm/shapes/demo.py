@@ -63,8 +63,8 @@ class ShapesDemo:
         train_script: OpenMMLab's script that trains a config.
         world: The scenes.
         clip_training: Training of the miniature CLIP.
-        seed: Seed of FreeSeg's training.
         words: Classes to ask for in the end, in the reader's words.
+        seed: Seed of FreeSeg's training.
         max_iters: FreeSeg's iterations; ``None`` for those of the config.
         overwrite: Replace scenes and CLIP of other options.
     """
@@ -77,8 +77,8 @@ class ShapesDemo:
     train_script: Path
     world: WorldOptions
     clip_training: ClipTraining
+    words: tuple[str, ...]
     seed: int = 0
-    words: tuple[str, ...] = ('star', 'ring', 'something black')
     max_iters: int | None = None
     overwrite: bool = False
 
@@ -249,7 +249,8 @@ class ShapesDemo:
                 if any(math.isfinite(x) for _, x in log.curves.get(key, ()))
             ]
             curves = choose_curves({'training': log}, keys)
-            title = f'{_CURVE_SCENES} scenes of tune, both scores'
+            scenes = min(_CURVE_SCENES, self.world.tune)
+            title = f'{scenes} scenes of tune, both scores'
             save_figure(curves_figure(curves, title=title), self.curve)
 
         return self._run_on_checkpoint('curve', [self.curve], draw)
@@ -266,8 +267,7 @@ class ShapesDemo:
             (result,) = inferencer(
                 dataset.get_data_info(index)['img_path'], self.words
             )
-            make_folder(self.words_picture.parent)
-            result.plot().save(self.words_picture)
+            write_picture(result.plot(), self.words_picture)
 
         return self._run_on_checkpoint(
             'words', [self.words_picture], draw, words=self.words

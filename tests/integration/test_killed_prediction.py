@@ -132,10 +132,10 @@ def test_the_network_does_not_wait_for_a_slow_disk(
     for workers in (0, 4):
         busy[:], waited[:] = [(0, time.perf_counter())], []
         outcomes = tiny_inferencer.stream(files, ['cat'], num_workers=workers)
-        for _ in ordered_map(
+        written = ordered_map(
             slow_write, outcomes, threads=workers, ahead=workers
-        ):
-            pass
+        )
+        assert len(list(written)) == len(files)
         # the first image is waited for in any case
         shares[workers] = sum(waited[1:]) / (busy[-1][1] - busy[1][1])
     print(

@@ -42,6 +42,7 @@ def demo(tmp_path, repo):
         train_script=script,
         world=WorldOptions(),
         clip_training=ClipTraining(),
+        words=('ring',),
         max_iters=7,
     )
 
