@@ -1,5 +1,6 @@
 """Safe loading of weights, and of the resume states that mmengine writes."""
 
+import pickle
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -56,7 +57,7 @@ def load_data(
 
     Raises:
         Exception: About any, if the file holds more than data, is damaged
-            or holds something else.
+            or holds something else. None says how to read it all the same.
     """
     # torch looks neither at checksums of a mapped file nor for twins
     if zipfile.is_zipfile(path):
@@ -74,9 +75,17 @@ def load_data(
             raise ValueError(f'{damaged} in it does not fit its checksum')
     elif mmap:
         raise ValueError('it is no whole archive, as torch.save writes them')
-    return torch.load(
-        path, map_location=map_location, mmap=mmap, weights_only=True
-    )
+    try:
+        return torch.load(
+            path, map_location=map_location, mmap=mmap, weights_only=True
+        )
+    except pickle.UnpicklingError as error:
+        # behind a page of advice, how to run what it holds among it
+        found = str(error).partition('WeightsUnpickler error:')[2].strip()
+        found = found.partition('\n')[0].partition('. ')[0]
+        raise ValueError(
+            f'torch finds more than data, or none: {found or "no pickle"}'
+        ) from error
 
 
 def load_from_local(

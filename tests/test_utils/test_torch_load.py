@@ -180,3 +180,20 @@ def test_mmengine_runs_no_code_of_a_checkpoint(tmp_path):
     with pytest.raises(ValueError, match=re.escape(f'{path}: not a check')):
         CheckpointLoader.load_checkpoint(str(path))
     assert not witness.exists()
+
+
+@pytest.mark.parametrize(
+    ('content', 'found'),
+    [
+        (b'<!DOCTYPE html><title>Not found</title>', 'Unsupported operand 60'),
+        (pickle.dumps(Path('x'), protocol=2), 'pathlib'),
+    ],
+)
+def test_a_refusal_does_not_say_how_to_run_the_file(content, found, tmp_path):
+    path = tmp_path / 'page.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=found) as caught:
+        CheckpointLoader.load_checkpoint(str(path))
+    message = str(caught.value)
+    assert 'weights_only' not in message and 'safe_globals' not in message
+    assert '\n' not in message
