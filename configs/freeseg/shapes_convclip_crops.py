@@ -1,7 +1,7 @@
 """Masks of shapes_convclip.py shown to its CLIP as crops, not pooled.
 
 Test: tools/test.py configs/freeseg/shapes_convclip_crops.py
-    work_dirs/shapes_convclip/iter_1500.pth
+    work_dirs/shapes_convclip/iter_500.pth
 """
 
 _base_ = './shapes_convclip.py'

@@ -17,9 +17,13 @@ from freeseg_mm.models.clip.text_tower import TextTower
 from freeseg_mm.utils.files import atomic_path, make_folder, write_json
 
 from .crops import CropSampler, SegmentCrops, blank_outside, normalize
-from .windows import WindowSampler
+from .windows import WideWindowSampler, WindowSampler
 
-_SAMPLERS = {'blanked': CropSampler, 'windows': WindowSampler}
+_SAMPLERS = {
+    'blanked': CropSampler,
+    'windows': WindowSampler,
+    'wide_windows': WideWindowSampler,
+}
 _METRICS = 'metrics.json'
 _PROMPT = 'A photo of {name}.'
 _LARGEST_LOGIT_SCALE = math.log(100)
@@ -33,8 +37,9 @@ class ClipTraining:
     Attributes:
         views: Kind of images and captions: ``blanked``, crops of segments
             mostly blanked outside of the mask, as FreeSeg shows them to CLIP
-            (:class:`CropSampler`), or ``windows``, as photographs on the web
-            are (:class:`WindowSampler`).
+            (:class:`CropSampler`), ``windows``, as photographs on the web
+            are (:class:`WindowSampler`), or ``wide_windows``, with more
+            around a segment (:class:`WideWindowSampler`).
         steps: Number of optimizer steps.
         groups: Every step sees each class this many times.
         lr: Largest learning rate; warmed up linearly, then a half cosine.

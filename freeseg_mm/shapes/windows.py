@@ -15,14 +15,11 @@ from torch import Tensor
 from .classes import add_fillers
 from .crops import CropSampler
 
-# Side of a window, as a multiple of the longer side of a segment's box.
-_WINDOW = (1.0, 1.5)
 # How far a window is moved, as a share of its side.
 _SHIFT = 0.2
 # Captions mention one to three segments: the window's own, and others of
-# which this share lies in it, each with a probability.
+# which this share lies in it.
 _SHOWN = 0.5
-_MENTION_PROBABILITY = 0.15
 _MOST_MENTIONS = 3
 # Other words for the parts of names, as captions of photographs have them.
 SYNONYMS = {
@@ -83,9 +80,16 @@ class WindowSampler(CropSampler):
     """Draw square windows around segments, with all that lies about them.
 
     See :class:`CropSampler` for arguments and batches.
+
+    Attributes:
+        sides: Least and largest side of a window, as multiples of the longer
+            side of a segment's box.
+        mention_probability: Of each further segment that a window shows.
     """
 
     long_every = 8
+    sides = (1.0, 1.5)
+    mention_probability = 0.15
 
     def show(self, rows: Tensor, *, long: bool) -> tuple[Tensor, list[str]]:
         """Draw a window and a caption for each of some segments; see there."""
@@ -107,7 +111,7 @@ class WindowSampler(CropSampler):
         boxes = self._crops.boxes[rows]
         limit = self._crops.images.shape[-1]
         sides = (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True)
-        sides = (sides * self._draw(_WINDOW, (len(rows), 1))).clamp(max=limit)
+        sides = (sides * self._draw(self.sides, (len(rows), 1))).clamp(max=limit)
         middles = (boxes[:, :2] + boxes[:, 2:]) / 2
         shifts = sides * self._draw((-_SHIFT, _SHIFT), (len(rows), 2))
         corners = middles + shifts - sides / 2
@@ -133,10 +137,21 @@ class WindowSampler(CropSampler):
             for other in same_scene
             if (number := int(crops.numbers[other])) != own
             and shown[number] >= _SHOWN * areas[number]
-            and rng.random() < _MENTION_PROBABILITY
+            and rng.random() < self.mention_probability
         ]
         mentioned = [names[crops.labels[row]], *others][:_MOST_MENTIONS]
         return [mentioned[i] for i in rng.permutation(len(mentioned))]
+
+
+class WideWindowSampler(WindowSampler):
+    """Draw windows in which a segment is one thing among others.
+
+    A CLIP that learns from them has to tell where a class is from what lies
+    beside it, so that parts of its last map can be named by themselves.
+    """
+
+    sides = (1.0, 2.5)
+    mention_probability = 0.5
 
 
 def describe(names: Sequence[str], rng: Generator, *, long: bool) -> str:
