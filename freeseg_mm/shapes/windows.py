@@ -111,7 +111,8 @@ class WindowSampler(CropSampler):
         boxes = self._crops.boxes[rows]
         limit = self._crops.images.shape[-1]
         sides = (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True)
-        sides = (sides * self._draw(self.sides, (len(rows), 1))).clamp(max=limit)
+        sides = sides * self._draw(self.sides, (len(rows), 1))
+        sides = sides.clamp(max=limit)
         middles = (boxes[:, :2] + boxes[:, 2:]) / 2
         shifts = sides * self._draw((-_SHIFT, _SHIFT), (len(rows), 2))
         corners = middles + shifts - sides / 2
