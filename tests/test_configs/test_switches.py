@@ -101,6 +101,10 @@ SWITCHES = {
         'losses',
     ),
     'weight of no object': ({'panoptic_head.no_object_weight': 0.9}, 'losses'),
+    'loss of what CLIP sees': (
+        {'clip_prompt': None, 'train_cfg.clip_loss_weight': 1.0},
+        'losses results',
+    ),
     'unlabelled queries': ({'train_cfg.ignore_query_overlap': None}, 'losses'),
     'temperature': (
         {'panoptic_head.classifier.temperature': 10.0},

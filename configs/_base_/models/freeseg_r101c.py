@@ -161,6 +161,7 @@ model = dict(
         importance_sample_ratio=0.75,
         ignore_query_overlap=0.5,
         num_negative_classes=None,  # a step reads all names
+        clip_loss_weight=0.0,  # prompts learn from queries alone
         assigner=dict(
             type='HungarianAssigner',
             match_costs=[

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.detectors import MaskFormer
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from freeseg_mm.models.clip import CLIPBackbone, FrozenCLIP, MaskClassifier
 from freeseg_mm.models.clip.mask_classifier import PADDING_LOGIT
@@ -34,14 +36,16 @@ from freeseg_mm.models.prompts import (
 from freeseg_mm.registry import MODELS
 from freeseg_mm.structures import (
     Task,
+    TaskTargets,
     Vocabulary,
     check_num_negatives,
     task_targets,
 )
-from freeseg_mm.utils.errors import require_whole
+from freeseg_mm.utils.errors import is_number, require_whole
 
 from .acceleration import Acceleration
 from .batch import (
+    CERTAINTY,
     against_negatives,
     batch_vocabulary,
     blank_padding,
@@ -64,12 +68,17 @@ TRAIN_KEYS = (
     'class_mean_per_process',
     'supervise_last_but_one',
     'num_negative_classes',
+    'clip_loss_weight',
 )
 RESULT_FIELDS = {
     Task.SEMANTIC: 'pred_sem_seg',
     Task.INSTANCE: 'pred_instances',
     Task.PANOPTIC: 'pred_panoptic_seg',
 }
+
+
+def _learns(learner: PromptLearner) -> bool:
+    return any(value.requires_grad for value in learner.parameters())
 
 
 def _check_preprocessor(preprocessor: Any) -> None:
@@ -120,7 +129,9 @@ class FreeSeg(MaskFormer):
         train_cfg: See ``FreeSegHead``; further ``num_negative_classes``, how
             many classes beside a batch's own a step is trained against,
             drawn anew each time (``None``: all classes of the vocabulary,
-            as in the paper).
+            as in the paper), and ``clip_loss_weight``, of the loss by which
+            prompts also learn to name what CLIP sees of the ground truth's
+            masks (0: none, as in the paper); it has CLIP encode each mask.
         test_cfg: See :meth:`PredictOptions.from_config`.
         data_preprocessor: Config of the preprocessor; its mean, std and
             channel order turn inputs back into RGB for CLIP.
@@ -141,8 +152,9 @@ class FreeSeg(MaskFormer):
         TypeError: If ``train_cfg`` or ``test_cfg`` has an unknown key, which
             would have no effect.
         ValueError: If ``pretrained`` is given, CLIP scores are asked for
-            without a ``mask_classifier``, or a number in ``train_cfg`` is
-            out of range.
+            without a ``mask_classifier``, a number in ``train_cfg`` is out
+            of range, or ``clip_loss_weight`` is given to prompts that learn
+            nothing or that CLIP's view is not compared with.
     """
 
     def __init__(
@@ -216,6 +228,8 @@ class FreeSeg(MaskFormer):
         )
         if self.num_negative_classes is not None:
             check_num_negatives(self.num_negative_classes)
+        self.clip_loss_weight = (train_cfg or {}).get('clip_loss_weight', 0.0)
+        self._check_clip_loss()
         self.vocabulary: Vocabulary | None = None
         self._text_cache = TextCache(text_cache_dir)
         self.acceleration = Acceleration(**(acceleration or {}))
@@ -305,6 +319,28 @@ class FreeSeg(MaskFormer):
                 "mask_classifier; without one set it to 'query'"
             )
 
+    def _check_clip_loss(self) -> None:
+        weight = self.clip_loss_weight
+        name = 'model.train_cfg.clip_loss_weight'
+        if not is_number(weight) or weight < 0:
+            raise ValueError(f'{name}: expected a number from 0, got {weight}')
+        if weight == 0:
+            return
+        if self.mask_classifier is None:
+            raise ValueError(f'{name}={weight} needs a mask_classifier')
+        if self.clip_prompt is not None:
+            raise ValueError(
+                f"{name}={weight} would teach prompts that CLIP's view is "
+                'not compared with; set model.clip_prompt to None'
+            )
+        if not _learns(self.prompt_learner):
+            raise ValueError(
+                f'{name}={weight} would have no effect: '
+                f'{type(self.prompt_learner).__name__} learns nothing here; '
+                'take an AdaptivePromptLearner that is not frozen, or set '
+                'the weight to 0'
+            )
+
     def check_vocabulary(
         self, vocabulary: Vocabulary, options: PredictOptions | None = None
     ) -> None:
@@ -336,7 +372,8 @@ class FreeSeg(MaskFormer):
                 and ``gt_sem_seg.sem_seg``, the segment map (1, H, W).
 
         Returns:
-            See :meth:`FreeSegHead.loss`.
+            See :meth:`FreeSegHead.loss`; with ``clip_loss_weight`` also
+            ``loss_clip``, the cross entropy of CLIP's view of the targets.
 
         Raises:
             ValueError: If samples differ in task or vocabulary.
@@ -356,12 +393,48 @@ class FreeSeg(MaskFormer):
                 batch_data_samples, batch_segments, strict=True
             )
         ]
-        return self.panoptic_head.loss(
-            self.extract_feat(batch_inputs),
-            self._train_text(vocabulary, task),
-            vocabulary,
-            targets,
-        )
+        feats = self.extract_feat(batch_inputs)
+        text = self._train_text(vocabulary, task)
+        losses = self.panoptic_head.loss(feats, text, vocabulary, targets)
+        if self.clip_loss_weight:
+            losses['loss_clip'] = self.clip_loss_weight * self._clip_loss(
+                batch_inputs, feats[-1], text, vocabulary, targets
+            )
+        return losses
+
+    def _clip_loss(
+        self,
+        batch_inputs: Tensor,
+        last_map: Tensor,
+        text: Tensor,
+        vocabulary: Vocabulary,
+        targets: Sequence[TaskTargets],
+    ) -> Tensor:
+        """Cross entropy of what CLIP sees in the masks of the ground truth.
+
+        Args:
+            batch_inputs: Normalised images, (B, 3, H, W).
+            last_map: The backbone's last map of them.
+            text: Of one task, (1, P, D), with gradient.
+            vocabulary: The C classes.
+            targets: Masks, (G, H, W), and labels of each image.
+
+        Returns:
+            The mean over all masks, 0 where there is none.
+        """
+        masks = pad_sequence([x.masks for x in targets], batch_first=True)
+        labels = pad_sequence([x.labels for x in targets], batch_first=True)
+        with torch.no_grad():
+            embeds, is_shown = self.encode_masks(
+                batch_inputs,
+                CERTAINTY * (masks[:, None].float() - 0.5),
+                last_map=last_map,
+            )
+        logits = self._clip_logits(embeds, text, vocabulary)[is_shown]
+        # a mean over none is NaN
+        return F.cross_entropy(
+            logits, labels[:, None][is_shown], reduction='sum'
+        ) / max(1, len(logits))
 
     @torch.no_grad()
     def predict(
@@ -750,7 +823,7 @@ class FreeSeg(MaskFormer):
     def _train_text(self, vocabulary: Vocabulary, task: Task) -> Tensor:
         """Text embeddings of a step, (1, P, D); cached if none is learned."""
         learner = self.prompt_learner
-        if any(value.requires_grad for value in learner.parameters()):
+        if _learns(learner):
             return learner(self.clip.text, vocabulary, [task])
         return self._text_cache.encode(learner, self.clip, vocabulary, [task])
 

@@ -3,14 +3,20 @@ from copy import deepcopy
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
+import torch.nn.functional as F
+from mmengine.config import Config, ConfigDict
 from mmengine.optim import OptimWrapper
 from mmengine.runner import load_checkpoint
 from torch.testing import assert_close
 
 from freeseg_mm.models.segmentors import freeseg as module
 from freeseg_mm.models.segmentors.batch import blank_padding
-from freeseg_mm.structures import FIRST_SEGMENT_ID, Task, Vocabulary
+from freeseg_mm.structures import (
+    FIRST_SEGMENT_ID,
+    Task,
+    Vocabulary,
+    task_targets,
+)
 
 CAT, ZEBRA, GRASS, SKY = range(4)
 SEGMENT_MAP = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 3, 3], [0, 0, 4, 4]]
@@ -701,10 +707,12 @@ def loss_values(model, images, samples):
 
 @pytest.mark.parametrize('task', TASKS)
 def test_no_unseen_label_or_pixel_reaches_a_loss(
-    model, images, make_sample, task
+    build_tiny_model, model_config, images, make_sample, task
 ):
     """What lies under an ignored region changes no bit of any loss."""
-    model.train()
+    model_config.clip_prompt = None
+    model_config.train_cfg.clip_loss_weight = 1.0
+    model = build_tiny_model(model_config).train()
     plain = train_samples(make_sample, task)
     expected = loss_values(model, images, plain)
 
@@ -792,6 +800,93 @@ def test_no_negatives_are_refused_when_built(build_tiny_model, model_config):
     model_config.train_cfg.num_negative_classes = 0
     with pytest.raises(ValueError, match='num_negative_classes >= 1'):
         build_tiny_model(model_config)
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_clip_loss_is_the_cross_entropy_of_each_mask(
+    build_tiny_model, model_config, images, make_sample, task
+):
+    model_config.clip_prompt = None
+    model_config.train_cfg.clip_loss_weight = 0.5
+    model = build_tiny_model(model_config)
+    # the second image has fewer masks than the first
+    samples = [
+        *train_samples(make_sample, task, count=1),
+        *train_samples(make_sample, task, count=1, labels=LABELS[:1]),
+    ]
+    losses = model.loss(images, samples)
+
+    vocabulary = samples[0].vocabulary
+    options = model.predict_options.override(tasks=[task])
+    expected = []
+    for image, sample in zip(images, samples, strict=True):
+        found = task_targets(
+            sample.gt_sem_seg.sem_seg[0], sample.segments, vocabulary, task
+        )
+        for mask, label in zip(found.masks, found.labels, strict=True):
+            mask_logits = torch.where(mask, 8.0, -8.0)[None, None, None]
+            logits, is_shown = model.clip_scores(
+                image[None], mask_logits, vocabulary, options=options
+            )
+            assert is_shown.all()
+            expected.append(
+                F.cross_entropy(logits.flatten()[None], label[None])
+            )
+    assert_close(losses['loss_clip'], torch.stack(expected).mean() / 2)
+
+    losses['loss_clip'].backward()
+    moved = {n for n, p in model.named_parameters() if p.grad is not None}
+    assert moved
+    assert all(name.startswith('prompt_learner.') for name in moved)
+
+
+def test_clip_loss_without_a_mask_is_zero(
+    build_tiny_model, model_config, images, make_sample
+):
+    model_config.clip_prompt = None
+    model_config.train_cfg.clip_loss_weight = 1.0
+    model = build_tiny_model(model_config)
+
+    losses = model.loss(images, train_samples(make_sample, labels=[]))
+
+    assert losses['loss_clip'] == 0
+    sum(losses.values()).backward()
+    for parameter in model.prompt_learner.parameters():
+        assert parameter.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'train_cfg.clip_loss_weight': -1}, 'expected a number from 0, got'),
+        ({'train_cfg.clip_loss_weight': '1'}, 'expected a number from 0, got'),
+        ({'clip_prompt': {'type': 'freeseg_mm.FixedPrompt'}}, 'clip_prompt'),
+        ({'prompt_learner.frozen': True}, 'Learner learns nothing here'),
+        (
+            {
+                'mask_classifier': None,
+                'test_cfg.ensemble.mode': 'query',
+            },
+            'needs a mask_classifier',
+        ),
+    ],
+)
+def test_clip_losses_without_sense(
+    build_tiny_model, model_config, change, message
+):
+    config = Config({'model': model_config})
+    config.merge_from_dict(
+        {
+            f'model.{key}': value
+            for key, value in {
+                'clip_prompt': None,
+                'train_cfg.clip_loss_weight': 1.0,
+                **change,
+            }.items()
+        }
+    )
+    with pytest.raises(ValueError, match=message):
+        build_tiny_model(config.model)
 
 
 def test_image_without_a_label_trains_without_harm(model, images, make_sample):
