@@ -196,7 +196,11 @@ class FreeSegFusionHead(BasePanopticFusionHead):
         """
         classes = Classes.of(vocabulary, options, class_probs.device)
         tasks = options.tasks
-        chosen = _survivors(class_probs, classes, options)
+        probs_of = [
+            _of_task(task, probs, classes, options)
+            for task, probs in zip(tasks, class_probs.unbind(1), strict=True)
+        ]
+        chosen = _survivors(probs_of, classes, options)
         on_device = []
         for b, meta in enumerate(batch_img_metas):
             size = meta['ori_shape' if rescale else 'img_shape'][:2]
@@ -206,7 +210,7 @@ class FreeSegFusionHead(BasePanopticFusionHead):
             for t, task in enumerate(tasks):
                 result = _result(
                     task,
-                    class_probs[b, t, chosen[b][t]],
+                    probs_of[t][b, chosen[b][t]],
                     next(masks),
                     classes,
                     options,
@@ -238,10 +242,49 @@ def _is_released(task: Task, options: PredictOptions) -> bool:
     }.get(task) == 'released'
 
 
+def _of_task(
+    task: Task, probs: Tensor, classes: Classes, options: PredictOptions
+) -> Tensor:
+    """Class probabilities that a task's result is made of.
+
+    Instances are of things: all other pairs of mask and class are nought,
+    and so are those of masks whose best class is a negative, and by the
+    ranking ``all_classes`` pairs behind the first ``max_per_image``.
+
+    Args:
+        task: The task.
+        probs: Class probabilities, (B, N, C).
+        classes: The C classes.
+        options: With the rules.
+
+    Returns:
+        (B, N, C).
+    """
+    if task is not Task.INSTANCE or _is_released(task, options):
+        return probs
+    is_reported = probs.argmax(-1, keepdim=True) < classes.num_reported
+    probs = probs * is_reported
+    if options.instance_ranking == 'all_classes':
+        pairs = probs.flatten(1)
+        count = min(options.max_per_image, pairs.shape[1])
+        best = pairs.topk(count)
+        probs = (
+            torch.zeros_like(pairs)
+            .scatter(1, best.indices, best.values)
+            .view_as(probs)
+        )
+    return probs * classes.is_thing
+
+
 def _survivors(
-    class_probs: Tensor, classes: Classes, options: PredictOptions
+    probs_of: Sequence[Tensor], classes: Classes, options: PredictOptions
 ) -> list[list[Tensor]]:
     """Queries that have any part in a result, by image and task.
+
+    Args:
+        probs_of: Class probabilities of each task, (B, N, C).
+        classes: The C classes.
+        options: With the T tasks.
 
     Returns:
         Their numbers, on the CPU, int64: those with the best class
@@ -250,9 +293,7 @@ def _survivors(
     best = torch.stack(
         [
             _best_probs(task, probs, classes, options)
-            for task, probs in zip(
-                options.tasks, class_probs.unbind(1), strict=True
-            )
+            for task, probs in zip(options.tasks, probs_of, strict=True)
         ],
         dim=1,
     )
@@ -325,10 +366,8 @@ def _best_probs(
     """
     best, labels = probs.max(-1)
     matters = best > 0
-    if task is Task.INSTANCE:
+    if task is Task.INSTANCE and _is_released(task, options):
         matters = labels < classes.num_reported
-        if options.instance_ranking == 'things':
-            best = (probs * classes.is_thing).amax(-1)
     if task is Task.PANOPTIC and not _is_released(task, options):
         matters = best > of_classes(classes.least['object_score_thr'], labels)
     if task is Task.PANOPTIC and options.panoptic_rule == 'no_object':
@@ -360,12 +399,7 @@ def _result(
             result = released_panoptic(*rule, options.overlap_thr, pixel)
     elif task is Task.INSTANCE:
         result = best_instances(
-            probs,
-            masks,
-            is_thing,
-            options.max_per_image,
-            options.instance_ranking,
-            least['score_thr'],
+            probs, masks, options.max_per_image, least['score_thr']
         )
     else:
         result = panoptic_segments(

@@ -142,35 +142,23 @@ def semantic_labels(
 def best_instances(
     class_probs: Tensor,
     mask_logits: Tensor,
-    is_thing: Tensor,
     max_per_image: int,
-    ranking: str = 'things',
     least: Least = 0.0,
 ) -> Instances:
-    """Best (query, thing class) pairs.
+    """Best (query, class) pairs.
 
     A score is class probability times the mean mask probability inside the
     mask.
 
     Args:
-        class_probs: (n, C).
+        class_probs: (n, C), 0 of pairs that are no instance.
         mask_logits: (n, H, W).
-        is_thing: (C,), bool.
         max_per_image: Most pairs.
-        ranking: ``things`` takes the thing pairs of the highest scores,
-            ``all_classes`` what things are among the pairs of the highest
-            class probability of all classes.
         least: Score that a pair needs.
     """
     masks = mask_logits > 0
     certainty = _certainty(masks, mask_logits)
-    scores = class_probs * certainty[:, None] * is_thing
-    if ranking == 'all_classes':
-        count = min(max_per_image, scores.numel())
-        chosen = class_probs.flatten().topk(count).indices
-        is_chosen = torch.zeros_like(scores, dtype=torch.bool).flatten()
-        is_chosen[chosen] = True
-        scores = scores * is_chosen.view_as(scores)
+    scores = class_probs * certainty[:, None]
     scores = scores * (scores >= least)
     count = min(max_per_image, scores.numel())
     top_scores, pairs = scores.flatten().topk(count)

@@ -815,6 +815,26 @@ def test_stuff_takes_places_among_all_classes(most, labels):
     assert_close(result.scores, torch.tensor(scores[: len(labels)]))
 
 
+def test_masks_without_a_pair_among_the_best_are_not_enlarged(monkeypatch):
+    enlarged = []
+    enlarge = head_module.full_resolution
+
+    def watched(logits, *arguments):
+        enlarged.append(len(logits))
+        return enlarge(logits, *arguments)
+
+    monkeypatch.setattr(head_module, 'full_resolution', watched)
+    probs = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.4], [0.1, 0.2]])
+    masks = torch.randn(4, 6, 6)
+    changes = {'max_per_image': 3, 'instance_ranking': 'all_classes'}
+
+    # by class probability 0.9, 0.8 (stuff), 0.4 (stuff), and behind them 0.3
+    result = instances(probs, masks, [True, False], **changes)
+
+    assert enlarged == [1]
+    assert result.labels.tolist() == [0]
+
+
 def test_the_least_threshold_of_a_class_decides_what_is_relevant():
     probs = torch.tensor([[[0.2, 0.4, 0.6]]])
     chosen = options(
