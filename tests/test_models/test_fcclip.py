@@ -206,7 +206,7 @@ def test_resnet(inputs, vocabulary, tmp_path):
         begin, torch.tensor([-2.2725, -1.2325, -0.4626]), rtol=0, atol=1e-4
     )
     queries, masks = model._forward(inputs['inputs'], inputs['data_samples'])
-    _, shown = model.clip_scores(inputs['inputs'], masks, vocabulary)
+    _, shown = model.encode_masks(inputs['inputs'], masks)
     assert (~shown).sum() == 13
 
     found = {}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from freeseg_mm.models.segmentors.freeseg import _check_preprocessor
+from freeseg_mm.models.segmentors.checks import check_preprocessor
 from freeseg_mm.utils.errors import (
     building,
     is_out_of_memory,
@@ -115,4 +115,4 @@ def test_what_python_says_of_a_config_is_no_sentence():
         (SimpleNamespace(pad_size_divisor=0), '^model.data_preprocessor.pad'),
     ):
         with pytest.raises(ValueError, match=words), building('net'):
-            _check_preprocessor(preprocessor)
+            check_preprocessor(preprocessor)

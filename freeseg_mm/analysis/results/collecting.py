@@ -1,8 +1,10 @@
-"""Counts, scores and worst images, collected while a test runs."""
+"""One test of a checkpoint: counts, scores and worst images of it."""
 
+import io
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -10,12 +12,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tqdm import tqdm
 
 from freeseg_mm.evaluation.ground_truth import IGNORED, read_semantic_gt
 from freeseg_mm.evaluation.per_class_metric import id_map_of
+from freeseg_mm.evaluation.results import write_results
 from freeseg_mm.evaluation.semantic_iou import count_class_pixels
 from freeseg_mm.structures import Task, Vocabulary
 from freeseg_mm.visualization import TaskRegions, prediction_regions
@@ -182,3 +186,66 @@ class CollectHook(Hook):
         """Close the progress bar; what follows takes its own time."""
         if self._bar is not None:
             self._bar.close()
+
+
+def run_test(
+    config: Config,
+    checkpoint: Path,
+    out: Path,
+    *,
+    config_path: str,
+    options: Mapping[str, Any],
+    num_worst: int,
+    score_thr: float,
+) -> Collector:
+    """Test as ``tools/test.py`` does and collect every prediction.
+
+    Args:
+        config: The config, with its options applied; it is changed.
+        checkpoint: The weights.
+        out: Folder that gets ``results.json``, as ``tools/test.py --out``
+            writes it, and mmengine's log under ``run``.
+        config_path: File that the config was read from.
+        options: Entries of the config that the command line changed.
+        num_worst: See :class:`Collector`.
+        score_thr: See :class:`Collector`.
+
+    Raises:
+        FileNotFoundError: If the checkpoint or a file of the dataset does
+            not exist.
+        ValueError: If weights, data or predictions are unusable.
+    """
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f'no checkpoint {checkpoint}')
+    config.load_from, config.resume = str(checkpoint), False
+    config.work_dir = str(out / 'run')
+    config.launcher = 'none'
+    config.log_level = 'WARNING'
+    # it imports models, which reading logs and results does without
+    from freeseg_mm.engine.checkpoint import WeightsInfo
+
+    info = WeightsInfo.read(checkpoint)
+    # pycocotools talks about each of its steps
+    with redirect_stdout(io.StringIO()):
+        runner = Runner.from_cfg(config)
+        info.check(runner.model)
+        dataset = runner.test_loop.dataloader.dataset
+        collector = Collector(
+            Vocabulary.from_dict(dataset.metainfo['vocabulary']),
+            num_worst=num_worst,
+            score_thr=score_thr,
+        )
+        runner.register_hook(CollectHook(collector))
+        metrics = runner.test()
+    write_results(
+        out / 'results.json',
+        metrics,
+        runner.test_loop.evaluator.metrics,
+        dataset.metainfo,
+        config_path=config_path,
+        checkpoint=str(checkpoint),
+        test_cfg=config.model.test_cfg,
+        options=options,
+        images=len(dataset),
+    )
+    return collector

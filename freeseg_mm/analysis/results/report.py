@@ -29,7 +29,7 @@ from freeseg_mm.utils.tables import (
 from freeseg_mm.visualization import gt_regions, panel
 
 from .class_bars import class_bars, sorted_scores
-from .collecting import Collector, Specimen
+from .collecting import Collector, Specimen, run_test
 from .confusion import (
     confusion_figure,
     largest_mistakes,
@@ -39,7 +39,6 @@ from .confusion import (
 )
 from .figures import save_figure
 from .image_scores import SCORE_NAMES
-from .running import run_test
 
 _EXPLAINED = {
     Task.SEMANTIC: 'mean IoU over the classes of the image',

@@ -67,6 +67,11 @@ class PromptLearner(BaseModule, metaclass=ABCMeta):
         )
         return embeds.expand(len(tasks), -1, -1)
 
+    @property
+    def learns(self) -> bool:
+        """True if training changes anything of it."""
+        return any(value.requires_grad for value in self.parameters())
+
     def reworded(self, templates: tuple[str, ...]) -> 'PromptLearner':
         """A learner that reads names in other sentences, for one call.
 

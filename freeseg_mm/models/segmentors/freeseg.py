@@ -1,7 +1,7 @@
 """FreeSeg: one network, three tasks, any vocabulary (Sec. 3)."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +41,6 @@ from freeseg_mm.structures import (
     check_num_negatives,
     task_targets,
 )
-from freeseg_mm.utils.errors import is_number, require_whole
 
 from .acceleration import Acceleration
 from .batch import (
@@ -51,6 +50,7 @@ from .batch import (
     blank_padding,
     shared_value,
 )
+from .checks import check_clip_loss, check_prediction, check_preprocessor
 from .raw_prediction import ScoredMasks
 from .text_cache import TextCache
 
@@ -75,33 +75,6 @@ RESULT_FIELDS = {
     Task.INSTANCE: 'pred_instances',
     Task.PANOPTIC: 'pred_panoptic_seg',
 }
-
-
-def _learns(learner: PromptLearner) -> bool:
-    return any(value.requires_grad for value in learner.parameters())
-
-
-def _check_preprocessor(preprocessor: Any) -> None:
-    """Refuse numbers that would leave nothing of an image.
-
-    Raises:
-        ValueError: Naming them.
-    """
-    mean: Any = getattr(preprocessor, 'mean', None)
-    std: Any = getattr(preprocessor, 'std', None)
-    if (
-        std is not None
-        and not (mean.isfinite() & std.isfinite() & (std > 0)).all()
-    ):
-        raise ValueError(
-            'model.data_preprocessor: expected numbers as mean, and std over '
-            f'0, got {mean.flatten().tolist()} and {std.flatten().tolist()}'
-        )
-    require_whole(
-        'model.data_preprocessor.pad_size_divisor',
-        getattr(preprocessor, 'pad_size_divisor', 1),
-        1,
-    )
 
 
 @MODELS.register_module()
@@ -202,7 +175,7 @@ class FreeSeg(MaskFormer):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
-        _check_preprocessor(self.data_preprocessor)
+        check_preprocessor(self.data_preprocessor)
         self.clip = frozen_clip
         if isinstance(self.backbone, CLIPBackbone):
             self.backbone.check_inputs(self.data_preprocessor)
@@ -229,13 +202,24 @@ class FreeSeg(MaskFormer):
         if self.num_negative_classes is not None:
             check_num_negatives(self.num_negative_classes)
         self.clip_loss_weight = (train_cfg or {}).get('clip_loss_weight', 0.0)
-        self._check_clip_loss()
+        check_clip_loss(
+            self.clip_loss_weight,
+            self.prompt_learner,
+            has_view=self.mask_classifier is not None,
+            reads_it=self.clip_prompt is None,
+        )
         self.vocabulary: Vocabulary | None = None
         self._text_cache = TextCache(text_cache_dir)
         self.acceleration = Acceleration(**(acceleration or {}))
         self.acceleration.prepare(self.backbone, self.clip.clip.visual)
         self.predict_options = predict_options
         self.check_options(predict_options)
+
+    @property
+    def _learners(self) -> list[PromptLearner]:
+        """The queries' prompts, and CLIP's if it has others."""
+        both = (self.prompt_learner, self.clip_prompt)
+        return [learner for learner in both if learner is not None]
 
     def init_weights(self) -> None:
         """Initialise the weights, after a look at files of prompts.
@@ -244,9 +228,8 @@ class FreeSeg(MaskFormer):
             FileNotFoundError: See :func:`check_prompt_files`.
             ValueError: See :func:`check_prompt_files`.
         """
-        for learner in (self.prompt_learner, self.clip_prompt):
-            if learner is not None:
-                check_prompt_files(learner, self.clip)
+        for learner in self._learners:
+            check_prompt_files(learner, self.clip)
         super().init_weights()
 
     def train(self, mode: bool = True) -> 'FreeSeg':
@@ -291,55 +274,14 @@ class FreeSeg(MaskFormer):
             ValueError: If CLIP's scores are asked for without a
                 ``mask_classifier``.
         """
-        if options.templates is not None:
-            for learner in (self.prompt_learner, self.clip_prompt):
-                if learner is not None:
-                    learner.reworded(options.templates)
-        tuner = options.tuner
-        if tuner is not None:
-            tuner.check(self.prompt_learner)
-            if tuner.settings.source != 'clip' and not isinstance(
+        check_prediction(
+            options,
+            self._learners,
+            has_view=self.mask_classifier is not None,
+            compares=isinstance(
                 self.panoptic_head.cls_embed, CosineClassifier
-            ):
-                raise ValueError(
-                    f'prompt_tuning.source={tuner.settings.source!r} needs '
-                    'queries that are compared with text; with '
-                    "closed_vocabulary set it to 'clip'"
-                )
-        if self.mask_classifier is not None:
-            return
-        if options.mode != 'query':
-            raise ValueError(
-                f'ensemble mode {options.mode!r} needs a mask_classifier; '
-                "without one set the mode to 'query'"
-            )
-        if tuner is not None and tuner.settings.source != 'query':
-            raise ValueError(
-                f'prompt_tuning.source={tuner.settings.source!r} needs a '
-                "mask_classifier; without one set it to 'query'"
-            )
-
-    def _check_clip_loss(self) -> None:
-        weight = self.clip_loss_weight
-        name = 'model.train_cfg.clip_loss_weight'
-        if not is_number(weight) or weight < 0:
-            raise ValueError(f'{name}: expected a number from 0, got {weight}')
-        if weight == 0:
-            return
-        if self.mask_classifier is None:
-            raise ValueError(f'{name}={weight} needs a mask_classifier')
-        if self.clip_prompt is not None:
-            raise ValueError(
-                f"{name}={weight} would teach prompts that CLIP's view is "
-                'not compared with; set model.clip_prompt to None'
-            )
-        if not _learns(self.prompt_learner):
-            raise ValueError(
-                f'{name}={weight} would have no effect: '
-                f'{type(self.prompt_learner).__name__} learns nothing here; '
-                'take an AdaptivePromptLearner that is not frozen, or set '
-                'the weight to 0'
-            )
+            ),
+        )
 
     def check_vocabulary(
         self, vocabulary: Vocabulary, options: PredictOptions | None = None
@@ -355,11 +297,10 @@ class FreeSeg(MaskFormer):
             ValueError: If a name is too long for CLIP's context.
         """
         templates = (options or self.predict_options).templates
-        for learner in (self.prompt_learner, self.clip_prompt):
-            if learner is not None:
-                if templates is not None:
-                    learner = learner.reworded(templates)
-                learner.check_lengths(self.clip.text, vocabulary, tuple(Task))
+        for learner in self._learners:
+            if templates is not None:
+                learner = learner.reworded(templates)
+            learner.check_lengths(self.clip.text, vocabulary, tuple(Task))
 
     def loss(
         self, batch_inputs: Tensor, batch_data_samples: SampleList
@@ -626,35 +567,6 @@ class FreeSeg(MaskFormer):
                 query_feats, text, vocabulary
             ).float()
 
-    def clip_scores(
-        self,
-        batch_inputs: Tensor,
-        mask_logits: Tensor,
-        vocabulary: Vocabulary,
-        is_relevant: Tensor | None = None,
-        options: PredictOptions | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Score masks by CLIP, as it sees those of the network.
-
-        Args:
-            batch_inputs: Normalised images, (B, 3, H, W).
-            mask_logits: (B, T or 1, N, h, w).
-            vocabulary: The C classes.
-            is_relevant: Masks whose scores are wanted, (B, T, N), bool; none
-                of the others is shown to CLIP. ``None`` wants all.
-            options: Tasks whose prompts are read; default
-                :attr:`predict_options`.
-
-        Returns:
-            Logits, (B, T, N, C), and whether a mask was wanted and is not
-            empty, (B, T or 1, N), bool: an empty one has nothing to show.
-        """
-        embeds, valid = self.encode_masks(
-            batch_inputs, mask_logits, is_relevant
-        )
-        options = options or self.predict_options
-        return self.clip_view(embeds, valid, vocabulary, options), valid
-
     def masks_to_show(
         self,
         mask_logits: Tensor,
@@ -690,18 +602,20 @@ class FreeSeg(MaskFormer):
         is_relevant: Tensor | None = None,
         last_map: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Show masks to CLIP; see :meth:`clip_scores`.
+        """Show masks to CLIP.
 
         Args:
             batch_inputs: Normalised images, (B, 3, H, W).
             mask_logits: (B, T or 1, N, h, w).
-            is_relevant: Masks to show, (B, T, N), bool; ``None`` for all.
+            is_relevant: Masks that are wanted, (B, T, N), bool; none of the
+                others is shown. ``None`` wants all.
             last_map: The backbone's last map of these images, if there is
                 one; a mask classifier that uses it has it computed else.
 
         Returns:
-            Unit-norm embeddings, (B, T or 1, N, D), float32, and which are
-            of any use, (B, T or 1, N), bool.
+            Unit-norm embeddings, (B, T or 1, N, D), float32, and which were
+            wanted and are not empty, (B, T or 1, N), bool: an empty one has
+            nothing to show.
         """
         assert self.mask_classifier is not None  # checked when built
         tasks = mask_logits.shape[1]
@@ -823,7 +737,7 @@ class FreeSeg(MaskFormer):
     def _train_text(self, vocabulary: Vocabulary, task: Task) -> Tensor:
         """Text embeddings of a step, (1, P, D); cached if none is learned."""
         learner = self.prompt_learner
-        if _learns(learner):
+        if learner.learns:
             return learner(self.clip.text, vocabulary, [task])
         return self._text_cache.encode(learner, self.clip, vocabulary, [task])
 

@@ -279,7 +279,10 @@ def test_clip_scores_by_hand(model, images, tiny_vocabulary, make_sample):
     mask_logits = torch.full((2, 1, 2, 16, 16), -9.0)
     mask_logits[:, :, 0, 4:12, 2:9] = 9.0
 
-    logits, valid = model.clip_scores(images, mask_logits, tiny_vocabulary)
+    embeds, valid = model.encode_masks(images, mask_logits)
+    logits = model.clip_view(
+        embeds, valid, tiny_vocabulary, model.predict_options
+    )
 
     assert valid.tolist() == [[[True, False]]] * 2
     assert logits.shape == (2, 3, 2, 4)
@@ -303,7 +306,11 @@ def test_without_prompts_of_its_own_clip_reads_the_learned_ones(
     model = build_tiny_model(model_config).eval()
     mask_logits = torch.full((2, 1, 1, 16, 16), 9.0)
 
-    logits, _ = model.clip_scores(images, mask_logits, tiny_vocabulary)
+    logits = model.clip_view(
+        *model.encode_masks(images, mask_logits),
+        tiny_vocabulary,
+        model.predict_options,
+    )
 
     embeds, _ = model.mask_classifier(
         model.clip, model._to_rgb(images), mask_logits[:, 0]
@@ -403,7 +410,7 @@ def test_mask_of_all_tasks_is_shown_if_it_matters_to_one(
     is_relevant = torch.zeros(2, 3, 2, dtype=torch.bool)
     is_relevant[0, 1, 1] = True
 
-    _, valid = model.clip_scores(images, shared, tiny_vocabulary, is_relevant)
+    _, valid = model.encode_masks(images, shared, is_relevant)
 
     assert valid.tolist() == [[[False, True]], [[False, False]]]
     assert crops == [1]
@@ -825,10 +832,9 @@ def test_clip_loss_is_the_cross_entropy_of_each_mask(
         )
         for mask, label in zip(found.masks, found.labels, strict=True):
             mask_logits = torch.where(mask, 8.0, -8.0)[None, None, None]
-            logits, is_shown = model.clip_scores(
-                image[None], mask_logits, vocabulary, options=options
-            )
+            embeds, is_shown = model.encode_masks(image[None], mask_logits)
             assert is_shown.all()
+            logits = model.clip_view(embeds, is_shown, vocabulary, options)
             expected.append(
                 F.cross_entropy(logits.flatten()[None], label[None])
             )

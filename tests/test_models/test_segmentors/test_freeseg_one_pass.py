@@ -211,7 +211,8 @@ def test_unknown_names_get_clips_scores_alone(
     sample = make_sample(vocabulary=words, task=None)
     model.predict(images[:1], [sample])
     queries, masks = model._forward(images[:1], [sample])
-    clip, shown = model.clip_scores(images[:1], masks, words)
+    embeds, shown = model.encode_masks(images[:1], masks)
+    clip = model.clip_view(embeds, shown, words, model.predict_options)
 
     cat = queries.softmax(-1)[..., 0] / (1 - queries.softmax(-1)[..., -1])
     others = clip.softmax(-1)[..., 1:]
