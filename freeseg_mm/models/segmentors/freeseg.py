@@ -41,6 +41,7 @@ from freeseg_mm.structures import (
     check_num_negatives,
     task_targets,
 )
+from freeseg_mm.utils.scopes import full_precision
 
 from .acceleration import Acceleration
 from .batch import (
@@ -371,7 +372,9 @@ class FreeSeg(MaskFormer):
                 CERTAINTY * (masks[:, None].float() - 0.5),
                 last_map=last_map,
             )
-        logits = self._clip_logits(embeds, text, vocabulary)[is_shown]
+        with full_precision(text.device):
+            logits = self._clip_logits(embeds, text.float(), vocabulary)
+        logits = logits[is_shown]
         # a mean over none is NaN
         return F.cross_entropy(
             logits, labels[:, None][is_shown], reduction='sum'

@@ -846,6 +846,25 @@ def test_clip_loss_is_the_cross_entropy_of_each_mask(
     assert all(name.startswith('prompt_learner.') for name in moved)
 
 
+def test_clip_loss_is_float32_under_autocast(
+    build_tiny_model, model_config, images, make_sample
+):
+    model_config.clip_prompt = None
+    model_config.train_cfg.clip_loss_weight = 1.0
+    model = build_tiny_model(model_config)
+    samples = train_samples(make_sample)
+    expected = model.loss(images, samples)['loss_clip']
+
+    with torch.autocast('cpu', torch.bfloat16):
+        loss = model.loss(images, samples)['loss_clip']
+    loss.backward()
+
+    assert loss.dtype == torch.float32
+    assert_close(loss, expected, rtol=0.05, atol=0)
+    for parameter in model.prompt_learner.parameters():
+        assert parameter.grad.isfinite().all()
+
+
 def test_clip_loss_without_a_mask_is_zero(
     build_tiny_model, model_config, images, make_sample
 ):
