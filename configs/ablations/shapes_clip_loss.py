@@ -4,7 +4,7 @@ _base_ = './shapes_interaction.py'
 
 paper_row = None
 model = dict(train_cfg=dict(clip_loss_weight=1.0))
-# held by that loss to where CLIP tells names apart: docs/reports/shapes.md
+# the network's rate, as measured in docs/reports/shapes.md
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(prompt_learner=dict(lr_mult=1.0)))
 )

@@ -247,9 +247,10 @@ def _of_task(
 ) -> Tensor:
     """Class probabilities that a task's result is made of.
 
-    Instances are of things: all other pairs of mask and class are nought,
-    and so are those of masks whose best class is a negative, and by the
-    ranking ``all_classes`` pairs behind the first ``max_per_image``.
+    No instance comes of a mask whose best class is a negative. Instances are
+    of things, too: but by the released rules, which look at all classes, all
+    other pairs of mask and class are nought, and by the ranking
+    ``all_classes`` those behind the first ``max_per_image``.
 
     Args:
         task: The task.
@@ -260,10 +261,12 @@ def _of_task(
     Returns:
         (B, N, C).
     """
-    if task is not Task.INSTANCE or _is_released(task, options):
+    if task is not Task.INSTANCE:
         return probs
     is_reported = probs.argmax(-1, keepdim=True) < classes.num_reported
     probs = probs * is_reported
+    if _is_released(task, options):
+        return probs
     if options.instance_ranking == 'all_classes':
         pairs = probs.flatten(1)
         count = min(options.max_per_image, pairs.shape[1])
@@ -366,8 +369,6 @@ def _best_probs(
     """
     best, labels = probs.max(-1)
     matters = best > 0
-    if task is Task.INSTANCE and _is_released(task, options):
-        matters = labels < classes.num_reported
     if task is Task.PANOPTIC and not _is_released(task, options):
         matters = best > of_classes(classes.least['object_score_thr'], labels)
     if task is Task.PANOPTIC and options.panoptic_rule == 'no_object':

@@ -60,6 +60,20 @@ def grid(text):
     return [[int(cell) for cell in row.split(',')] for row in text.split()]
 
 
+@pytest.fixture
+def enlarged(monkeypatch):
+    """Numbers of masks that were enlarged at once."""
+    numbers = []
+    enlarge = head_module.full_resolution
+
+    def watched(logits, *arguments):
+        numbers.append(len(logits))
+        return enlarge(logits, *arguments)
+
+    monkeypatch.setattr(head_module, 'full_resolution', watched)
+    return numbers
+
+
 # ---- semantic ---------------------------------------------------------------
 
 
@@ -623,20 +637,12 @@ def test_what_does_not_matter_changes_no_result(vocabulary, seed):
         assert is_relevant[0, list(Task).index(task)].all()
 
 
-def test_only_masks_that_count_are_enlarged(vocabulary, monkeypatch):
+def test_only_masks_that_count_are_enlarged(vocabulary, enlarged):
     probs = torch.zeros(1, 3, 5, 3)
     probs[0, 0, 1:, 1] = 0.2  # semantic: four of five
     probs[0, 1, :3, 1] = 0.9  # instance: grass is no thing
     probs[0, 1, 4, 0] = 0.1
     probs[0, 2, :, 2] = torch.tensor([0.9, 0.5, 0.7, 0.2, 0.6])  # over 0.5
-    enlarged = []
-    enlarge = head_module.full_resolution
-
-    def watched(logits, *arguments):
-        enlarged.append(len(logits))
-        return enlarge(logits, *arguments)
-
-    monkeypatch.setattr(head_module, 'full_resolution', watched)
     build().predict(
         probs,
         torch.randn(1, 3, 5, 4, 4),
@@ -815,15 +821,7 @@ def test_stuff_takes_places_among_all_classes(most, labels):
     assert_close(result.scores, torch.tensor(scores[: len(labels)]))
 
 
-def test_masks_without_a_pair_among_the_best_are_not_enlarged(monkeypatch):
-    enlarged = []
-    enlarge = head_module.full_resolution
-
-    def watched(logits, *arguments):
-        enlarged.append(len(logits))
-        return enlarge(logits, *arguments)
-
-    monkeypatch.setattr(head_module, 'full_resolution', watched)
+def test_masks_without_a_pair_among_the_best_are_not_enlarged(enlarged):
     probs = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.4], [0.1, 0.2]])
     masks = torch.randn(4, 6, 6)
     changes = {'max_per_image': 3, 'instance_ranking': 'all_classes'}
@@ -892,15 +890,7 @@ def test_what_clip_may_add_keeps_a_mask():
 
 
 @pytest.mark.parametrize('change', [{}, {'panoptic_rule': 'released'}])
-def test_masks_that_tasks_share_are_enlarged_once(monkeypatch, change):
-    enlarged = []
-    full = head_module.full_resolution
-
-    def counted(masks, *arguments):
-        enlarged.append(len(masks))
-        return full(masks, *arguments)
-
-    monkeypatch.setattr(head_module, 'full_resolution', counted)
+def test_masks_that_tasks_share_are_enlarged_once(enlarged, change):
     generator = torch.Generator().manual_seed(0)
     probs = torch.rand(2, 3, 6, 5, generator=generator).softmax(-1)
     probs[:, :, 4:] = 0  # no part in anything
