@@ -56,12 +56,6 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
-def pytest_collection_finish():
-    """Let no collection of garbage look at the imported modules again."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(scope='session')
 def repo():
     """The root of the checkout."""
@@ -87,6 +81,24 @@ def _seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _few_objects():
+    """Collections of garbage look at no more than a module's own objects.
+
+    A dataset of mmengine makes one whenever it is built.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _plain_configs():
+    """Several times a run mmengine lays out its config, for seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.Config.pretty_text', property(plain_text))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -413,13 +425,11 @@ def shapes_world(tmp_path_factory):
 
 
 @pytest.fixture
-def tiny_run_config(tiny_config, shapes_world, tmp_path, monkeypatch):
+def tiny_run_config(tiny_config, shapes_world, tmp_path):
     """Config of a run on the shapes world: two iterations, then a test.
 
     All in this process, without workers.
     """
-    # Several times a run mmengine lays out its config, for seconds.
-    monkeypatch.setattr('mmengine.Config.pretty_text', property(plain_text))
     config = tiny_config
     for name in ('train', 'val', 'test'):
         loader = config[f'{name}_dataloader']

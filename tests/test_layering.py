@@ -4,6 +4,7 @@ Both are read from the source without running it.
 """
 
 import ast
+import functools
 import re
 import sys
 from graphlib import TopologicalSorter
@@ -96,6 +97,7 @@ def module_name(path):
     return '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts)
 
 
+@functools.cache
 def all_imports():
     return [
         (path.relative_to(PACKAGE).as_posix(), name)
