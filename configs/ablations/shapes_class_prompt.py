@@ -1,6 +1,6 @@
 """Table 4, row 2, on shapes: a learned class prompt alone."""
 
-_base_ = '../freeseg/shapes.py'
+_base_ = '../freeseg/shapes_short.py'
 
 paper_row = 'table4/ablation_2_class_prompt'
 model = dict(

@@ -1,6 +1,6 @@
 """Table 7 on shapes, prompt, fixed: templates for classes and tasks."""
 
-_base_ = '../freeseg/shapes.py'
+_base_ = '../freeseg/shapes_short.py'
 
 paper_row = 'table7/fixed_prompt'
 model = dict(

@@ -1,6 +1,6 @@
 """Table 4, row 1, on shapes: a vector for each class instead of text."""
 
-_base_ = '../freeseg/shapes.py'
+_base_ = '../freeseg/shapes_short.py'
 
 paper_row = 'table4/ablation_1_no_text'
 model = dict(

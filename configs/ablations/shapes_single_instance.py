@@ -1,6 +1,6 @@
 """Table 7 on shapes, train paradigm, single task: instance labels alone."""
 
-_base_ = '../freeseg/shapes.py'
+_base_ = '../freeseg/shapes_short.py'
 
 paper_row = 'table7/single_instance'
 train_dataloader = dict(dataset=dict(tasks=('instance',)))

@@ -1,6 +1,6 @@
 """Table 7 on shapes, train paradigm, single task: panoptic labels alone."""
 
-_base_ = '../freeseg/shapes.py'
+_base_ = '../freeseg/shapes_short.py'
 
 paper_row = 'table7/single_panoptic'
 train_dataloader = dict(dataset=dict(tasks=('panoptic',)))

@@ -8,7 +8,8 @@ _base_ = 'open_vocab.py'
 data_root = 'data/shapes/'
 vocabulary = 'vocabulary.json'
 crop_size = (128, 128)
-test_size = 128
+# Masks come at a quarter of the input: what is enlarged has finer outlines.
+test_size = 160
 batch_augments = [
     dict(_base_.batch_augments[0], size=crop_size),
     _base_.batch_augments[1],
@@ -19,7 +20,7 @@ train_pipeline = [
     *_base_.load_gt,
     dict(
         type='RandomChoiceResize',
-        scales=[(8 * test_size, test_size)],
+        scales=[(8 * crop_size[0], crop_size[0])],
         resize_type='Resize',
         keep_ratio=True,
     ),
