@@ -15,6 +15,7 @@ resize = dict(type='Resize', scale=(8 * test_size, test_size), keep_ratio=True)
 test_pipeline = [dict(type='LoadImageFromFile'), resize, _base_.pack_test]
 
 model = dict(
+    mask_classifier=dict(mask_thr=0.5),
     test_cfg=dict(
         min_object_prob=0.4,
         ensemble=dict(seen_weight=0.8, unseen_weight=0.2),
