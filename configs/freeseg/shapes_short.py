@@ -19,7 +19,7 @@ model = dict(
     test_cfg=dict(
         min_object_prob=0.4,
         ensemble=dict(seen_weight=0.8, unseen_weight=0.2),
-    )
+    ),
 )
 train_dataloader = dict(dataset=dict(indices=1500))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
