@@ -273,6 +273,8 @@ def _tiny_config(repo, tiny_clip_config):
                     'positional_encoding': positions,
                 },
                 'train_cfg': {'num_points': 64},
+                # of random weights few masks go further
+                'mask_classifier': {'mask_thr': 0.5},
                 # Random weights do not tell objects from anything else.
                 'test_cfg': {
                     'min_object_prob': 0.0,
